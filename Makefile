@@ -1,0 +1,37 @@
+# `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
+# uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
+.PHONY: all test lint lock help clean
+
+CORES ?= all
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
+
+all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
+	$(SNAKEMAKE)
+
+test: .venv/ready ## set up, then run every test
+	$(UV) run pytest
+
+lint: .venv/ready ## ruff, snakefmt and snakemake --lint
+	$(UV) run ruff check .
+	$(UV) run ruff format --check .
+	$(UV) run snakefmt --check Snakefile workflow/rules
+	$(UV) run snakemake --lint
+
+lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.yaml
+	PATH="$(dir $(UV)):$$PATH" python3 envs/lock.py
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+clean: ## remove the results of every preset (not results/reference) and nothing else
+	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +
+
+.venv/ready: pyproject.toml $(filter .tools/%,$(UV))
+	$(UV) sync
+	@touch $@
+
+.tools/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	python3 -m venv .tools 2>/dev/null || python3 -m pip --version >/dev/null || { echo "neither venv nor pip: install uv, or your system's python3-venv" >&2; exit 1; }
+	if [ -x .tools/bin/pip ]; then .tools/bin/pip install --quiet uv==0.13.9; else python3 -m pip install --quiet --target .tools uv==0.13.9; fi

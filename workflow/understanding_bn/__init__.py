@@ -1,0 +1,1 @@
+"""Check the claims of "Understanding Batch Normalization" (Bjorck et al., NeurIPS 2018)."""

@@ -1,0 +1,98 @@
+"""Mini-batches as whole-batch tensor operations on the device.
+
+The order of an epoch and its augmentation depend on (seed, epoch) alone. So a resumed run sees what an
+uninterrupted one would have seen, a seed sees the same whatever runs beside it, and CPU and GPU see the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from understanding_bn.data.store import Store
+from understanding_bn.errors import UserError
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """`pad` pixels of mean colour on every side before a random crop; mirrored with probability ½ if `flip`."""
+
+    pad: int
+    flip: bool
+
+
+class Split:
+    """One split of a data set on a device: standardised float32 images, padded and laid out for one gather.
+
+    Pixels are rows of a (N·H'·W', C) table, where H' = H + 2·pad. A crop is then a set of row numbers, and a
+    batch of crops, mirrored or not, is one `index_select`. Its result is channels-last without a copy.
+    """
+
+    def __init__(self, store: Store, test: bool, pad: int, device: torch.device):
+        chosen = store.is_test == test
+        images = torch.from_numpy(store.images[chosen])
+        self.labels = torch.from_numpy(store.labels[chosen]).to(device)
+        self.count, self.height, self.width, self.channels = images.shape
+        self.pad = pad
+        mean = torch.tensor(store.info["channel_mean"], dtype=torch.float32)
+        std = torch.tensor(store.info["channel_std"], dtype=torch.float32)
+        # Padding is zero after standardisation, the mean colour, as He et al. do.
+        padded = torch.zeros(self.count, self.height + 2 * pad, self.width + 2 * pad, self.channels)
+        inside = padded[:, pad : pad + self.height, pad : pad + self.width]
+        for start in range(0, self.count, 4096):  # in pieces: no second float copy of the data set
+            piece = images[start : start + 4096].to(torch.float32)
+            inside[start : start + 4096] = (piece / 255 - mean) / std
+        self.pixels = padded.view(-1, self.channels).to(device)
+        row = self.width + 2 * pad
+        self._image_stride = (self.height + 2 * pad) * row
+        self._row_stride = row
+        y = torch.arange(self.height, device=device)
+        x = torch.arange(self.width, device=device)
+        self._crop = (y[:, None] * row + x).flatten()
+        self._mirrored = (y[:, None] * row + x.flip(0)).flatten()
+
+    def gather(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:
+        """Crops of the images `index` at (top, left), mirrored where asked: (B, C, H, W), channels-last."""
+        start = index * self._image_stride + top * self._row_stride + left
+        within = torch.where(mirror[:, None], self._mirrored, self._crop)
+        rows = (start[:, None] + within).flatten()
+        images = self.pixels.index_select(0, rows).view(len(index), self.height, self.width, self.channels)
+        return images.permute(0, 3, 1, 2)
+
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, augmentation: Augmentation
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The ⌊N/B⌋ mini-batches of one epoch, without replacement: images (B, C, H, W) and labels (B,).
+
+        The N mod B images left over differ from epoch to epoch; every mini-batch has the same size, because the
+        noise of SGD and batch statistics depend on it.
+        """
+        if batch_size > self.count:
+            raise UserError(f"batch_size: {batch_size} is more than the {self.count} training images; make it smaller")
+        generator = torch.Generator().manual_seed(stream(seed, epoch))
+        order = torch.randperm(self.count, generator=generator)
+        offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
+        mirror = torch.randint(0, 2, (self.count,), generator=generator).bool() & augmentation.flip
+        plan = [t.to(self.pixels.device) for t in (order, offsets[0], offsets[1], mirror)]
+        for start in range(0, self.count - batch_size + 1, batch_size):
+            index, top, left, flipped = (t[start : start + batch_size] for t in plan)
+            yield self.gather(index, top, left, flipped), self.labels.index_select(0, index)
+
+    def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images once, in their own order, neither cropped nor mirrored."""
+        for start in range(0, self.count, batch_size):
+            index = torch.arange(start, min(start + batch_size, self.count), device=self.pixels.device)
+            centre = torch.full_like(index, self.pad)
+            yield self.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool)), self.labels[index]
+
+
+def stream(*key: int) -> int:
+    """A 32-bit generator seed from non-negative integers, such as (seed, epoch).
+
+    Hashed by NumPy's SeedSequence, because torch's CPU generator keeps only the low 32 bits of what it is given.
+    """
+    return int(np.random.SeedSequence(key).generate_state(1)[0])

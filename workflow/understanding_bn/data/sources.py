@@ -1,0 +1,224 @@
+"""Where images come from. Each function reads one kind of source into the same raw form.
+
+To add a data set, prefer the Parquet layout, which needs no code; otherwise write one function here that returns
+an `Images` and add a line to `read`.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from understanding_bn.errors import UserError
+from understanding_bn.files import first_line
+
+LARGEST_SIDE = 1024
+SMALLEST_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set as read: uint8 images (N, H, W, C), int64 labels (N,), and where it came from."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    source: str
+    flip: bool  # whether a mirrored image may keep its label
+
+
+def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
+    """Read `dataset` (digits, cifar10 or parquet), from `data_dir` where it is given.
+
+    Raises:
+        UserError: the data is missing, damaged or not what the data set's name says.
+    """
+    if dataset == "digits":
+        return digits()
+    files = find(dataset, data_dir)
+    if files and files[0].suffix == ".parquet":
+        images = parquet(files[0], files[1])
+        if dataset == "cifar10":
+            _must_be_cifar10(images, files[0])
+            return replace(images, source=f"CIFAR-10, Parquet rendition ({files[0].name}, {files[1].name})", flip=True)
+        return images
+    return cifar10(data_dir, download_dir)
+
+
+def find(dataset: str, data_dir: Path | None) -> list[Path]:
+    """The files that `read` will open: none for digits or a download, else those recognised in `data_dir`.
+
+    Raises:
+        UserError: `data_dir` is needed and not given, or does not hold the data set in a layout that we know.
+    """
+    if dataset == "digits":
+        if data_dir is not None:
+            raise UserError(
+                f"data_dir: {str(data_dir)!r} is given, but dataset 'digits' is embedded; "
+                "set dataset=cifar10 or dataset=parquet as well, or leave data_dir out"
+            )
+        return []
+    if data_dir is None:
+        if dataset == "parquet":
+            raise UserError("data_dir: missing; dataset 'parquet' needs the folder of train.parquet and test.parquet")
+        return []
+    if not data_dir.is_dir():
+        raise UserError(f"data_dir: {str(data_dir)!r} is not a folder; give the folder that holds the data set")
+    pair = [data_dir / "train.parquet", data_dir / "test.parquet"]
+    present = [file for file in pair if file.is_file()]
+    if len(present) == 2:
+        return pair
+    if len(present) == 1:
+        missing = (set(pair) - set(present)).pop()
+        raise UserError(f"data_dir: {missing} is missing beside {present[0].name}; both files are needed")
+    batches = [data_dir / "cifar-10-batches-py" / f"data_batch_{i}" for i in range(1, 6)]
+    batches.append(data_dir / "cifar-10-batches-py" / "test_batch")
+    if dataset == "cifar10" and all(file.is_file() for file in batches):
+        return batches
+    layouts = "train.parquet and test.parquet" + (", or cifar-10-batches-py/" if dataset == "cifar10" else "")
+    raise UserError(f"data_dir: {str(data_dir)!r} holds no {dataset} data; expected {layouts} in it")
+
+
+def tag(dataset: str, data_dir: Path | None) -> str:
+    """A short name for this very data set, equal wherever the same files lie, for use in paths.
+
+    Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row
+    counts and checksummed column statistics); torchvision's CIFAR-10 is one known data set and adds none.
+    """
+    files = find(dataset, data_dir)
+    if not files or files[0].suffix != ".parquet":
+        return dataset
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            digest.update(f"{file.name} {size} ".encode() + handle.read(1 << 16))
+            handle.seek(max(0, size - (1 << 16)))
+            digest.update(handle.read())
+    return f"{dataset}-{digest.hexdigest()[:8]}"
+
+
+def digits() -> Images:
+    """scikit-learn's 1,797 handwritten digits, 8×8 grey, 16 levels: 1,437 to train on, 360 to test on.
+
+    Embedded in the package, so nothing is downloaded. The split is drawn once, the same share of every class.
+    A mirrored digit is another sign, so flips are off.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = (data.images * 15).astype(np.uint8)[..., None]
+    labels = data.target.astype(np.int64)
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    test = np.zeros(len(labels), dtype=bool)
+    test[order[::5]] = True
+    return Images(
+        images[~test], labels[~test], images[test], labels[test], "scikit-learn digits (embedded)", flip=False
+    )
+
+
+def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
+    """The loss-free CIFAR-10 in torchvision's layout, verified by its checksums; downloaded if `data_dir` is None."""
+    from torchvision.datasets import CIFAR10
+
+    where = data_dir or download_dir
+    try:
+        train = CIFAR10(where, train=True, download=data_dir is None)
+        test = CIFAR10(where, train=False, download=False)
+    except Exception as error:
+        expected = "give data_dir=FOLDER with CIFAR-10 in it" if data_dir is None else "fetch it again"
+        raise UserError(f"CIFAR-10 in {where}: {first_line(error)}; {expected}") from None
+    return Images(
+        train.data,
+        np.asarray(train.targets, dtype=np.int64),
+        test.data,
+        np.asarray(test.targets, dtype=np.int64),
+        "CIFAR-10 (torchvision's files, loss-free)",
+        flip=True,
+    )
+
+
+def parquet(train: Path, test: Path) -> Images:
+    """Any image data set in the common Parquet layout: `img` or `image` (struct of `bytes`, `path`) and `label`."""
+    train_images, train_labels = _read_parquet(train)
+    test_images, test_labels = _read_parquet(test)
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise UserError(
+            f"{test}: images are {_shape(test_images)}, those of {train.name} {_shape(train_images)}; "
+            "all must have one size and one number of channels"
+        )
+    return Images(train_images, train_labels, test_images, test_labels, f"Parquet ({train.name}, {test.name})", False)
+
+
+def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The images (N, H, W, C) uint8 and labels (N,) int64 of one Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); fetch it again") from None
+    column = next((name for name in ("img", "image") if name in table.column_names), None)
+    if column is None or "label" not in table.column_names:
+        raise UserError(f"{path}: columns are {table.column_names}; expected 'img' or 'image', and 'label'")
+    if len(table) == 0:
+        raise UserError(f"{path}: holds no rows; expected at least one image")
+    try:
+        labels = table["label"].cast(pa.int64()).to_numpy()
+    except (pa.ArrowException, ValueError):
+        raise UserError(f"{path}: column 'label' is {table['label'].type}; expected whole numbers") from None
+    if table["label"].null_count or labels.min() < 0:
+        raise UserError(f"{path}: column 'label' has negative or missing values; expected 0, 1, 2, …")
+
+    first = _decode(table[column][0].as_py(), path, 0)
+    images = np.empty((len(table), *first.shape), dtype=np.uint8)
+    for row, cell in enumerate(table[column]):
+        image = _decode(cell.as_py(), path, row)
+        if image.shape != first.shape:
+            raise UserError(
+                f"{path}: image in row {row} is {_shape(image[None])}, that in row 0 {_shape(first[None])}; "
+                "all must have one size and one number of channels"
+            )
+        images[row] = image
+    return images, labels
+
+
+def _decode(cell: object, path: Path, row: int) -> np.ndarray:
+    """One encoded image → uint8 (H, W, C) with C = 1 (grey) or 3 (RGB), square, of a size that we allow."""
+    from PIL import Image
+
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(data, bytes):
+        raise UserError(f"{path}: row {row} has no image bytes; expected a struct with 'bytes', or bytes")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            # Checked before decoding, so that a small file cannot claim a huge picture.
+            if width != height or not SMALLEST_SIDE <= width <= LARGEST_SIDE:
+                raise UserError(
+                    f"{path}: image in row {row} is {width}×{height}; "
+                    f"expected a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
+                )
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: image in row {row} can't be decoded ({first_line(error)})") from None
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _must_be_cifar10(images: Images, path: Path) -> None:
+    """Refuse other data under CIFAR-10's name."""
+    shape, classes = images.train_images.shape[1:], int(images.train_labels.max()) + 1
+    if shape != (32, 32, 3) or classes != 10:
+        raise UserError(
+            f"{path}: images are {_shape(images.train_images)} in {classes} classes, which is not CIFAR-10 "
+            "(32×32 RGB, 10 classes); use dataset=parquet for other data"
+        )
+
+
+def _shape(images: np.ndarray) -> str:
+    return f"{images.shape[2]}×{images.shape[1]} with {images.shape[3]} channel{'s' * (images.shape[3] > 1)}"

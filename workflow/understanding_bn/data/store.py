@@ -1,0 +1,123 @@
+"""The prepared store: one file per data set that every later job reads."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from understanding_bn import files
+from understanding_bn.data import sources
+from understanding_bn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared data set.
+
+    Attributes:
+        images: uint8, (N, H, W, C).
+        labels: int64, (N,).
+        is_test: bool, (N,), the split. Nothing is ever fitted to the test rows.
+        info: source, file hashes, classes, per-channel mean and standard deviation of the training images in
+            [0, 1], whether mirrored images keep their label, and the SHA-256 of images, labels and split.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    is_test: np.ndarray
+    info: dict[str, Any]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return self.images.shape[3]
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return self.info["classes"]
+
+
+def prepare(dataset: str, data_dir: Path | None, path: Path) -> Store:
+    """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
+
+    Raises:
+        UserError: see `sources.read`; or the split is unusable.
+    """
+    raw = sources.read(dataset, data_dir, download_dir=path.parent / "download")
+    images = np.concatenate([raw.train_images, raw.test_images])
+    labels = np.concatenate([raw.train_labels, raw.test_labels])
+    is_test = np.arange(len(labels)) >= len(raw.train_labels)
+    classes = int(raw.train_labels.max()) + 1
+    if classes < 2 or raw.test_labels.max() >= classes:
+        raise UserError(
+            f"{dataset}: training labels run from 0 to {classes - 1}, test labels to {raw.test_labels.max()}; "
+            "expected at least two classes, the same in both splits"
+        )
+    mean, std = _channel_statistics(raw.train_images)
+    info = {
+        "dataset": dataset,
+        "tag": sources.tag(dataset, data_dir),
+        "source": raw.source,
+        "files": {file.name: files.sha256(file) for file in sources.find(dataset, data_dir)},
+        "train_images": len(raw.train_labels),
+        "test_images": len(raw.test_labels),
+        "size": list(images.shape[1:]),
+        "classes": classes,
+        "majority_share": float(np.bincount(raw.train_labels).max() / len(raw.train_labels)),
+        "channel_mean": mean,
+        "channel_std": std,
+        "flip": raw.flip,
+        "sha256": _content_hash(images, labels, is_test),
+    }
+    with files.atomic(path) as temporary:
+        np.savez(temporary, images=images, labels=labels, is_test=is_test, info=np.array(json.dumps(info)))
+    return Store(images, labels, is_test, info)
+
+
+def load(path: Path) -> Store:
+    """Read a store that `prepare` wrote, and verify it.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not match its own checksum.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            store = Store(data["images"], data["labels"], data["is_test"], json.loads(str(data["info"])))
+        if _content_hash(store.images, store.labels, store.is_test) == store.info["sha256"]:
+            return store
+        problem = "its contents do not match its checksum"
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; prepare the data set first") from None
+    except Exception as error:  # zipfile, zlib, numpy and json each have their own
+        problem = files.first_line(error)
+    raise UserError(f"{path}: damaged data store ({problem}); delete it and run again")
+
+
+def _channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and population standard deviation of each channel of uint8 images, on the scale [0, 1].
+
+    From a histogram of the 256 levels, which is exact and needs no float copy of the images.
+    """
+    levels = np.arange(256) / 255
+    means, stds = [], []
+    for channel in range(images.shape[3]):
+        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
+        mean = float(share @ levels)
+        std = float(np.sqrt(share @ (levels - mean) ** 2))
+        if std == 0:
+            raise UserError(f"channel {channel} of the training images is constant; expected images with contrast")
+        means.append(mean)
+        stds.append(std)
+    return means, stds
+
+
+def _content_hash(images: np.ndarray, labels: np.ndarray, is_test: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in (images, labels, is_test):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

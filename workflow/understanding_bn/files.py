@@ -1,0 +1,94 @@
+"""Files written whole or not at all, and hashes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from understanding_bn.errors import UserError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block succeeds.
+
+    The temporary file is removed on any error, so that nothing half-written is ever found under the real name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. Infinities and NaN are refused: they are not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the job that makes it first") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a tidy table to `path`, atomically: Parquet or CSV by its suffix."""
+    with atomic(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def read_tables(paths: list[Path]) -> pd.DataFrame:
+    """The rows of several Parquet files of the same columns, one after the other.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pd.read_parquet(path))
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run the job that makes it first") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
+    if not tables:
+        raise UserError("no input tables were given; name at least one Parquet file")
+    return pd.concat(tables, ignore_index=True)
+
+
+def sha256(path: Path) -> str:
+    """The hex SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, for a message of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

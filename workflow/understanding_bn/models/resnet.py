@@ -1,0 +1,127 @@
+"""The residual network of He et al. (2015) for small images, with any normalisation or none."""
+
+import re
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from understanding_bn.errors import UserError
+from understanding_bn.models import initializations, norms
+
+WIDTHS = (16, 32, 64)
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution without padding loss, and the normalisation after it.
+
+    The convolution has a bias only where no normalisation follows: a normalisation brings its own shift.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int, norm: Callable[[int], nn.Module | None]):
+        after = norm(outputs)
+        conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=after is None)
+        super().__init__(conv, *([] if after is None else [after]))
+
+    @property
+    def conv(self) -> nn.Conv2d:
+        """The convolution itself."""
+        return self[0]
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut: relu(branch(x) + shortcut(x)).
+
+    `branch_scale` multiplies the branch where the initialisation asks for it (see `initializations`): a number,
+    or a trained scalar parameter.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module | None]):
+        super().__init__()
+        self.first = ConvNorm(inputs, outputs, 3, stride, norm)
+        self.second = ConvNorm(outputs, outputs, 3, 1, norm)
+        projects = stride != 1 or inputs != outputs
+        self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm) if projects else nn.Identity()
+        self.branch_scale: float | nn.Parameter | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) → (B, outputs, H/stride, W/stride)."""
+        branch = self.second(F.relu(self.first(x), inplace=True))
+        if self.branch_scale is not None:
+            branch = branch * self.branch_scale
+        return F.relu(branch + self.shortcut(x), inplace=True)
+
+
+class ResNet(nn.Module):
+    """ResNet of depth 6n + 2: a stem, three stages of n blocks (16, 32, 64 channels), average pool, linear layer.
+
+    Shortcuts that change shape are projections (1×1 convolutions, normalised like the others), as the paper's
+    Fig. 5 shows. Layers are numbered as the paper does: 1 is the stem, 2 … depth − 1 are the blocks' 3×3
+    convolutions in order, `depth` is the linear layer; projections have no number.
+    """
+
+    def __init__(self, depth: int, norm: str, channels: int, classes: int):
+        super().__init__()
+        make = getattr(norms, norm.replace("-", "_"))
+        blocks_per_stage = (depth - 2) // 6
+        self.depth = depth
+        self.stem = ConvNorm(channels, WIDTHS[0], 3, 1, make)
+        blocks, inputs = [], WIDTHS[0]
+        for stage, outputs in enumerate(WIDTHS):
+            for block in range(blocks_per_stage):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(Block(inputs, outputs, stride, make))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.final_norm = norms.final(norm, inputs) or nn.Identity()
+        self.linear = nn.Linear(inputs, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, channels, H, W), standardised → logits (B, classes)."""
+        x = F.relu(self.stem(x), inplace=True)
+        x = self.final_norm(self.blocks(x))
+        return self.linear(x.mean((2, 3)))
+
+    def layer(self, number: int) -> nn.Conv2d | nn.Linear:
+        """The convolution or linear layer with the paper's number, 1 … depth.
+
+        Raises:
+            UserError: the network has no such layer.
+        """
+        if not 1 <= number <= self.depth:
+            raise UserError(f"layer {number}: a network of depth {self.depth} has layers 1 to {self.depth}")
+        if number == 1:
+            return self.stem.conv
+        if number == self.depth:
+            return self.linear
+        block = self.blocks[(number - 2) // 2]
+        return (block.first if number % 2 == 0 else block.second).conv
+
+    def stream(self, number: int) -> nn.Module:
+        """The module whose output is the residual stream, after the ReLU, that layer `number` belongs to.
+
+        For a block's convolutions that is the block. The stem's is its own convolution's and the linear layer's
+        are the logits: neither ends in a block.
+        """
+        return self.blocks[(number - 2) // 2] if 2 <= number < self.depth else self.layer(number)
+
+
+def parse_depth(arch: str) -> int:
+    """The depth of an architecture name such as `resnet-20`.
+
+    Raises:
+        UserError: the name is not `resnet-D` with D = 6n + 2.
+    """
+    match = re.fullmatch(r"resnet-(\d+)", arch)
+    if not match or int(match[1]) < 8 or int(match[1]) % 6 != 2:
+        raise UserError(f"arch: {arch!r} is unknown; write resnet-D with D = 6n + 2, such as resnet-20 or resnet-110")
+    return int(match[1])
+
+
+def build(arch: str, norm: str, initialization: str, channels: int, classes: int, seed: int) -> ResNet:
+    """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone."""
+    model = ResNet(parse_depth(arch), norm, channels, classes)
+    generator = torch.Generator().manual_seed(seed)
+    getattr(initializations, initialization.replace("-", "_"))(model, generator)
+    return model.to(memory_format=torch.channels_last)

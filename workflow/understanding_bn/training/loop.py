@@ -1,0 +1,160 @@
+"""The training loop: stochastic gradient descent as the paper ran it, one seed at a time."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.models.resnet import build
+from understanding_bn.training import divergence
+
+# The learning rate falls tenfold at these shares of training.
+MILESTONES = (0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid, every factor spelled out. `alpha` is the learning rate α as a canonical decimal."""
+
+    arch: str
+    init: str
+    norm: str
+    alpha: str
+    batch_size: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Stochastic gradient descent's constants."""
+
+    momentum: float
+    weight_decay: float
+
+
+@dataclass
+class Run:
+    """Where one seed's training stands: everything that must be kept to go on from here."""
+
+    model: nn.Module
+    optimiser: torch.optim.SGD
+    epoch: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of every mini-batch so far
+    failure: divergence.Divergence = divergence.Divergence()
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run was stopped by a bad loss."""
+        return self.failure.first_bad_step is not None
+
+
+def start(cell: Cell, optimiser: Optimiser, seed: int, channels: int, classes: int, device: torch.device) -> Run:
+    """A run of `seed` before its first step."""
+    model = build(cell.arch, cell.norm, cell.init, channels, classes, seed).to(device)
+    sgd = torch.optim.SGD(
+        model.parameters(),
+        lr=float(cell.alpha),
+        momentum=optimiser.momentum,
+        weight_decay=optimiser.weight_decay,
+        fused=True,
+    )
+    return Run(model, sgd)
+
+
+def learning_rate(alpha: float, epoch: int, epochs: int) -> float:
+    """The learning rate in `epoch` (from 0): α, divided by 10 from 50 % of training and by 100 from 75 %."""
+    return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in MILESTONES)
+
+
+def train(
+    run: Run,
+    cell: Cell,
+    seed: int,
+    train_split: Split,
+    test_split: Split,
+    augmentation: Augmentation,
+    after_epoch: Callable[[Run], None],
+) -> None:
+    """Train `run` from where it stands to the end of `cell.epochs`, or until it diverges.
+
+    Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
+    (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
+    which a run diverges these are None, because no mean is taken over infinities.
+    """
+    while run.epoch < cell.epochs and not run.diverged:
+        rate = learning_rate(float(cell.alpha), run.epoch, cell.epochs)
+        for parameters in run.optimiser.param_groups:
+            parameters["lr"] = rate
+        losses, correct = _train_epoch(run, seed, cell.batch_size, train_split, augmentation)
+        run.losses += losses.tolist()
+        run.failure = divergence.judge(np.array(run.losses))
+        run.epoch += 1
+        row = {"seed": seed, "epoch": run.epoch, "fraction": run.epoch / cell.epochs, "learning_rate": rate}
+        row |= dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"))
+        if not run.diverged:
+            row["train_loss"] = float(losses.mean(dtype=np.float64))
+            row["train_accuracy"] = correct / (len(losses) * cell.batch_size)
+            row["test_loss"], row["test_accuracy"] = evaluate(run.model, test_split)
+            row["weight_norm"] = weight_norm(run.model)
+        run.rows.append(row)
+        after_epoch(run)
+
+
+def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str, Any]]:
+    """The finished run's history: its rows, each with how the run as a whole ended."""
+    failure = run.failure
+    if not run.diverged and divergence.stuck_at_chance(
+        run.rows[-1]["train_accuracy"], train_images, majority_share
+    ):
+        failure = divergence.Divergence("stuck at chance", None, failure.first_absolute_step, run.losses[-1])
+    ending = {"failure": failure.kind} | {k: v for k, v in asdict(failure).items() if k != "kind"}
+    return [row | ending for row in run.rows]
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split) -> tuple[float, float]:
+    """Mean cross-entropy (nats, accumulated in float64) and accuracy (a share) over a split, in eval mode."""
+    model.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=split.pixels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.pixels.device)
+    for images, labels in split.in_order():
+        logits = model(images)
+        loss += F.cross_entropy(logits, labels, reduction="sum").double()
+        correct += (logits.argmax(1) == labels).sum()
+    return loss.item() / split.count, correct.item() / split.count
+
+
+def weight_norm(model: nn.Module) -> float:
+    """The Euclidean norm of all parameters together. BN can keep a loss finite while weights explode."""
+    return float(torch.stack([p.detach().double().square().sum() for p in model.parameters()]).sum().sqrt())
+
+
+def _train_epoch(
+    run: Run, seed: int, batch_size: int, split: Split, augmentation: Augmentation
+) -> tuple[np.ndarray, int]:
+    """One epoch of updates. Returns the mini-batch losses, (steps,) float32, and how many images were right.
+
+    Ends early after a loss that is not finite: nothing can come back from there. On a GPU that check would force
+    a synchronisation, so there it is made once an epoch, from the recorded losses; the step found is the same.
+    """
+    run.model.train()
+    losses: list[Tensor] = []
+    correct: list[Tensor] = []
+    on_cpu = split.pixels.device.type == "cpu"
+    for images, labels in split.epoch(seed, run.epoch, batch_size, augmentation):
+        logits = run.model(images)
+        loss = F.cross_entropy(logits, labels)
+        run.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        run.optimiser.step()
+        losses.append(loss.detach())
+        correct.append((logits.detach().argmax(1) == labels).sum())
+        if on_cpu and not loss.isfinite():
+            break
+    return torch.stack(losses).float().cpu().numpy(), int(torch.stack(correct).sum())
