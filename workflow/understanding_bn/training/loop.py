@@ -9,24 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.models.resnet import build
 from understanding_bn.training import divergence
 
 # The learning rate falls tenfold at these shares of training.
 MILESTONES = (0.5, 0.75)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the grid, every factor spelled out. `alpha` is the learning rate α as a canonical decimal."""
-
-    arch: str
-    init: str
-    norm: str
-    alpha: str
-    batch_size: int
-    epochs: int
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+EVIDENCE = [
+    *training("history.parquet"),
+    *(path for probe in START["probes"] for path in measured(probe)),
+    f"{RESULTS}/random_matrices/values.parquet",
+]
+RECORDS = [str(Path(path).parent / "run.json") for path in EVIDENCE]
+
+
+rule claims:
+    """Judge every claim of the paper on the raw values."""
+    input:
+        values=EVIDENCE,
+        records=RECORDS,
+    output:
+        claims=report(f"{RESULTS}/claims.json", caption="../report/claims.rst", category="Claims"),
+    log:
+        f"logs/{CONFIG['preset']}/claims.log",
+    benchmark:
+        f"logs/{CONFIG['preset']}/claims.benchmark.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        roles=json.dumps(CONFIG["claims"]),
+        code=fingerprint("claims.job"),
+    shell:
+        "python -m understanding_bn claims --inputs {input.values} --roles {params.roles:q} --out {output.claims}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,22 @@
+rule data:
+    """Read a data set once and keep it ready: uint8 images, labels, split, statistics, source and checksums."""
+    input:
+        files=[str(file) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
+    output:
+        store=STORE,
+    log:
+        f"logs/data/{DATA_TAG}.log",
+    benchmark:
+        f"logs/data/{DATA_TAG}.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        dataset=CONFIG["dataset"],
+        data_dir=["--data-dir", str(DATA_DIR)] if DATA_DIR else [],
+        code=fingerprint("data.store"),
+    shell:
+        "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} --out {output.store}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,96 @@
+# What each figure and table is drawn from. A new one needs a line here, a module of its name in
+# workflow/understanding_bn/figures/ and a caption in workflow/report/.
+FIGURES = {
+    "fig1_accuracy": training("history.parquet"),
+    "fig2_gradient_histogram": measured("gradient_histogram"),
+    "fig3_relative_loss": measured("relative_loss"),
+    "fig4_divergence_heatmap": measured("divergence_path"),
+    "fig5_channel_moments": measured("channel_moments"),
+    "fig6_logit_gradients": measured("logit_gradients"),
+    "fig8_singular_values": [f"{RESULTS}/random_matrices/values.parquet"],
+}
+TABLES = {
+    "table1_gradient_sums": measured("gradient_sums"),
+}
+
+
+def all_items():
+    """The figures and tables for which this preset has data."""
+    figures = [f"{RESULTS}/figures/{name}.png" for name, inputs in FIGURES.items() if inputs]
+    return figures + [f"{RESULTS}/tables/{name}.md" for name, inputs in TABLES.items() if inputs]
+
+
+for name, inputs in FIGURES.items():
+    if inputs:
+
+        rule:
+            name:
+                name
+            input:
+                values=inputs,
+            output:
+                pdf=f"{RESULTS}/figures/{name}.pdf",
+                csv=f"{RESULTS}/figures/{name}.csv",
+                png=report(
+                    f"{RESULTS}/figures/{name}.png",
+                    caption=f"../report/{name}.rst",
+                    category="Figures",
+                    labels={"figure": name},
+                ),
+            log:
+                f"logs/{CONFIG['preset']}/figures/{name}.log",
+            benchmark:
+                f"logs/{CONFIG['preset']}/figures/{name}.benchmark.tsv"
+            localrule: True
+            conda:
+                ENVIRONMENT
+            params:
+                name=name,
+                out=f"{RESULTS}/figures",
+                code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
+            shell:
+                "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
+                " 2>&1 | tee {log}"
+
+
+for name, inputs in TABLES.items():
+    if inputs:
+
+        rule:
+            name:
+                name
+            input:
+                values=inputs,
+            output:
+                md=f"{RESULTS}/tables/{name}.md",
+                csv=report(
+                    f"{RESULTS}/tables/{name}.csv",
+                    caption=f"../report/{name}.rst",
+                    category="Tables",
+                    labels={"table": name},
+                ),
+            log:
+                f"logs/{CONFIG['preset']}/tables/{name}.log",
+            benchmark:
+                f"logs/{CONFIG['preset']}/tables/{name}.benchmark.tsv"
+            localrule: True
+            conda:
+                ENVIRONMENT
+            params:
+                name=name,
+                out=f"{RESULTS}/tables",
+                code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
+            shell:
+                "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
+                " 2>&1 | tee {log}"
+
+
+# Short targets: `snakemake fig3` for fig3_relative_loss.
+for item in all_items():
+
+    rule:
+        name:
+            Path(item).stem.split("_")[0]
+        input:
+            item,
+        localrule: True

@@ -1,0 +1,24 @@
+rule report:
+    """One self-contained page: claims, figures and tables beside what the paper saw, provenance."""
+    input:
+        claims=f"{RESULTS}/claims.json",
+        figures=all_items(),
+        records=RECORDS,
+        captions=[f"workflow/report/{Path(item).stem}.rst" for item in all_items()],
+        template="workflow/understanding_bn/report/page.html",
+    output:
+        page=f"{RESULTS}/report.html",
+    log:
+        f"logs/{CONFIG['preset']}/report.log",
+    benchmark:
+        f"logs/{CONFIG['preset']}/report.benchmark.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        preset=CONFIG["preset"],
+        captions="workflow/report",
+        code=fingerprint("report.job"),
+    shell:
+        "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --items {input.figures}"
+        " --runs {input.records} --captions {params.captions} --out {output.page} 2>&1 | tee {log}"

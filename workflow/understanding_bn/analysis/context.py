@@ -1,0 +1,70 @@
+"""What every measurement at initialisation and in the first steps shares."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.models.resnet import ResNet, build
+from understanding_bn.training.loop import Optimiser
+
+
+@dataclass(frozen=True)
+class Context:
+    """A data set and a network family to measure on.
+
+    Attributes:
+        split: the training split, on the device.
+        classes: number of classes.
+        arch, init: as in the config.
+        batch_size: B.
+        augmentation, optimiser: those of ordinary training.
+    """
+
+    split: Split
+    classes: int
+    arch: str
+    init: str
+    batch_size: int
+    augmentation: Augmentation
+    optimiser: Optimiser
+
+    def model(self, norm: str, seed: int) -> ResNet:
+        """The network of `seed` before its first step, in train mode: batch norm uses the mini-batch's moments."""
+        model = build(self.arch, norm, self.init, self.split.channels, self.classes, seed)
+        return model.to(self.split.pixels.device).train()
+
+    def minibatches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The mini-batches that training with this seed sees, in order, epoch after epoch, without end."""
+        for epoch in count():
+            yield from self.split.epoch(seed, epoch, self.batch_size, self.augmentation)
+
+    def sgd(self, model: nn.Module, alpha: float) -> torch.optim.SGD:
+        """Ordinary training's optimiser at learning rate α."""
+        return torch.optim.SGD(
+            model.parameters(), lr=alpha, momentum=self.optimiser.momentum, weight_decay=self.optimiser.weight_decay
+        )
+
+
+@torch.no_grad()
+def loss_at(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The mean cross-entropy (nats) of a mini-batch at the current weights, in the model's current mode."""
+    return F.cross_entropy(model(images), labels).item()
+
+
+def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
+    """One ordinary update on a mini-batch."""
+    optimiser.zero_grad(set_to_none=True)
+    F.cross_entropy(model(images), labels).backward()
+    optimiser.step()
+
+
+@torch.no_grad()
+def move(model: nn.Module, origin: list[Tensor], direction: list[Tensor], distance: float) -> None:
+    """Set the weights to origin + distance · direction; each list holds one tensor per parameter."""
+    for parameter, start, along in zip(model.parameters(), origin, direction, strict=True):
+        torch.add(start, along, alpha=distance, out=parameter)

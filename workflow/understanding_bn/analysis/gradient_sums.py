@@ -1,0 +1,68 @@
+"""Table 1: do the terms of a kernel gradient, one per image and position, cancel or add up?"""
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+from understanding_bn.analysis.context import Context
+from understanding_bn.models.resnet import ResNet
+
+
+def measure(context: Context, norm: str, seed: int, layers: list[int]) -> pd.DataFrame:
+    """a and b of every kernel in `layers`, on the first mini-batch at initialisation.
+
+    Columns: layer, a, b, ratio (a / b); see `sums`.
+    """
+    model = context.model(norm, seed)
+    images, labels = next(context.minibatches(seed))
+    rows = []
+    for layer, (inputs, gradient) in inputs_and_gradients(model, layers, images, labels).items():
+        a, b = sums(inputs, gradient, model.layer(layer))
+        rows.append((layer, a, b, a / b))
+    return pd.DataFrame(rows, columns=["layer", "a", "b", "ratio"])
+
+
+def sums(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tuple[float, float]:
+    """(a, b) = means over kernel entries of Σ|d| and |Σ d|, where the sums run over images and positions.
+
+    The kernel gradient is Σ d with d = ∂L/∂O[image, out, x, y] · I[image, in, x + x', y + y']. Because
+    |d| = |∂L/∂O|·|I|, the sum of magnitudes is itself a kernel gradient, that of the magnitudes, so neither sum
+    needs its terms to be formed one by one.
+
+    Args:
+        inputs: I, (B, in, H, W).
+        gradient: ∂L/∂O, (B, out, H', W').
+        conv: the layer; its size, stride and padding count, its weights do not.
+    """
+    shape, kwargs = conv.weight.shape, {"stride": conv.stride, "padding": conv.padding}
+    inputs, gradient = inputs.double(), gradient.double()
+    magnitudes = conv2d_weight(inputs.abs(), shape, gradient.abs(), **kwargs)
+    total = conv2d_weight(inputs, shape, gradient, **kwargs)
+    return magnitudes.mean().item(), total.abs().mean().item()
+
+
+def inputs_and_gradients(
+    model: ResNet, layers: list[int], images: Tensor, labels: Tensor
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """For each convolution in `layers`, its input and ∂L/∂(its output), L the mean cross-entropy."""
+    inputs: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
+
+    def keep(layer: int):
+        def hook(module, args, output):
+            inputs[layer] = args[0].detach().clone()
+            outputs[layer] = output
+            return output.clone()  # the ReLU after it may write in place
+
+        return hook
+
+    hooks = [model.layer(layer).register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        loss = F.cross_entropy(model(images), labels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    gradients = torch.autograd.grad(loss, [outputs[layer] for layer in layers])
+    return {layer: (inputs[layer], gradient) for layer, gradient in zip(layers, gradients, strict=True)}

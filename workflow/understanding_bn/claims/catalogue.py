@@ -1,0 +1,163 @@
+"""The paper's twenty claims: statement, the paper's number, and the function that judges it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from understanding_bn.claims import initialization as start
+from understanding_bn.claims import matrices, training
+from understanding_bn.claims.checks import Check
+from understanding_bn.claims.results import Results
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim as the paper makes it; `judge` is None as long as nothing here measures it."""
+
+    id: int
+    statement: str
+    paper: str
+    figure: str | None
+    judge: Callable[[Results], list[Check]] | None
+
+
+CLAIMS = (
+    Claim(
+        1,
+        f"acc(BN, 0.1) − acc(BN, 0.0001) ≥ {training.LARGE_ALPHA_GAIN:g} points",
+        "12.0 points",
+        "fig1_accuracy",
+        training.large_alpha_gain,
+    ),
+    Claim(
+        2,
+        f"|acc(BN, 0.0001) − acc(none, 0.0001)| ≤ {training.SAME_ALPHA_DIFFERENCE:g} points",
+        "0.7 points",
+        "fig1_accuracy",
+        training.same_alpha_same_accuracy,
+    ),
+    Claim(
+        3,
+        "acc(BN, 0.0001) < acc(BN, 0.003) < acc(BN, 0.1)",
+        "81.3 < 90.45 < 93.26 %",
+        "fig1_accuracy",
+        training.accuracy_rises_with_alpha,
+    ),
+    Claim(
+        4,
+        "with BN the final train − test gap is smaller at 0.1 than at 0.0001",
+        "6.7 against 18 points",
+        "fig1_accuracy",
+        training.smaller_gap_at_large_alpha,
+    ),
+    Claim(
+        5,
+        "without BN every run at α ≥ 0.003 diverges or stays at chance, and none at 0.0001 does",
+        "so shown",
+        "fig1_accuracy",
+        training.fails_without_norm,
+    ),
+    Claim(
+        6,
+        "gradient noise E‖g_B − g‖² falls as 1/|B| (log-log slope −1 ± 0.1); per update it grows as α²",
+        "bound α²C/|B|",
+        None,
+        None,
+    ),
+    Claim(
+        7,
+        f"layer 55: gradient sd, none / BN ≥ {start.SD_RATIO:g}, and larger kurtosis without BN",
+        "≥ 77; kurtosis ≥ 6.6 against 3.03",
+        "fig2_gradient_histogram",
+        start.gradient_spread,
+    ),
+    Claim(
+        8,
+        f"mini-batch 1: the largest step that lowers the loss is ≥ {start.STEP_RATIO:g}× larger with BN; without BN the "
+        f"relative loss passes {start.EXPLODED:g} before step {start.EXPLODES_BEFORE:g}; with BN it stays below "
+        f"{start.TAME:g} up to {start.TAME_UP_TO:g}",
+        "70×; 0.0018; 3.0",
+        "fig3_relative_loss",
+        start.larger_steps,
+    ),
+    Claim(
+        9,
+        "along a diverging step max |mean| and max variance both rise from layer 8 to 44 to 80",
+        "1.4, 3.8e3, 3e8; 1, 5.4e6, 5.6e16",
+        "fig4_divergence_heatmap",
+        start.moments_rise_with_depth,
+    ),
+    Claim(
+        10,
+        f"without BN at large α divergence comes within the first {start.FIRST_MINIBATCHES} mini-batches",
+        "so stated",
+        "fig4_divergence_heatmap",
+        start.diverges_at_once,
+    ),
+    Claim(
+        11,
+        f"log-std from layer 6 to 102 rises by ≥ {start.LOG_STD_RISE:g} without BN; with BN it stays within "
+        f"[{start.LOG_STD_RANGE[0]:g}, {start.LOG_STD_RANGE[1]:g}]",
+        "4.25; 0.00 to 0.97",
+        "fig5_channel_moments",
+        start.activations_grow,
+    ),
+    Claim(
+        12,
+        "without BN some class column of ∂ℓ/∂logits is positive for every image not of that class; with BN none is",
+        "so shown",
+        "fig6_logit_gradients",
+        start.one_class_for_all,
+    ),
+    Claim(
+        13,
+        f"a/b ≥ {start.CANCELS:g} with BN at layers 18 and 54; ≤ {start.ADDS_UP:g} without BN at 18, 54 and 108",
+        "251.8, 112.8; 1.7, 2.6, 1.6",
+        "table1_gradient_sums",
+        start.gradients_cancel,
+    ),
+    Claim(
+        14,
+        "layer 45: the top singular value's share of the energy of the channel-by-channel |gradient| is larger "
+        "without BN",
+        "so shown",
+        None,
+        None,
+    ),
+    Claim(
+        15,
+        f"a single final BN at 0.03 recovers ≥ {training.FINAL_NORM_SHARE:.0%} of the accuracy between no BN and BN, "
+        "each at its best α",
+        "about two thirds",
+        "fig1_accuracy",
+        training.single_final_norm,
+    ),
+    Claim(16, "the largest stable α without BN does not increase with depth", "so stated", None, None),
+    Claim(
+        17,
+        "the largest stable α without BN differs by less than 10× among Xavier, Kaiming and orthogonal initialisation",
+        "so stated",
+        None,
+        None,
+    ),
+    Claim(
+        18,
+        "products of Gaussian matrices follow Theorem 1, and their median condition number grows with the factors",
+        "a theorem; 3.0e3, 2.5e5, 4.2e7, 9.4e10 for 1, 2, 3, 5",
+        "fig8_singular_values",
+        matrices.theorem1_holds,
+    ),
+    Claim(
+        19,
+        "layer and group normalisation show the same ordering in α as BN",
+        "so stated",
+        "fig1_accuracy",
+        training.other_norms_same_order,
+    ),
+    Claim(
+        20,
+        "without BN |weight gradient| and |input-channel mean| correlate positively",
+        "so stated",
+        None,
+        None,
+    ),
+)

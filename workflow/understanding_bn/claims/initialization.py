@@ -1,0 +1,128 @@
+"""The paper's claims about networks before and in their first steps. Each function is one claim; bounds stand here, once."""
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn.claims.checks import Check, every, mean_check
+from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.figures.fig5_channel_moments import MAIN_SITE, moments_by_layer
+
+SD_RATIO = 50.0
+STEP_RATIO = 10.0
+EXPLODES_BEFORE = 2e-3  # step size at which the relative loss without BN has passed EXPLODED
+EXPLODED = 1e3
+TAME, TAME_UP_TO = 10.0, 0.2  # relative loss with BN, and up to which step size
+FIRST_MINIBATCHES = 10
+LOG_STD_RISE = 3.0
+LOG_STD_RANGE = (-1.0, 1.2)
+CANCELS, ADDS_UP = 50.0, 5.0
+
+
+def gradient_spread(results: Results) -> list[Check]:
+    """Claim 7."""
+    grouped = results.probe("gradient_histogram").groupby(["norm", "seed"])["gradient"]
+    sd = grouped.std().unstack("norm")
+    kurtosis = grouped.apply(lambda g: float(pd.Series(g).astype(float).kurt()) + 3).unstack("norm")
+    return [
+        mean_check("sd of the kernel gradient, none / BN", sd["none"] / sd["batch"], "≥", SD_RATIO),
+        mean_check("kurtosis of the kernel gradient, none − BN", kurtosis["none"] - kurtosis["batch"], ">", 0),
+    ]
+
+
+def larger_steps(results: Results) -> list[Check]:
+    """Claim 8, on mini-batch 1."""
+    table = results.probe("relative_loss")
+    table = table[table["minibatch"] == 1]
+    if table.empty:
+        raise NotRunError("relative_loss for mini-batch 1")
+    useful, explodes, highest = {}, {}, {}
+    for (norm, seed), curve in table.groupby(["norm", "seed"]):
+        curve = curve.sort_values("step_size")
+        steps, losses = curve["step_size"].to_numpy(), curve["relative_loss"].to_numpy()
+        below = steps[losses < 1]
+        useful[norm, seed] = below.max() if len(below) else np.nan
+        past = steps[~(losses <= EXPLODED)]
+        explodes[norm, seed] = past.min() if len(past) else np.inf
+        highest[norm, seed] = losses[steps <= TAME_UP_TO].max()
+    largest = pd.Series(useful).unstack(0)
+    none = pd.Series(explodes).unstack(0)["none"]
+    batch = pd.Series(highest).unstack(0)["batch"]
+    ratio = largest["batch"] / largest["none"]
+    return [
+        mean_check("largest step with relative loss < 1, BN / none", ratio, "≥", STEP_RATIO),
+        mean_check(f"step at which the relative loss without BN passes {EXPLODED:g}", none, "<", EXPLODES_BEFORE),
+        mean_check(f"largest relative loss with BN up to step {TAME_UP_TO:g}", batch, "<", TAME),
+    ]
+
+
+def moments_rise_with_depth(results: Results) -> list[Check]:
+    """Claim 9: natural logarithms of the ratio between neighbouring layers, at the last finite part of the step."""
+    table = _diverged_without_norm(results)
+    layers = sorted(table["layer"].unique())
+    checks = []
+    for statistic in ("mean", "variance"):
+        peaks = table.assign(size=table[statistic].abs()).groupby(["seed", "percent", "layer"])["size"].max()
+        peaks = peaks.unstack("layer")
+        finite = peaks[np.isfinite(peaks).all(axis=1)]
+        last = finite.groupby("seed").tail(1)
+        for low, high in zip(layers, layers[1:], strict=False):
+            name = f"log of largest |channel {statistic}|, layer {high} − {low}"
+            checks.append(mean_check(name, np.log(last[high] / last[low]), ">", 0))
+    return checks
+
+
+def diverges_at_once(results: Results) -> list[Check]:
+    """Claim 10."""
+    table = results.probe("divergence_path")
+    runs = table[table["norm"] == "none"].drop_duplicates("seed")
+    soon = runs["diverged"] & (runs["update"] <= FIRST_MINIBATCHES)
+    name = f"share of runs without BN at α = {runs['alpha'].iloc[0]:g} that diverge by update {FIRST_MINIBATCHES}"
+    return [every(name, soon)]
+
+
+def activations_grow(results: Results) -> list[Check]:
+    """Claim 11."""
+    table = moments_by_layer(results.probe("channel_moments"))
+    table = table[(table["statistic"] == "log_std") & (table["site"] == MAIN_SITE)]
+    # The last layer is the classifier where it was measured; the claim is about the convolutions before it.
+    layers = sorted(table["layer"].unique())
+    depth = max(int(arch.split("-")[1]) for arch in results.probe("channel_moments")["arch"].unique())
+    first, last = layers[0], max(layer for layer in layers if layer < depth)
+    none = table[table["norm"] == "none"].pivot(index="seed", columns="layer", values="value")
+    batch = table[(table["norm"] == "batch") & (table["layer"] < depth)].groupby("seed")["value"]
+    return [
+        mean_check(f"rise of log-std from layer {first} to {last}, none", none[last] - none[first], "≥", LOG_STD_RISE),
+        mean_check("smallest log-std, BN", batch.min(), "≥", LOG_STD_RANGE[0]),
+        mean_check("largest log-std, BN", batch.max(), "≤", LOG_STD_RANGE[1]),
+    ]
+
+
+def one_class_for_all(results: Results) -> list[Check]:
+    """Claim 12. Softmax gradients are positive for every wrong class, if only just: a column counts as positive
+    where the gradient is at least half of its largest possible value, 1/B, for every image not of that class."""
+    table = results.probe("logit_gradients")
+    wrong = table[table["label"] != table["class"]]
+    positive = wrong["gradient"] >= 0.5 / wrong["batch_size"]
+    columns = positive.groupby([wrong["norm"], wrong["seed"], wrong["class"]]).all()
+    some = columns.groupby(["norm", "seed"]).any().unstack("norm")
+    return [
+        every("share of networks without BN with one class positive for all images", some["none"]),
+        every("share of networks with BN without such a class", ~some["batch"]),
+    ]
+
+
+def gradients_cancel(results: Results) -> list[Check]:
+    """Claim 13."""
+    ratio = results.probe("gradient_sums").pivot(index=["norm", "seed"], columns="layer", values="ratio")
+    batch, none = ratio.loc["batch"], ratio.loc["none"]
+    checks = [mean_check(f"a/b, BN, layer {layer}", batch[layer], "≥", CANCELS) for layer in ratio.columns[:2]]
+    return checks + [mean_check(f"a/b, none, layer {layer}", none[layer], "≤", ADDS_UP) for layer in ratio.columns]
+
+
+def _diverged_without_norm(results: Results) -> pd.DataFrame:
+    """Moments along the diverging update, over the seeds without normalisation that did diverge."""
+    table = results.probe("divergence_path")
+    table = table[(table["norm"] == "none") & table["diverged"]]
+    if table.empty:
+        raise NotRunError("a run without BN that diverges within the updates followed")
+    return table

@@ -1,0 +1,94 @@
+"""Judge every claim and write claims.json."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from understanding_bn import files
+from understanding_bn.claims.catalogue import CLAIMS, Claim
+from understanding_bn.claims.checks import NOT_RUN, Check, combine
+from understanding_bn.claims.results import NotRunError, Results
+
+
+# The paper's own learning rates, by the part they play in its claims.
+PAPER_ROLES = {
+    "large_alpha": 0.1,
+    "middle_alpha": 0.003,
+    "small_alpha": 0.0001,
+    "unstable_alpha": 0.003,
+    "single_final_alpha": 0.03,
+}
+
+
+def run(inputs: list[Path], roles: dict[str, float], out: Path) -> None:
+    """Judge all claims on the raw values in `inputs` and write the list to `out`.
+
+    Each entry has id, statement, scope, paper, measured, interval, seeds, verdict, runs, checks, figure and note.
+    `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
+    """
+    results = Results(inputs, roles)
+    files.write_json(out, [_entry(claim, results) for claim in CLAIMS])
+
+
+def _entry(claim: Claim, results: Results) -> dict[str, Any]:
+    results.used = set()
+    checks: list[Check] = []
+    note = "nothing in this version measures it" if claim.judge is None else ""
+    if claim.judge is not None:
+        try:
+            checks = claim.judge(results)
+        except NotRunError as missing:
+            note, results.used = f"needs {missing}", set()
+    verdict = combine(checks)
+    # What is shown in one line is the check that the verdict hangs on.
+    decisive = next((check for check in checks if check.verdict == verdict), None)
+    if decisive and decisive.interval is None and not decisive.universal:
+        note = "no interval: " + ("one seed" if decisive.seeds == 1 else "not finite for every resample of the seeds")
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "scope": _scope(results) if verdict != NOT_RUN else "",
+        "paper": claim.paper,
+        "measured": _number(decisive.value) if decisive else None,
+        "interval": _interval(decisive) if decisive else None,
+        "seeds": decisive.seeds if decisive else 0,
+        "verdict": verdict,
+        "runs": sorted(results.used),
+        "checks": [
+            {"name": c.name, "measured": _number(c.value), "interval": _interval(c), "relation": c.relation}
+            | {"bound": c.bound, "seeds": c.seeds, "verdict": c.verdict}
+            for c in checks
+        ],
+        "figure": claim.figure,
+        "note": note,
+    }
+
+
+def _scope(results: Results) -> str:
+    """What the runs behind a claim were: network, data, batch size, epochs, and the learning rates' parts."""
+    runs = [results.runs[path] for path in sorted(results.used)]
+    if runs[0]["stage"] == "random_matrices":
+        return f"N = {runs[0]['settings']['size']}, float64"
+    settings = [run["settings"] for run in runs]
+    parts = [
+        " and ".join(sorted({s["arch"].replace("resnet", "ResNet") for s in settings})),
+        f"on {runs[0]['data']['source']}",
+        "B = " + ", ".join(str(b) for b in sorted({s["batch_size"] for s in settings})),
+    ]
+    if runs[0]["stage"] == "train":
+        epochs = sorted({s["epochs"] for s in settings})
+        parts.append(f"{'–'.join(str(e) for e in dict.fromkeys((epochs[0], epochs[-1])))} epochs")
+        moved = [f"{results.roles[r]:g} for {v:g} ({r[:-6]})" for r, v in PAPER_ROLES.items() if results.roles[r] != v]
+        parts += [f"α = {', '.join(moved)}"] if moved else []
+    else:
+        parts.append("at initialisation, BN in train mode")
+    return ", ".join(parts)
+
+
+def _number(value: float) -> float | None:
+    """A number that JSON can hold; None for those that are not finite."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _interval(check: Check) -> list[float] | None:
+    return [float(f"{end:.6g}") for end in check.interval] if check.interval else None

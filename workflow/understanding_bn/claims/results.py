@@ -1,0 +1,80 @@
+"""The result files that claims are judged on, recognised by the run.json beside each."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from understanding_bn import files
+
+
+class NotRunError(Exception):
+    """What a claim needs was not run; the text says what."""
+
+
+class Results:
+    """All raw values of a preset, and a note of which files were asked for.
+
+    Args:
+        paths: history.parquet and values.parquet files, each with its run.json beside it.
+        roles: the config's `claims` block: which learning rates play the paper's.
+    """
+
+    def __init__(self, paths: list[Path], roles: dict[str, float]):
+        self.roles = roles
+        self.used: set[str] = set()
+        self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
+        self._tables = {str(path): files.read_tables([path]) for path in paths}
+
+    def probe(self, name: str) -> pd.DataFrame:
+        """The values of a measurement at initialisation, all norms and seeds.
+
+        Raises:
+            NotRunError: there are none, or not for both batch norm and none.
+        """
+        table = self._gather(lambda run: run["stage"] == "initialization" and run["settings"]["probe"] == name)
+        missing = {"batch", "none"} - set(table["norm"].unique() if len(table) else [])
+        if missing:
+            raise NotRunError(f"{name} for {' and '.join(sorted(missing))}")
+        return table
+
+    def matrices(self) -> pd.DataFrame:
+        """The singular values of products of Gaussian matrices."""
+        table = self._gather(lambda run: run["stage"] == "random_matrices")
+        if table.empty:
+            raise NotRunError("random_matrices")
+        return table
+
+    def final(self, norm: str, alpha: float) -> pd.DataFrame:
+        """The last row of each seed's history in the cell (norm, α) with the most epochs, indexed by seed.
+
+        Accuracies are in per cent, NaN where the seed diverged.
+
+        Raises:
+            NotRunError: there is no such cell.
+        """
+
+        def matches(run: dict[str, Any]) -> bool:
+            settings = run["settings"]
+            return run["stage"] == "train" and settings["norm"] == norm and float(settings["alpha"]) == alpha
+
+        table = self._gather(matches)
+        if table.empty:
+            raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
+        cell = ["arch", "init", "batch_size", "epochs"]
+        longest = max(table[cell].drop_duplicates().itertuples(index=False, name=None), key=lambda c: c[-1])
+        table = table[(table[cell] == longest).all(axis=1)]
+        last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
+        last[["train_accuracy", "test_accuracy"]] *= 100
+        return last
+
+    def alphas(self, norm: str) -> list[float]:
+        """The learning rates at which `norm` was trained, ascending."""
+        runs = (run["settings"] for run in self.runs.values() if run["stage"] == "train")
+        return sorted({float(settings["alpha"]) for settings in runs if settings["norm"] == norm})
+
+    def _gather(self, matches: Any) -> pd.DataFrame:
+        """The rows of all files whose run.json satisfies `matches`; they count as used."""
+        chosen = [path for path, run in self.runs.items() if matches(run)]
+        self.used |= set(chosen)
+        return pd.concat([self._tables[path] for path in chosen], ignore_index=True) if chosen else pd.DataFrame()

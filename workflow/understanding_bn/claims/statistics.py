@@ -1,0 +1,48 @@
+"""Intervals over seeds."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+EXHAUSTIVE = 4000  # up to this many resamples, all of them are taken, and nothing is left to chance
+DRAWS = 10_000
+
+
+def bootstrap(statistic: Callable[[np.ndarray], float], seeds: int) -> tuple[float, float] | None:
+    """The 95 % percentile-bootstrap interval of a statistic, seeds resampled with replacement.
+
+    Args:
+        statistic: from resampled seed positions, (seeds,) int, to a number. Seeds are resampled for all cells at
+            once, so that a difference between cells of the same seeds stays paired.
+        seeds: how many there are. Up to five, all seedsⁿ resamples are enumerated; beyond, 10,000 are drawn.
+
+    Returns:
+        (low, high), or None for a single seed or where a resample gives no finite number. With few seeds the
+        interval is too narrow (three seeds: it cannot leave their range); read it as a lower limit on the doubt.
+    """
+    if seeds < 2:
+        return None
+    if seeds**seeds <= EXHAUSTIVE:
+        resamples = itertools.product(range(seeds), repeat=seeds)
+    else:
+        resamples = iter(np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds)))
+    values = np.array([statistic(np.asarray(index)) for index in resamples])
+    if not np.isfinite(values).all():
+        return None
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_interval(values: np.ndarray) -> tuple[float, float] | None:
+    """The interval of the mean of one value per seed, (n,)."""
+    return bootstrap(lambda index: float(values[index].mean()), len(values))
+
+
+def share_interval(successes: int, total: int) -> tuple[float, float]:
+    """The exact (Clopper–Pearson) 95 % interval of a share."""
+    interval = stats.binomtest(successes, total).proportion_ci(LEVEL, method="exact")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,113 @@
+"""The paper's claims about trained networks. Each function is one claim; bounds stand here, once."""
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn.claims.checks import Check, every, mean_check
+from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.claims.statistics import bootstrap
+
+LARGE_ALPHA_GAIN = 8.0  # points
+SAME_ALPHA_DIFFERENCE = 2.0  # points
+FINAL_NORM_SHARE = 0.6
+
+
+def large_alpha_gain(results: Results) -> list[Check]:
+    """Claim 1."""
+    large, small = _final(results, "batch", "large"), _final(results, "batch", "small")
+    gain = _paired(large["test_accuracy"], small["test_accuracy"])
+    return [mean_check("test accuracy, BN at large − small α (points)", gain, "≥", LARGE_ALPHA_GAIN)]
+
+
+def same_alpha_same_accuracy(results: Results) -> list[Check]:
+    """Claim 2, as an equivalence: the whole interval of the difference must lie within the bounds."""
+    batch, none = _final(results, "batch", "small"), _final(results, "none", "small")
+    difference = _paired(batch["test_accuracy"], none["test_accuracy"])
+    name = "test accuracy at small α, BN − none (points)"
+    return [
+        mean_check(name, difference, "≤", SAME_ALPHA_DIFFERENCE),
+        mean_check(name, difference, "≥", -SAME_ALPHA_DIFFERENCE),
+    ]
+
+
+def accuracy_rises_with_alpha(results: Results) -> list[Check]:
+    """Claim 3."""
+    large, middle, small = (_final(results, "batch", role)["test_accuracy"] for role in ("large", "middle", "small"))
+    return [
+        mean_check("test accuracy, BN at middle − small α (points)", _paired(middle, small), ">", 0),
+        mean_check("test accuracy, BN at large − middle α (points)", _paired(large, middle), ">", 0),
+    ]
+
+
+def smaller_gap_at_large_alpha(results: Results) -> list[Check]:
+    """Claim 4."""
+    gaps = []
+    for role in ("small", "large"):
+        final = _final(results, "batch", role)
+        gaps.append(final["train_accuracy"] - final["test_accuracy"])
+    return [mean_check("train − test accuracy, BN at small − large α (points)", _paired(*gaps), ">", 0)]
+
+
+def fails_without_norm(results: Results) -> list[Check]:
+    """Claim 5."""
+    threshold = results.roles["unstable_alpha"]
+    alphas = [alpha for alpha in results.alphas("none") if alpha >= threshold]
+    if not alphas:
+        raise NotRunError(f"training without BN at α ≥ {threshold:g}")
+    failed = pd.concat([results.final("none", alpha)["failure"].notna() for alpha in alphas])
+    sound = _final(results, "none", "small")["failure"].isna()
+    return [
+        every(f"share of runs without BN at α ≥ {threshold:g} that diverge or stay at chance", failed),
+        every("share of runs without BN at small α that neither diverge nor stay at chance", sound),
+    ]
+
+
+def single_final_norm(results: Results) -> list[Check]:
+    """Claim 15."""
+    final = results.final("batch-final", results.roles["single_final_alpha"])["test_accuracy"]
+    best = {norm: _best(results, norm) for norm in ("batch", "none")}
+    table = pd.concat([final, best["batch"], best["none"]], axis=1, join="inner").dropna().to_numpy()
+
+    def recovered(index: np.ndarray) -> float:
+        single, batch, none = table[index].mean(axis=0)
+        return float((single - none) / (batch - none)) if batch > none else float("nan")
+
+    seeds = len(table)
+    value = recovered(np.arange(seeds)) if seeds else float("nan")
+    name = "share of BN's gain that a single final BN recovers"
+    return [Check(name, value, bootstrap(recovered, seeds), "≥", FINAL_NORM_SHARE, seeds)]
+
+
+def other_norms_same_order(results: Results) -> list[Check]:
+    """Claim 19: between neighbouring learning rates, accuracy moves the way it does with BN."""
+    checks = []
+    for norm in ("layer", "group"):
+        shared = [alpha for alpha in results.alphas("batch") if alpha in results.alphas(norm)]
+        if len(shared) < 2:
+            raise NotRunError(f"training with {norm} norm at two learning rates that BN was trained at")
+        for low, high in zip(shared, shared[1:], strict=False):
+            batch, other = (
+                _paired(results.final(n, high)["test_accuracy"], results.final(n, low)["test_accuracy"])
+                for n in ("batch", norm)
+            )
+            direction = np.sign(batch.mean())
+            name = f"test accuracy, {norm} norm at α = {high:g} − {low:g}, × BN's direction ({direction:+g}) (points)"
+            checks.append(mean_check(name, direction * other, ">", 0))
+    return checks
+
+
+def _final(results: Results, norm: str, role: str) -> pd.DataFrame:
+    return results.final(norm, results.roles[f"{role}_alpha"])
+
+
+def _best(results: Results, norm: str) -> pd.Series:
+    """Final test accuracies by seed at the learning rate with the best mean, over those where no seed diverged."""
+    sound = [f for f in (results.final(norm, a)["test_accuracy"] for a in results.alphas(norm)) if f.notna().all()]
+    if not sound:
+        raise NotRunError(f"training with norm {norm} at a learning rate where it does not diverge")
+    return max(sound, key=lambda accuracy: accuracy.mean())
+
+
+def _paired(left: pd.Series, right: pd.Series) -> np.ndarray:
+    """Differences by seed, over the seeds that neither side lost to divergence."""
+    return (left - right).dropna().to_numpy()

@@ -1,0 +1,176 @@
+"""The command line: one stage per kind of rule, so that any job can be rerun by hand.
+
+    python -m understanding_bn STAGE --help
+"""
+
+import argparse
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+from understanding_bn.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one stage. A mistake of the user's is one line on stderr and exit status 2."""
+    args = _parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except UserError as error:
+        sys.exit(_fail(str(error)))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        what = "no room left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else os.strerror(error.errno)
+        sys.exit(_fail(f"{error.filename or 'output'}: {what}; nothing half-written is left, mend that and run again"))
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+# Imports stand inside the stages: reading --help, or drawing a figure, must not wait for torch.
+
+
+def _data(args: argparse.Namespace) -> None:
+    from understanding_bn.data import store
+
+    info = store.prepare(args.dataset, args.data_dir, args.out).info
+    print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from understanding_bn.cell import Cell
+    from understanding_bn.data.batches import Augmentation
+    from understanding_bn.training import job
+    from understanding_bn.training.loop import Optimiser
+
+    job.run(
+        args.store,
+        Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs),
+        Optimiser(args.momentum, args.weight_decay),
+        Augmentation(args.pad, args.flip),
+        args.seeds,
+        args.out,
+        args.state,
+        args.threads,
+        args.device,
+    )
+
+
+def _initialization(args: argparse.Namespace) -> None:
+    from understanding_bn.analysis import job
+    from understanding_bn.data.batches import Augmentation
+    from understanding_bn.training.loop import Optimiser
+
+    job.run(
+        args.probe,
+        args.store,
+        args.arch,
+        args.init,
+        args.norm,
+        args.batch_size,
+        Optimiser(args.momentum, args.weight_decay),
+        Augmentation(args.pad, args.flip),
+        args.options,
+        args.seeds,
+        args.out,
+        args.threads,
+        args.device,
+    )
+
+
+def _random_matrices(args: argparse.Namespace) -> None:
+    from understanding_bn.analysis import random_matrices
+
+    random_matrices.run(args.size, args.factors, args.draws, args.out, args.threads)
+
+
+def _figure(args: argparse.Namespace) -> None:
+    from understanding_bn.figures import job
+
+    job.draw(args.name, args.inputs, args.out)
+
+
+def _claims(args: argparse.Namespace) -> None:
+    from understanding_bn.claims import job
+
+    job.run(args.inputs, args.roles, args.out)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from understanding_bn.report import job
+
+    job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m understanding_bn", description=__doc__.split("\n\n")[0])
+    stages = parser.add_subparsers(required=True, metavar="STAGE")
+
+    def stage(name: str, run, text: str) -> argparse.ArgumentParser:
+        added = stages.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    p = stage("data", _data, "prepare a data set's store")
+    p.add_argument("--dataset", choices=["digits", "cifar10", "parquet"], required=True)
+    p.add_argument("--data-dir", type=Path, help="folder to find the data in")
+    p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
+
+    p = stage("train", _train, "train a cell of the grid for a block of seeds")
+    _shared(p)
+    p.add_argument("--alpha", required=True, help="learning rate α, a decimal such as 0.0001")
+    p.add_argument("--epochs", type=int, required=True)
+    p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
+
+    p = stage("initialization", _initialization, "measure at initialisation and in the first steps")
+    p.add_argument("probe", help="a module of understanding_bn.analysis, such as channel_moments")
+    _shared(p)
+    p.add_argument("--options", type=json.loads, default={}, help="the measurement's own options, as JSON")
+
+    p = stage("random-matrices", _random_matrices, "singular values of products of Gaussian matrices")
+    p.add_argument("--size", type=int, required=True, help="N of the N×N matrices")
+    p.add_argument("--factors", type=int, nargs="+", required=True)
+    p.add_argument("--draws", type=int, required=True)
+    p.add_argument("--out", type=Path, required=True, help="folder to write to")
+    p.add_argument("--threads", type=int, default=1)
+
+    p = stage("figure", _figure, "draw one figure or table from result files")
+    p.add_argument("name", help="a module of understanding_bn.figures, such as fig3_relative_loss")
+    p.add_argument("--inputs", type=Path, nargs="+", required=True)
+    p.add_argument("--out", type=Path, required=True, help="folder to write to")
+
+    p = stage("claims", _claims, "judge every claim of the paper")
+    p.add_argument("--inputs", type=Path, nargs="+", required=True, help="Parquet files, run.json beside each")
+    p.add_argument("--roles", type=json.loads, required=True, help="the config's claims block, as JSON")
+    p.add_argument("--out", type=Path, required=True, help="the claims.json to write")
+
+    p = stage("report", _report, "build the report page")
+    p.add_argument("--preset", required=True)
+    p.add_argument("--claims", type=Path, required=True)
+    p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
+    p.add_argument("--runs", type=Path, nargs="+", required=True, help="the run.json of every job behind them")
+    p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
+    p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
+    return parser
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every stage that works on images with a network."""
+    parser.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
+    parser.add_argument("--arch", required=True, help="resnet-D with D = 6n + 2")
+    parser.add_argument("--init", required=True, help="weight initialisation")
+    parser.add_argument("--norm", required=True, help="normalisation")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--momentum", type=float, default=0.9)
+    parser.add_argument("--weight-decay", type=float, default=5e-4)
+    parser.add_argument("--pad", type=int, default=4, help="pixels around an image before a random crop")
+    parser.add_argument("--flip", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")

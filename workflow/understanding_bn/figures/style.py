@@ -1,0 +1,83 @@
+"""One look for all figures: readable at print size, colour-blind-safe, the same colour for a norm everywhere."""
+
+from itertools import cycle
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from understanding_bn import files
+
+mpl.use("Agg")
+mpl.rcParams.update(
+    {
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 8,
+        "legend.fontsize": 7,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "0.9",
+        "grid.linewidth": 0.5,
+        "lines.linewidth": 1.2,
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+        "savefig.dpi": 200,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "understanding-bn",
+    }
+)
+
+WIDTH = 6.75  # inches, a page's text width
+
+# Okabe & Ito's palette; norms that are not named take the colours left over, in order.
+COLOURS = {"batch": "#0072B2", "none": "#D55E00", "batch-final": "#009E73", "layer": "#CC79A7", "group": "#56B4E9"}
+SPARE = ("#E69F00", "#000000", "#999933", "#882255")
+LABELS = {
+    "batch": "batch norm",
+    "none": "no norm",
+    "batch-final": "single final BN",
+    "layer": "layer norm",
+    "group": "group norm",
+    "instance": "instance norm",
+}
+
+
+def colours(norms: list[str]) -> dict[str, str]:
+    """A colour for each norm, the same in every figure for those that have one of their own."""
+    spare = cycle(SPARE)
+    return {norm: COLOURS.get(norm) or next(spare) for norm in norms}
+
+
+def label(norm: str) -> str:
+    """What a figure calls a norm."""
+    return LABELS.get(norm, f"{norm} norm")
+
+
+def ordered(norms: pd.Series) -> list[str]:
+    """The norms present, those of `COLOURS` first and in its order."""
+    present = list(norms.unique())
+    known = [norm for norm in COLOURS if norm in present]
+    return known + sorted(set(present) - set(known))
+
+
+def panel_letters(axes: list[Axes]) -> None:
+    """Letter panels a, b, c, … at the upper left, outside."""
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
+        ax.set_title(letter, loc="left", fontweight="bold")
+
+
+def save(figure: Figure, tables: dict[str, pd.DataFrame], out: Path, name: str) -> None:
+    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf and NAME.png to `out`, each atomically."""
+    for key, table in tables.items():
+        files.write_table(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
+        with files.atomic(out / f"{name}{suffix}") as temporary:
+            figure.savefig(temporary, metadata=metadata)
+    plt.close(figure)

@@ -1,0 +1,34 @@
+"""Table 1: do the terms of a kernel gradient cancel or add up?"""
+
+import pandas as pd
+
+from understanding_bn import paper
+from understanding_bn.claims.statistics import bootstrap_interval
+from understanding_bn.figures import style
+
+COLUMNS = ["norm", "seed", "layer", "a", "b", "ratio"]
+
+
+def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The raw values over seeds, and a Markdown table of their means with 95 % bootstrap intervals of a/b."""
+    at_scale = (values["arch"] == paper.ARCH).all()
+    lines = [
+        "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, mean | a/b, 95 % interval | seeds | a/b, paper |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for norm in style.ordered(values["norm"]):
+        for layer, here in values[values["norm"] == norm].groupby("layer"):
+            interval = bootstrap_interval(here["ratio"].to_numpy())
+            between = f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "one seed"
+            published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "other network"
+            means = f"{here['a'].mean():.2e} | {here['b'].mean():.2e} | {here['ratio'].mean():.3g}"
+            lines.append(
+                f"| {style.label(norm)} | {layer} | {means} | {between} | {here['seed'].nunique()} | {published} |"
+            )
+    facts = values.iloc[0]
+    lines.append("")
+    lines.append(
+        f"{facts['arch']}, {facts['init']}, B = {facts['batch_size']}, at initialisation, BN in train mode, "
+        "float32 gradients, sums in float64."
+    )
+    return values[COLUMNS], "\n".join(lines) + "\n"

@@ -1,0 +1,48 @@
+"""What the paper shows, as numbers: digitised from its figures or recalled. Drawn as marks beside ours, at its scale.
+
+All of it is ResNet-110 on CIFAR-10 with B = 128. Claims carry their own paper values; see `claims`.
+"""
+
+ARCH = "resnet-110"
+
+# Fig. 1: final test accuracy, by norm and α.
+FINAL_TEST_ACCURACY = {
+    ("batch", 0.1): 0.9326,
+    ("batch", 0.003): 0.9045,
+    ("batch", 0.0001): 0.813,
+    ("none", 0.0001): 0.820,
+}
+
+# Fig. 3: steps at which the relative loss passes a value, by norm and mini-batch: (minimum, its step), {value: step}.
+RELATIVE_LOSS_MINIMUM = {
+    ("batch", 1): (0.026, 0.86),
+    ("batch", 4): (0.038, 0.71),
+    ("batch", 7): (0.095, 0.78),
+    ("none", 1): (2.3e-4, 0.115),
+    ("none", 4): (1.4e-4, 0.93),
+}
+RELATIVE_LOSS_CROSSINGS = {
+    ("batch", 1): {1: 0.056},
+    ("batch", 4): {1: 0.11},
+    ("none", 1): {1: 8e-4, 1e3: 1.8e-3, 1e6: 2.7e-3},
+    ("none", 4): {1: 6e-4, 1e3: 2.8e-3, 1e6: 4.5e-3},
+    ("none", 7): {1: 6.5e-4, 1e3: 4.2e-3, 1e6: 7.1e-3},
+}
+
+# Fig. 5: means over channels, natural logarithms, by norm and statistic.
+MOMENT_LAYERS = (6, 18, 30, 42, 54, 66, 78, 90, 102, 110)
+CHANNEL_MOMENTS = {
+    ("batch", "log_std"): (0.10, 0.62, 0.90, 0.05, 0.64, 0.97, 0.00, 0.57, 0.90, -0.85),
+    ("none", "log_std"): (-1.25, -1.15, -0.27, -0.23, 0.13, 0.88, 1.42, 2.2, 3.0, 1.97),
+    ("batch", "log_mean"): (-0.95, 0.23, 0.53, -0.85, -0.3, 0.13, -1.1, -0.33, 0.03, -0.63),
+    ("none", "log_mean"): (-1.55, -1.45, -0.27, -0.3, -0.37, 0.78, 1.25, 1.9, 2.83, 3.5),
+}
+
+# Table 1: a / b, by norm and layer (shaky; layer 108 with BN unknown).
+GRADIENT_SUM_RATIO = {
+    ("batch", 18): 251.8,
+    ("batch", 54): 112.8,
+    ("none", 18): 1.7,
+    ("none", 54): 2.6,
+    ("none", 108): 1.6,
+}

@@ -1,0 +1,95 @@
+"""report.html: one self-contained page. Claims first, then every figure beside what the paper saw, then provenance."""
+
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from understanding_bn import files
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
+from understanding_bn.errors import UserError
+
+MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
+
+
+def run(preset: str, claims: Path, items: list[Path], runs: list[Path], captions: Path, out: Path) -> None:
+    """Build the page from claims.json, figures (.png) and tables (.md) in the order given, and every run.json."""
+    judged = files.read_json(claims)
+    records = [files.read_json(path) for path in runs]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    page = environment.get_template("page.html").render(
+        preset=preset,
+        claims=judged,
+        tally=Counter(claim["verdict"] for claim in judged),
+        marks=MARKS,
+        items=[_item(path, captions) for path in items],
+        provenance=_provenance(records),
+        data=next((record["data"] for record in records if record["data"]), None),
+        records=sorted(({"path": str(p), **r} for p, r in zip(runs, records, strict=True)), key=lambda r: r["path"]),
+    )
+    files.write_text(out, page)
+
+
+def caption(folder: Path, name: str) -> tuple[str, list[str]]:
+    """Title and paragraphs of NAME.rst: a line, a blank line, then plain paragraphs.
+
+    Raises:
+        UserError: there is no such caption.
+    """
+    path = folder / f"{name}.rst"
+    if not path.is_file():
+        raise UserError(f"{path}: no such caption; every figure and table needs one")
+    title, *paragraphs = (" ".join(part.split()) for part in path.read_text(encoding="utf-8").split("\n\n"))
+    return title.strip("*"), [paragraph for paragraph in paragraphs if paragraph]
+
+
+def _item(path: Path, captions: Path) -> dict[str, Any]:
+    """One figure or table as the template wants it."""
+    title, paragraphs = caption(captions, path.stem)
+    item = {"name": path.stem, "title": title, "paragraphs": paragraphs, "image": None, "table": None, "notes": []}
+    if path.suffix == ".png":
+        item["image"] = base64.b64encode(path.read_bytes()).decode()
+    else:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [_cells(line) for line in lines if line.startswith("|")]
+        item["table"] = {"head": rows[0], "rows": rows[2:]}
+        item["notes"] = [line for line in lines if line and not line.startswith("|")]
+    return item
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table, in which \\| is a bar."""
+    return [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
+
+
+def _provenance(records: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """What is worth telling once of all jobs; several values are all listed."""
+    facts = {
+        "commit": lambda r: r["commit"] or "unknown (not a git checkout)",
+        "device": lambda r: r["device"],
+        "processor": lambda r: r["processor"],
+        "threads per job": lambda r: str(r["threads"]),
+        "dtype": lambda r: r["dtype"],
+        "flags": lambda r: json.dumps(r["flags"]),
+        "versions": lambda r: ", ".join(f"{name} {version}" for name, version in r["versions"].items()),
+    }
+    found = [(name, sorted({get(record) for record in records})) for name, get in facts.items()]
+    seconds = sum(record["wall_seconds"] for record in records)
+    peak = max(record["peak_memory_mib"] for record in records)
+    cost = f"{len(records)} jobs, {seconds / 60:.1f} min of job time, at most {peak} MiB in one job"
+    return [*found, ("cost", [cost])]
+
+
+def _number(value: float | None) -> str:
+    """Three digits, without an exponent where that reads better."""
+    return "–" if value is None else f"{value:.3g}"
