@@ -3,7 +3,13 @@
 All of it is ResNet-110 on CIFAR-10 with B = 128. Claims carry their own paper values; see `claims`.
 """
 
-ARCH = "resnet-110"
+import pandas as pd
+
+
+def is_scale_of(values: pd.DataFrame) -> bool:
+    """Whether all rows come from the paper's network and data, so that its numbers may stand beside ours."""
+    return bool((values["arch"] == "resnet-110").all() and values["dataset"].str.startswith("cifar10").all())
+
 
 # Fig. 1: final test accuracy, by norm and α.
 FINAL_TEST_ACCURACY = {

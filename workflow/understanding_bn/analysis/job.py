@@ -53,7 +53,7 @@ def run(
     for done, seed in enumerate(seeds):
         progress.show(done)
         table = measure(context, norm, seed, **options)
-        keys = {"arch": arch, "init": init, "norm": norm, "batch_size": batch_size, "seed": seed}
+        keys = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size, "seed": seed}
         tables.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(seeds))
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}

@@ -221,4 +221,4 @@ def _must_be_cifar10(images: Images, path: Path) -> None:
 
 
 def _shape(images: np.ndarray) -> str:
-    return f"{images.shape[2]}×{images.shape[1]} with {images.shape[3]} channel{'s' * (images.shape[3] > 1)}"
+    return f"{images.shape[2]}×{images.shape[1]} with {images.shape[3]} channel{'' if images.shape[3] == 1 else 's'}"

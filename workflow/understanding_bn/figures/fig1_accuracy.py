@@ -29,7 +29,8 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             for cell, history in here[here["norm"] == norm].groupby(CELL):
                 facts = dict(zip(CELL, cell, strict=True))
                 _lines(row, history, palette[norm], _legend(history, facts, cells))
-                _paper_mark(row[1], facts, palette[norm])
+                if paper.is_scale_of(history):
+                    _paper_mark(row[1], facts, palette[norm])
         for ax, split in zip(row, ("train", "test"), strict=True):
             ax.set_title(f"α = {alpha:g}, {split}")
         row[0].set_ylabel("accuracy (%)")
@@ -76,9 +77,9 @@ def _legend(history: pd.DataFrame, facts: dict, cells: pd.DataFrame) -> str:
 
 
 def _paper_mark(ax: Axes, facts: dict, colour: str) -> None:
-    """The paper's final test accuracy, where ours is its network and it tells."""
+    """The paper's final test accuracy, where it tells."""
     published = paper.FINAL_TEST_ACCURACY.get((facts["norm"], facts["alpha"]))
-    if published is not None and facts["arch"] == paper.ARCH:
+    if published is not None:
         ax.plot(100, 100 * published, marker="x", color=colour, markersize=5, clip_on=False, label="paper")
 
 

@@ -35,7 +35,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             median = curves.fillna(np.inf).median(axis=1)
             median = median[np.isfinite(median)]
             ax.plot(median.index, median, color=palette[norm], linewidth=1.6, label=style.label(norm))
-            if (values["arch"] == paper.ARCH).all():
+            if paper.is_scale_of(values):
                 _paper_marks(ax, norm, number, palette[norm])
         ax.axhline(1, color="0.4", linewidth=0.7)
         ax.axhline(1e3, color="0.4", linewidth=0.7, linestyle=":")

@@ -23,7 +23,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     table = moments_by_layer(values)
     norms = style.ordered(table["norm"])
     palette = style.colours(norms)
-    at_scale = (values["arch"] == paper.ARCH).all()
+    at_scale = paper.is_scale_of(values)
     figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 2.9), sharex=True)
     for ax, (statistic, title) in zip(axes, TITLES.items(), strict=True):
         for norm in norms:

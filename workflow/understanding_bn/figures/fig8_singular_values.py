@@ -41,7 +41,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         s, density = random_matrices.density_of_singular_values(number)
         ax.plot(s, density * width * len(here), color="black", linewidth=1, label="Theorem 1")
         median = np.median([row["condition_number"] for row in summaries if row["factors"] == number])
-        ax.set_title(f"{number} factor{'s' * (number > 1)}\nmedian condition {median:.1e}")
+        ax.set_title(f"{number} factor{'' if number == 1 else 's'}\nmedian condition {median:.1e}")
         ax.set(xlabel="singular value", yscale="log", ylim=(5, None))
         ax.set_xlim(0, edges[-1])
     size = int(values["size"].iloc[0])

@@ -11,7 +11,7 @@ COLUMNS = ["norm", "seed", "layer", "a", "b", "ratio"]
 
 def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The raw values over seeds, and a Markdown table of their means with 95 % bootstrap intervals of a/b."""
-    at_scale = (values["arch"] == paper.ARCH).all()
+    at_scale = paper.is_scale_of(values)
     lines = [
         "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, mean | a/b, 95 % interval | seeds | a/b, paper |",
         "|---|---|---|---|---|---|---|---|",

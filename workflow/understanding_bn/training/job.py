@@ -79,7 +79,7 @@ def run(
         weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
         states[seed] = checkpoint_path.parent
 
-    files.write_table(out / "history.parquet", _table(cell, histories))
+    files.write_table(out / "history.parquet", _table(store.info["tag"], cell, histories))
     with files.atomic(out / "weights.pt") as temporary:
         torch.save(weights, temporary)
     files.write_json(
@@ -92,10 +92,11 @@ def run(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _table(cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The tidy history, with the cell's factors in front and types that hold even where every value is missing."""
+def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The tidy history, with the data set and the cell's factors in front and types that hold even where every value is missing."""
     table = pd.DataFrame(rows)
-    for position, (name, value) in enumerate((asdict(cell) | {"alpha": float(cell.alpha)}).items()):
+    factors = {"dataset": dataset} | asdict(cell) | {"alpha": float(cell.alpha)}
+    for position, (name, value) in enumerate(factors.items()):
         table.insert(position, name, value)
     measured = ["train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm", "last_finite_loss"]
     steps = ["first_bad_step", "first_absolute_step"]
