@@ -25,6 +25,7 @@ rule train:
     conda:
         ENVIRONMENT
     threads: 1
+    priority: 10 # the longest jobs first, so that none is left for the end
     resources:
         mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, int(wildcards.batch_size), attempt),
         runtime=lambda wildcards, attempt: 240 * attempt,

@@ -21,7 +21,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     alphas = sorted(cells["alpha"].unique(), reverse=True)
     palette = style.colours(style.ordered(values["norm"]))
     figure, axes = plt.subplots(
-        len(alphas), 2, figsize=(style.WIDTH, 0.5 + 1.55 * len(alphas)), sharex=True, sharey=True, squeeze=False
+        len(alphas), 2, figsize=(style.WIDTH, 0.5 + 1.5 * len(alphas)), sharex=True, sharey=True, squeeze=False
     )
     for row, alpha in zip(axes, alphas, strict=True):
         here = values[values["alpha"] == alpha]
@@ -34,7 +34,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         for ax, split in zip(row, ("train", "test"), strict=True):
             ax.set_title(f"α = {alpha:g}, {split}")
         row[0].set_ylabel("accuracy (%)")
-        row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handlelength=1.2)
     for ax in axes[-1]:
         ax.set_xlabel("training done (%)")
     axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
@@ -69,7 +69,7 @@ def _legend(history: pd.DataFrame, facts: dict, cells: pd.DataFrame) -> str:
     parts = [name]
     final = 100 * last["test_accuracy"].dropna()
     if len(final):
-        parts.append(f"{final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f"{final.mean():.1f} %")
+        parts[0] += f" {final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f" {final.mean():.1f} %"
     for kind, count in last["failure"].dropna().value_counts().items():
         text = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}[kind]
         parts.append(f"{count} of {len(last)} {text}")

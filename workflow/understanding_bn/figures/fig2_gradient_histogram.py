@@ -35,16 +35,17 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             summaries.append(keys | {"sd": gradient.std(), "kurtosis": kurtosis, "entries": len(gradient)})
         summary = pd.DataFrame([s for s in summaries if s["norm"] == norm])
         width, entries, sd = edges[1] - edges[0], summary["entries"].mean(), summary["sd"].mean()
-        ax.plot(edges, entries * width * stats.norm.pdf(edges, scale=sd), ":", color="0.3", label="Gaussian, same sd")
+        finer = np.linspace(-largest, largest, 1001)
+        ax.plot(finer, entries * width * stats.norm.pdf(finer, scale=sd), ":", color="0.3", label="Gaussian, same sd")
         ax.set_yscale("log")
-        ax.set_ylim(0.5, None)
+        ax.set_ylim(0.5, 3 * max(table["count"].max() for table in bins if table["norm"].iloc[0] == norm))
         ax.set_title(
             f"{style.label(norm)}, layer {summary['layer'].iloc[0]}\n"
             f"sd {_range(summary['sd'])}, kurtosis {_range(summary['kurtosis'])}"
         )
         ax.set_xlabel("gradient of a kernel entry")
         ax.legend(loc="upper right")
-    axes[0, 0].set_ylabel(f"entries in a bin, one line per seed (n = {values['seed'].nunique()})")
+    axes[0, 0].set_ylabel(f"kernel entries in a bin, {values['seed'].nunique()} seeds")
     return figure, {"": pd.concat(bins, ignore_index=True), "summary": pd.DataFrame(summaries)}
 
 

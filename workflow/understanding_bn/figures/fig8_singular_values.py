@@ -19,7 +19,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """
     factors = sorted(values["factors"].unique())
     figure, axes = plt.subplots(1, len(factors), figsize=(style.WIDTH, 2.4), sharey=True, squeeze=False)
-    bins, summaries = [], []
+    bins, summaries, highest = [], [], 0
     for ax, number in zip(axes[0], factors, strict=True):
         here = values[values["factors"] == number]
         width = random_matrices.upper_edge(number) / BINS
@@ -37,13 +37,15 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
                 {"factors": number, "size": len(singular), "draw": draw_, "condition_number": condition}
                 | {"ks_statistic": ks}
             )
-        ax.stairs(total, edges, fill=True, color="#56B4E9", alpha=0.8, label=f"{here['draw'].nunique()} draws")
+        ax.stairs(total, edges, fill=True, color="#56B4E9", alpha=0.5)
+        ax.stairs(total, edges, color="#0072B2", linewidth=0.8, label=f"{here['draw'].nunique()} draws")
         s, density = random_matrices.density_of_singular_values(number)
         ax.plot(s, density * width * len(here), color="black", linewidth=1, label="Theorem 1")
         median = np.median([row["condition_number"] for row in summaries if row["factors"] == number])
-        ax.set_title(f"{number} factor{'' if number == 1 else 's'}\nmedian condition {median:.1e}")
-        ax.set(xlabel="singular value", yscale="log", ylim=(5, None))
-        ax.set_xlim(0, edges[-1])
+        ax.set_title(f"{number} factor{'' if number == 1 else 's'}\nmedian σ₁/σ_N = {median:.1e}")
+        ax.set(xlabel="singular value", yscale="log", xlim=(0, edges[-1]))
+        highest = max(highest, total.max())
+    axes[0, 0].set_ylim(5, 1.5 * highest)
     size = int(values["size"].iloc[0])
     axes[0, 0].set_ylabel(f"singular values in a bin (N = {size})")
     axes[0, -1].legend(loc="upper right")

@@ -23,6 +23,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
+        "axes.axisbelow": True,
         "grid.color": "0.9",
         "grid.linewidth": 0.5,
         "lines.linewidth": 1.2,

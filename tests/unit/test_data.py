@@ -1,0 +1,278 @@
+"""Sources, the store, and mini-batches."""
+
+import io
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from understanding_bn.data import sources, store
+from understanding_bn.data.batches import Augmentation, Split, stream
+from understanding_bn.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def encode(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_parquet(folder, train=20, test=10, size=9, channels=3, classes=4, column="img", seed=0):
+    """A data set in the Parquet layout; returns the images and labels that are in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    written = {}
+    for name, count in (("train", train), ("test", test)):
+        shape = (count, size, size, 3) if channels == 3 else (count, size, size)
+        images = rng.integers(0, 256, shape, dtype=np.uint8)
+        labels = np.arange(count) % classes
+        cells = [{"bytes": encode(i), "path": None} for i in images]
+        pd.DataFrame({column: cells, "label": labels}).to_parquet(folder / f"{name}.parquet")
+        written[name] = images.reshape(count, size, size, -1), labels
+    return written
+
+
+def test_digits_are_all_there_once_and_lossless(raw_digits):
+    known = load_digits()
+    images = np.concatenate([raw_digits.train_images, raw_digits.test_images])[..., 0]
+    labels = np.concatenate([raw_digits.train_labels, raw_digits.test_labels])
+    assert (len(raw_digits.train_labels), len(raw_digits.test_labels)) == (1437, 360)
+
+    def rows(i, y):
+        return sorted(map(tuple, np.column_stack([i.reshape(len(i), -1), y]).astype(int)))
+
+    assert rows(images / 15, labels) == rows(known.images, known.target)
+    assert np.abs(np.bincount(raw_digits.test_labels) - np.bincount(labels) / 5).max() <= 1
+    assert not raw_digits.flip
+
+
+def test_statistics_are_those_of_the_training_split(digits):
+    train = digits.images[~digits.is_test] / 255
+    assert digits.info["channel_mean"][0] == pytest.approx(train.mean(), abs=1e-12)
+    assert digits.info["channel_std"][0] == pytest.approx(train.std(), abs=1e-12)
+    everything = digits.images / 255
+    assert digits.info["channel_mean"][0] != pytest.approx(everything.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("channels", "column", "size"), [(3, "img", 9), (1, "image", 8), (3, "image", 32)])
+def test_parquet_round_trip(tmp_path, channels, column, size):
+    written = write_parquet(tmp_path / "d", channels=channels, column=column, size=size)
+    made = store.prepare("parquet", tmp_path / "d", tmp_path / "store.npz")
+    loaded = store.load(tmp_path / "store.npz")
+    assert loaded.info == made.info
+    assert np.array_equal(loaded.images[~loaded.is_test], written["train"][0])
+    assert np.array_equal(loaded.labels[loaded.is_test], written["test"][1])
+    assert (loaded.channels, loaded.classes) == (channels, 4)
+    assert set(loaded.info["files"]) == {"train.parquet", "test.parquet"}
+
+
+def test_torchvision_layout_is_recognised_and_a_wrong_checksum_refused(tmp_path):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]:
+        (folder / name).write_bytes(pickle.dumps({}))
+    assert sources.tag("cifar10", tmp_path) == "cifar10"
+    with pytest.raises(UserError, match="CIFAR-10 in .*; fetch it again"):
+        sources.read("cifar10", tmp_path, tmp_path)
+
+
+def test_cifar10_data_files_in_torchvisions_layout_load(tmp_path, monkeypatch):
+    from torchvision.datasets import cifar
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
+        batch = {"data": rng.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 9, 1, 2]}
+        (folder / name).write_bytes(pickle.dumps(batch))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    monkeypatch.setattr(cifar, "check_integrity", lambda *args: True)
+    made = store.prepare("cifar10", tmp_path, tmp_path / "store.npz")
+    assert made.images.shape == (24, 32, 32, 3)
+    first = pickle.loads((folder / "data_batch_1").read_bytes())["data"][0]
+    assert np.array_equal(made.images[0], first.reshape(3, 32, 32).transpose(1, 2, 0))
+
+
+def test_cifar10_name_is_not_given_to_other_data(tmp_path):
+    write_parquet(tmp_path)
+    with pytest.raises(UserError, match="is not CIFAR-10"):
+        sources.read("cifar10", tmp_path, tmp_path)
+
+
+def test_tags_tell_data_sets_apart(tmp_path):
+    write_parquet(tmp_path / "a", seed=0)
+    write_parquet(tmp_path / "b", seed=1)
+    write_parquet(tmp_path / "elsewhere" / "a", seed=0)
+    tags = [sources.tag("parquet", tmp_path / folder) for folder in ("a", "b", "elsewhere/a")]
+    assert tags[0] == tags[2] != tags[1]
+    assert sources.tag("digits", None) == "digits"
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def one_larger_image(path):
+    table = pd.read_parquet(path)
+    table.at[3, "img"] = {"bytes": encode(np.zeros((16, 16, 3), np.uint8)), "path": None}
+    table.to_parquet(path)
+
+
+def broken_image(path):
+    table = pd.read_parquet(path)
+    table.at[2, "img"] = {"bytes": b"\x89PNG nonsense", "path": None}
+    table.to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.unlink(), "train.parquet is missing beside test.parquet"),
+        (truncate, "train.parquet: not a readable Parquet file"),
+        (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
+        (one_larger_image, "image in row 3 is 16×16 .* that in row 0 9×9"),
+        (broken_image, "image in row 2 can't be decoded"),
+        (lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p), "expected 'img' or 'image'"),
+        (lambda p: pd.read_parquet(p).assign(label=-1).to_parquet(p), "negative or missing"),
+        (lambda p: pd.read_parquet(p).assign(label="cat").to_parquet(p), "expected whole numbers"),
+        (lambda p: pd.read_parquet(p).iloc[:0].to_parquet(p), "holds no rows"),
+        (lambda p: pd.read_parquet(p).assign(label=0).to_parquet(p), "at least two classes"),
+    ],
+)
+def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
+    write_parquet(tmp_path / "d")
+    damage(tmp_path / "d" / "train.parquet")
+    out = tmp_path / "out" / "store.npz"
+    with pytest.raises(UserError, match=message) as caught:
+        store.prepare("parquet", tmp_path / "d", out)
+    assert "\n" not in str(caught.value)
+    assert not out.parent.exists() or not any(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder", "message"),
+    [
+        ("parquet", "nowhere", "is not a folder"),
+        ("parquet", ".", "holds no parquet data"),
+        ("cifar10", ".", "holds no cifar10 data; expected train.parquet and test.parquet, or cifar-10-batches-py/"),
+        ("digits", ".", "dataset 'digits' is embedded"),
+    ],
+)
+def test_data_dir_without_data(tmp_path, dataset, folder, message):
+    with pytest.raises(UserError, match=message):
+        sources.tag(dataset, tmp_path / folder)
+
+
+def test_parquet_needs_a_data_dir():
+    with pytest.raises(UserError, match="data_dir: missing"):
+        sources.tag("parquet", None)
+
+
+@pytest.mark.parametrize("size", [4, 2048])
+def test_image_sizes_are_bounded(tmp_path, size):
+    tmp_path.mkdir(exist_ok=True)
+    cells = [{"bytes": encode(np.zeros((size, size, 3), np.uint8)), "path": None}]
+    for name in ("train", "test"):
+        pd.DataFrame({"img": cells, "label": [0]}).to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match="expected a square from 8×8 to 1024×1024"):
+        sources.read("parquet", tmp_path, tmp_path)
+
+
+def test_a_damaged_store_is_refused(digits_path, tmp_path):
+    damaged = tmp_path / "store.npz"
+    content = bytearray(digits_path.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match="damaged data store"):
+        store.load(damaged)
+    damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="damaged data store"):
+        store.load(damaged)
+    with pytest.raises(UserError, match="no such file"):
+        store.load(tmp_path / "none.npz")
+
+
+def test_gather_equals_slicing(digits):
+    split = Split(digits, False, 2, CPU)
+    mean, std = digits.info["channel_mean"][0], digits.info["channel_std"][0]
+    plain = torch.from_numpy(digits.images[~digits.is_test][..., 0]).float().div(255).sub(mean).div(std)
+    padded = torch.nn.functional.pad(plain, (2, 2, 2, 2))
+    index, top, left = torch.tensor([5, 5, 700]), torch.tensor([0, 3, 4]), torch.tensor([4, 1, 0])
+    mirror = torch.tensor([False, True, True])
+    got = split.gather(index, top, left, mirror)
+    for i in range(3):
+        crop = padded[index[i], top[i] : top[i] + 8, left[i] : left[i] + 8]
+        assert torch.allclose(got[i, 0], crop.flip(1) if mirror[i] else crop, atol=1e-6)
+
+
+def test_rgb_gather_is_channels_last_without_a_copy(tmp_path):
+    write_parquet(tmp_path, size=10)
+    data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
+    images, _ = next(Split(data, False, 1, CPU).epoch(0, 0, 4, Augmentation(1, True)))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    plain, _ = next(Split(data, True, 1, CPU).in_order(4))
+    expected = (data.images[data.is_test][:4] / 255 - data.info["channel_mean"]) / data.info["channel_std"]
+    assert torch.allclose(plain, torch.from_numpy(expected.transpose(0, 3, 1, 2)).float(), atol=1e-5)
+
+
+def test_an_epoch_shows_every_image_at_most_once_and_is_repeatable(digits):
+    split = Split(digits, False, 0, CPU)
+    batches = list(split.epoch(1, 2, 64, Augmentation(0, False)))
+    assert len(batches) == 1437 // 64
+    seen = torch.cat([images for images, _ in batches]).flatten(1).numpy()
+    training = next(split.in_order(2000))[0].flatten(1).numpy()
+    known = {}
+    for row in training:
+        known[row.tobytes()] = known.get(row.tobytes(), 0) + 1
+    for row in seen:
+        known[row.tobytes()] -= 1
+    assert min(known.values()) >= 0
+    again = list(split.epoch(1, 2, 64, Augmentation(0, False)))
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(batches, again, strict=True))
+    other = next(split.epoch(1, 3, 64, Augmentation(0, False)))[0]
+    assert not torch.equal(batches[0][0], other)
+
+
+def test_no_test_image_is_ever_in_a_training_batch(digits):
+    split, held_out = Split(digits, False, 0, CPU), Split(digits, True, 0, CPU)
+    assert (split.count, held_out.count) == (1437, 360)
+    ours = {row.numpy().tobytes() for images, _ in split.in_order() for row in images}
+    theirs = {row.numpy().tobytes() for images, _ in held_out.in_order() for row in images}
+    assert not ours & theirs
+
+
+def test_every_seed_and_epoch_has_a_stream_of_its_own():
+    generator_keys = {stream(seed, epoch) for seed in range(50) for epoch in range(50)}
+    assert len(generator_keys) == 2500
+    assert stream(1, 0) != stream(0, 1)
+
+
+def test_flip_and_pad_statistics(tmp_path):
+    # A data set of one asymmetric image: each crop tells its own offset and mirroring.
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3 + 10
+    cells = [{"bytes": encode(ramp), "path": None}] * 2000
+    for name, rows in (("train", cells), ("test", cells[:4])):
+        pd.DataFrame({"img": rows, "label": np.arange(len(rows)) % 2}).to_parquet(tmp_path / f"{name}.parquet")
+    data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
+    split = Split(data, False, 1, CPU)
+    crops = {}
+    for images, _ in split.epoch(0, 0, 500, Augmentation(1, True)):
+        for row in images:
+            crops[row.numpy().tobytes()] = crops.get(row.numpy().tobytes(), 0) + 1
+    assert len(crops) == 9 * 2  # 3 × 3 offsets, mirrored or not
+    assert min(crops.values()) > 2000 / 18 * 0.6
+    unmirrored = {
+        row.numpy().tobytes() for images, _ in split.epoch(0, 0, 500, Augmentation(1, False)) for row in images
+    }
+    assert len(unmirrored) == 9
+
+
+def test_batch_size_beyond_the_data_is_refused(digits):
+    with pytest.raises(UserError, match="batch_size: 5000 is more than the 1437 training images"):
+        next(Split(digits, False, 0, CPU).epoch(0, 0, 5000, Augmentation(0, False)))

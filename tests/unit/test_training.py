@@ -1,0 +1,208 @@
+"""The training loop: schedule, divergence, independence of seeds, resuming."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional as F
+
+from understanding_bn.cell import Cell
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.errors import UserError
+from understanding_bn.training import checkpoint, divergence, job, loop
+
+CPU = torch.device("cpu")
+AUGMENTATION = Augmentation(1, False)
+OPTIMISER = loop.Optimiser(0.9, 5e-4)
+
+
+def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
+    return Cell(arch, "xavier_uniform", norm, alpha, batch_size, epochs)
+
+
+def train(path, out, state, seeds, **changes):
+    job.run(path, cell(**changes), OPTIMISER, AUGMENTATION, seeds, out, state, threads=1, wanted_device="cpu")
+    history = pd.read_parquet(out / "history.parquet")
+    return history, torch.load(out / "weights.pt", weights_only=True), json.loads((out / "run.json").read_text())
+
+
+@pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
+def test_learning_rate_falls_at_half_and_three_quarters(epochs, drops):
+    rates = [loop.learning_rate(0.1, epoch, epochs) for epoch in range(epochs)]
+    expected = [0.1 * 0.1 ** sum(epoch >= drop for drop in drops) for epoch in range(epochs)]
+    assert rates == pytest.approx(expected)
+
+
+def judge(*losses):
+    return divergence.judge(np.array(losses, dtype=np.float32))
+
+
+def test_a_sound_run_has_no_bad_step():
+    assert judge(2.3, 5, 1, 0.2) == divergence.Divergence()
+    assert judge() == divergence.Divergence()
+
+
+def test_relative_and_absolute_bounds_are_recorded_apart():
+    found = judge(2.0, 999.0, 1500.0, 2001.0, 5.0)
+    assert (found.kind, found.first_bad_step, found.first_absolute_step) == ("overflow", 4, 3)
+    assert found.last_finite_loss == 2001.0
+    # A network that starts beyond 1e3 has not diverged by that alone.
+    assert judge(1200.0, 1100.0, 900.0) == divergence.Divergence(first_absolute_step=1)
+
+
+@pytest.mark.parametrize(("bad", "kind"), [(math.inf, "overflow"), (math.nan, "NaN")])
+def test_losses_that_are_not_finite(bad, kind):
+    assert judge(2.0, 3.0, bad, bad) == divergence.Divergence(kind, 3, 3, 3.0)
+    assert judge(bad, 1.0) == divergence.Divergence(kind, 1, 1, None)
+
+
+def test_stuck_at_chance_is_what_guessing_gives():
+    assert divergence.stuck_at_chance(0.105, 1437, 0.1023)
+    assert divergence.stuck_at_chance(0.05, 1437, 0.1023)
+    assert not divergence.stuck_at_chance(0.2, 1437, 0.1023)
+    assert not divergence.stuck_at_chance(0.11, 50_000, 0.1)
+
+
+def test_first_update_is_momentum_sgd_with_weight_decay(digits):
+    split = Split(digits, False, 1, CPU)
+    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    reference = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU).model.double()
+    images, labels = next(split.epoch(0, 0, 128, AUGMENTATION))
+    loss = F.cross_entropy(reference(images.double()), labels)
+    gradients = torch.autograd.grad(loss, list(reference.parameters()))
+    one_batch = Split.__new__(Split)
+    one_batch.__dict__.update(split.__dict__)
+    one_batch.epoch = lambda *_: iter([(images, labels)])
+    losses, _ = loop._train_epoch(run, 0, 128, one_batch, AUGMENTATION)
+    assert losses[0] == pytest.approx(loss.item(), rel=1e-5)
+    for ours, theirs, gradient in zip(run.model.parameters(), reference.parameters(), gradients, strict=True):
+        expected = theirs.detach() - 0.05 * (gradient + 5e-4 * theirs.detach())
+        assert torch.allclose(ours.double(), expected, atol=1e-5)
+
+
+def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
+    history, weights, record = train(digits_path, tmp_path / "a", tmp_path / "state", [0])
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["fraction"].tolist() == [0.5, 1.0]
+    assert history["learning_rate"].tolist() == pytest.approx([0.05, 0.0005])
+    assert history[["norm", "alpha", "batch_size"]].iloc[0].tolist() == ["batch", 0.05, 128]
+    # Test accuracy and loss belong to the final weights, in eval mode.
+    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    run.model.load_state_dict(weights[0])
+    run.model.eval()
+    images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
+    with torch.no_grad():
+        logits = run.model(images)
+    assert history["test_accuracy"].iloc[-1] == (logits.argmax(1) == labels).float().mean().item() or (
+        history["test_accuracy"].iloc[-1] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+    )
+    assert history["test_loss"].iloc[-1] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert record["seeds"] == [0]
+    assert record["data"]["sha256"] == digits.info["sha256"]
+    assert record["settings"]["weight_decay"] == 5e-4
+    assert {"code_fingerprint", "versions", "device", "wall_seconds", "peak_memory_mib", "flags"} <= set(record)
+    assert not any((tmp_path / "state").iterdir())
+
+
+def test_a_seed_alone_equals_the_same_seed_in_a_block(digits_path, tmp_path):
+    block, block_weights, _ = train(digits_path, tmp_path / "block", tmp_path / "s", [5, 1, 3])
+    alone, alone_weights, _ = train(digits_path, tmp_path / "alone", tmp_path / "s", [1])
+    theirs = block[block["seed"] == 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(theirs, alone, check_exact=True)
+    assert all(torch.equal(block_weights[1][k], v) for k, v in alone_weights[1].items())
+    assert not torch.equal(block_weights[5]["linear.weight"], block_weights[3]["linear.weight"])
+
+
+def test_diverged_runs_are_results(digits_path, tmp_path):
+    history, _, _ = train(digits_path, tmp_path / "d", tmp_path / "s", [0, 1], norm="none", alpha="1000", epochs=3)
+    last = history.groupby("seed").tail(1)
+    assert last["failure"].isin(["overflow", "NaN"]).all()
+    assert (last["first_bad_step"] >= 2).all()
+    assert np.isfinite(last["last_finite_loss"]).all()
+    assert history["epoch"].max() == 1  # it stops there
+    measured = history[["train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"]]
+    assert measured.isna().all(axis=None)
+    assert history["train_loss"].dtype == np.float64
+
+
+def test_resumed_equals_uninterrupted(digits_path, digits, tmp_path):
+    whole, weights, _ = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0], epochs=4)
+    # The same run, stopped after two of its four epochs, put away and taken up again.
+    train_split, test_split = Split(digits, False, 1, CPU), Split(digits, True, 0, CPU)
+    run = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
+
+    def stop(run):
+        checkpoint.save(run, tmp_path / "state.pt")
+        if run.epoch == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        loop.train(run, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, stop)
+    resumed = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
+    assert checkpoint.restore(resumed, tmp_path / "state.pt")
+    assert resumed.epoch == 2
+    loop.train(resumed, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, lambda run: None)
+    assert all(torch.equal(v, weights[0][k]) for k, v in resumed.model.state_dict().items())
+    rows = pd.DataFrame(loop.finish(resumed, train_split.count, digits.info["majority_share"]))
+    assert rows["train_loss"].tolist() == whole["train_loss"].tolist()
+    assert rows["test_loss"].tolist() == whole["test_loss"].tolist()
+
+
+def test_a_killed_job_goes_on_and_ends_the_same(digits_path, tmp_path):
+    expected, weights, _ = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=3)
+    command = [sys.executable, "-m", "understanding_bn", "train", "--store", digits_path, "--arch", "resnet-8"]
+    command += ["--init", "xavier_uniform", "--norm", "batch", "--alpha", "0.05", "--batch-size", "128"]
+    command += ["--epochs", "3", "--pad", "1", "--seeds", "0", "1", "--device", "cpu"]
+    command += ["--out", tmp_path / "killed", "--state", tmp_path / "s2"]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    # Seed 0 leaves a checkpoint when it is done; the job is killed as soon as that is there.
+    while process.poll() is None and not list((tmp_path / "s2").glob("*/state.pt")):
+        time.sleep(0.01)
+    assert process.poll() is None, "the job ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "run.json").exists()
+    history, again, record = train(digits_path, tmp_path / "killed", tmp_path / "s2", [0, 1], epochs=3)
+    assert 0 in record["resumed_seeds"]
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)
+    assert all(torch.equal(again[s][k], weights[s][k]) for s in (0, 1) for k in again[s])
+    assert not any((tmp_path / "s2").iterdir())
+
+
+def test_damaged_checkpoint_is_reported_and_not_used(tmp_path, capsys):
+    path = tmp_path / "state.pt"
+    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    checkpoint.save(run, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert not checkpoint.restore(run, path)
+    assert "damaged checkpoint" in capsys.readouterr().err
+    assert not checkpoint.restore(run, path)
+
+
+def test_checkpoints_of_other_settings_are_never_found(tmp_path):
+    facts = {"alpha": "0.1", "seed": 1}
+    assert checkpoint.folder(tmp_path, facts) == checkpoint.folder(tmp_path, dict(reversed(facts.items())))
+    assert checkpoint.folder(tmp_path, facts) != checkpoint.folder(tmp_path, facts | {"seed": 2})
+
+
+def test_flip_is_refused_for_digits(digits_path, tmp_path):
+    with pytest.raises(UserError, match="mirrored digit"):
+        job.run(
+            digits_path, cell(), OPTIMISER, Augmentation(1, True), [0], tmp_path, tmp_path, threads=1, wanted_device="cpu"
+        )
+
+
+def test_weight_norm_is_that_of_all_parameters_together():
+    model = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[3.0, 4.0]]))
+        model.bias.fill_(12.0)
+    assert loop.weight_norm(model) == pytest.approx(13)
