@@ -23,4 +23,4 @@ rule all:
     input:
         report=f"{RESULTS}/report.html",
         claims=f"{RESULTS}/claims.json",
-        figures=all_items(),
+        figures=ITEMS,

@@ -27,8 +27,24 @@ def resolve() -> str:
     with tempfile.TemporaryDirectory() as folder:
         project = (ROOT / "pyproject.toml").read_text()
         (Path(folder) / "pyproject.toml").write_text(CONSTRAINTS.sub(r"\1\2", project))
-        command = [shutil.which("uv") or "uv", "pip", "compile", "--universal", "--python-version", "3.11", "--quiet"]
-        command += ["--group", "dev", "--generate-hashes", "--no-header", "pyproject.toml", "-o", "requirements.lock"]
+        command = [
+            shutil.which("uv") or "uv",
+            "pip",
+            "compile",
+            "--universal",
+            "--python-version",
+            "3.11",
+            "--quiet",
+        ]
+        command += [
+            "--group",
+            "dev",
+            "--generate-hashes",
+            "--no-header",
+            "pyproject.toml",
+            "-o",
+            "requirements.lock",
+        ]
         subprocess.run(command, cwd=folder, check=True)
         return (Path(folder) / "requirements.lock").read_text()
 

@@ -78,7 +78,7 @@ def test_torchvision_layout_is_recognised_and_a_wrong_checksum_refused(tmp_path)
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]:
         (folder / name).write_bytes(pickle.dumps({}))
     assert sources.tag("cifar10", tmp_path) == "cifar10"
-    with pytest.raises(UserError, match="CIFAR-10 in .*; fetch it again"):
+    with pytest.raises(UserError, match=r"CIFAR-10 in .*; fetch it again"):
         sources.read("cifar10", tmp_path, tmp_path)
 
 
@@ -138,7 +138,10 @@ def broken_image(path):
         (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
         (one_larger_image, "image in row 3 is 16×16 .* that in row 0 9×9"),
         (broken_image, "image in row 2 can't be decoded"),
-        (lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p), "expected 'img' or 'image'"),
+        (
+            lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p),
+            "expected 'img' or 'image'",
+        ),
         (lambda p: pd.read_parquet(p).assign(label=-1).to_parquet(p), "negative or missing"),
         (lambda p: pd.read_parquet(p).assign(label="cat").to_parquet(p), "expected whole numbers"),
         (lambda p: pd.read_parquet(p).iloc[:0].to_parquet(p), "holds no rows"),
@@ -160,7 +163,11 @@ def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
     [
         ("parquet", "nowhere", "is not a folder"),
         ("parquet", ".", "holds no parquet data"),
-        ("cifar10", ".", "holds no cifar10 data; expected train.parquet and test.parquet, or cifar-10-batches-py/"),
+        (
+            "cifar10",
+            ".",
+            "holds no cifar10 data; expected train.parquet and test.parquet, or cifar-10-batches-py/",
+        ),
         ("digits", ".", "dataset 'digits' is embedded"),
     ],
 )

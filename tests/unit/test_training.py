@@ -31,7 +31,11 @@ def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
 def train(path, out, state, seeds, **changes):
     job.run(path, cell(**changes), OPTIMISER, AUGMENTATION, seeds, out, state, threads=1, wanted_device="cpu")
     history = pd.read_parquet(out / "history.parquet")
-    return history, torch.load(out / "weights.pt", weights_only=True), json.loads((out / "run.json").read_text())
+    return (
+        history,
+        torch.load(out / "weights.pt", weights_only=True),
+        json.loads((out / "run.json").read_text()),
+    )
 
 
 @pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
@@ -158,7 +162,16 @@ def test_resumed_equals_uninterrupted(digits_path, digits, tmp_path):
 
 def test_a_killed_job_goes_on_and_ends_the_same(digits_path, tmp_path):
     expected, weights, _ = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=3)
-    command = [sys.executable, "-m", "understanding_bn", "train", "--store", digits_path, "--arch", "resnet-8"]
+    command = [
+        sys.executable,
+        "-m",
+        "understanding_bn",
+        "train",
+        "--store",
+        digits_path,
+        "--arch",
+        "resnet-8",
+    ]
     command += ["--init", "xavier_uniform", "--norm", "batch", "--alpha", "0.05", "--batch-size", "128"]
     command += ["--epochs", "3", "--pad", "1", "--seeds", "0", "1", "--device", "cpu"]
     command += ["--out", tmp_path / "killed", "--state", tmp_path / "s2"]
@@ -196,7 +209,15 @@ def test_checkpoints_of_other_settings_are_never_found(tmp_path):
 def test_flip_is_refused_for_digits(digits_path, tmp_path):
     with pytest.raises(UserError, match="mirrored digit"):
         job.run(
-            digits_path, cell(), OPTIMISER, Augmentation(1, True), [0], tmp_path, tmp_path, threads=1, wanted_device="cpu"
+            digits_path,
+            cell(),
+            OPTIMISER,
+            Augmentation(1, True),
+            [0],
+            tmp_path,
+            tmp_path,
+            threads=1,
+            wanted_device="cpu",
         )
 
 

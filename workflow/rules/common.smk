@@ -1,15 +1,15 @@
 """The config, resolved and checked; where things lie; helpers that several rules use."""
 
 import json
-import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
-# Jobs run `python -m understanding_bn`; this checkout's package must be the one they find.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(Path(workflow.basedir) / "workflow"), os.environ.get("PYTHONPATH")])
-)
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+# The Snakefile imports the package, and jobs run `python -m understanding_bn`: in both cases this checkout's.
+PACKAGE = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(PACKAGE))
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; ")
 
 from understanding_bn import config as configs
 from understanding_bn.cell import Cell
@@ -62,16 +62,34 @@ def job_memory(arch, batch_size, attempt):
 
 
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.
-LOCAL_GPU = int(Path("/dev/nvidia0").exists())
+LOCAL_GPU = int(shutil.which("nvidia-smi") is not None)
 
-# The settings of SGD and augmentation that every stage takes, as one shared piece of a command line.
-SGD = "--momentum {params.momentum} --weight-decay {params.weight_decay} --pad {params.pad} {params.flip}"
-SGD_PARAMS = {
-    "momentum": CONFIG["optimiser"]["momentum"],
-    "weight_decay": CONFIG["optimiser"]["weight_decay"],
-    "pad": CONFIG["augmentation"]["pad"],
-    "flip": "--flip" if CONFIG["augmentation"]["flip"] else "--no-flip",
-}
+
+def measured(probe, file="values.parquet"):
+    """The path of one output file of a measurement, for every norm; none if the preset does not make it."""
+    norms = START["norms"] if probe in START["probes"] else []
+    return [f"{RESULTS}/initialization/{probe}/norm-{norm}/{file}" for norm in norms]
+
+
+SEED_BLOCKS = configs.seed_blocks(CONFIG)
+
+
+def training(file):
+    """The path of one output file of every training job."""
+    return [
+        f"{RESULTS}/train/{cell.path}/seeds-{'-'.join(map(str, block))}/{file}"
+        for cell in CELLS
+        for block in SEED_BLOCKS
+    ]
+
+
+# The options of SGD and augmentation that every stage with a network takes.
+SGD = [
+    f"--momentum {CONFIG['optimiser']['momentum']}",
+    f"--weight-decay {CONFIG['optimiser']['weight_decay']}",
+    f"--pad {CONFIG['augmentation']['pad']}",
+    "--flip" if CONFIG["augmentation"]["flip"] else "--no-flip",
+]
 
 
 wildcard_constraints:

@@ -14,10 +14,9 @@ TABLES = {
 }
 
 
-def all_items():
-    """The figures and tables for which this preset has data."""
-    figures = [f"{RESULTS}/figures/{name}.png" for name, inputs in FIGURES.items() if inputs]
-    return figures + [f"{RESULTS}/tables/{name}.md" for name, inputs in TABLES.items() if inputs]
+# Those for which this preset has data.
+ITEMS = [f"{RESULTS}/figures/{name}.png" for name, inputs in FIGURES.items() if inputs]
+ITEMS += [f"{RESULTS}/tables/{name}.md" for name, inputs in TABLES.items() if inputs]
 
 
 for name, inputs in FIGURES.items():
@@ -46,7 +45,7 @@ for name, inputs in FIGURES.items():
                 ENVIRONMENT
             params:
                 name=name,
-                out=f"{RESULTS}/figures",
+                out=lambda wildcards, output: Path(output.csv).parent,
                 code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
             shell:
                 "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
@@ -78,7 +77,7 @@ for name, inputs in TABLES.items():
                 ENVIRONMENT
             params:
                 name=name,
-                out=f"{RESULTS}/tables",
+                out=lambda wildcards, output: Path(output.csv).parent,
                 code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
             shell:
                 "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
@@ -86,7 +85,7 @@ for name, inputs in TABLES.items():
 
 
 # Short targets: `snakemake fig3` for fig3_relative_loss.
-for item in all_items():
+for item in ITEMS:
 
     rule:
         name:

@@ -1,12 +1,6 @@
 START_PATTERN = f"{RESULTS}/initialization/{{probe}}/norm-{{norm}}"
 
 
-def measured(probe, file="values.parquet"):
-    """The path of one output file of a measurement, for every norm; none if the preset does not make it."""
-    norms = START["norms"] if probe in START["probes"] else []
-    return [f"{RESULTS}/initialization/{probe}/norm-{norm}/{file}" for norm in norms]
-
-
 rule initialization:
     """Measure one thing at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
     input:
@@ -25,7 +19,7 @@ rule initialization:
         mem_mb=lambda wildcards, attempt: job_memory(START["arch"], START["batch_size"], attempt),
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        **SGD_PARAMS,
+        sgd=SGD,
         arch=START["arch"],
         init=START["init"],
         batch_size=START["batch_size"],
@@ -35,5 +29,5 @@ rule initialization:
         code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),
     shell:
         "python -m understanding_bn initialization {wildcards.probe} --store {input.store} --arch {params.arch}"
-        " --init {params.init} --norm {wildcards.norm} --batch-size {params.batch_size} " + SGD + ""
+        " --init {params.init} --norm {wildcards.norm} --batch-size {params.batch_size} {params.sgd}"
         " --options {params.options:q} --seeds {params.seeds} --out {params.out} --threads {threads} 2>&1 | tee {log}"

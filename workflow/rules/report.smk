@@ -2,9 +2,9 @@ rule report:
     """One self-contained page: claims, figures and tables beside what the paper saw, provenance."""
     input:
         claims=f"{RESULTS}/claims.json",
-        figures=all_items(),
+        figures=ITEMS,
         records=RECORDS,
-        captions=[f"workflow/report/{Path(item).stem}.rst" for item in all_items()],
+        captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
         template="workflow/understanding_bn/report/page.html",
     output:
         page=f"{RESULTS}/report.html",
@@ -17,7 +17,7 @@ rule report:
         ENVIRONMENT
     params:
         preset=CONFIG["preset"],
-        captions="workflow/report",
+        captions=lambda wildcards, input: Path(input.captions[0]).parent,
         code=fingerprint("report.job"),
     shell:
         "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --items {input.figures}"

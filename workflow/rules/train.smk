@@ -1,15 +1,3 @@
-SEED_BLOCKS = configs.seed_blocks(CONFIG)
-
-
-def training(file):
-    """The path of one output file of every training job."""
-    return [
-        f"{RESULTS}/train/{cell.path}/seeds-{'-'.join(map(str, block))}/{file}"
-        for cell in CELLS
-        for block in SEED_BLOCKS
-    ]
-
-
 rule train:
     """Train one cell of the grid for a block of seeds. Goes on from its last checkpoint if it was interrupted."""
     input:
@@ -22,16 +10,16 @@ rule train:
         f"logs/{CONFIG['preset']}/train/{Cell.PATTERN}/seeds-{{seeds}}.log",
     benchmark:
         f"logs/{CONFIG['preset']}/train/{Cell.PATTERN}/seeds-{{seeds}}.benchmark.tsv"
+    priority: 10  # the longest jobs first, so that none is left for the end
     conda:
         ENVIRONMENT
     threads: 1
-    priority: 10 # the longest jobs first, so that none is left for the end
     resources:
         mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, int(wildcards.batch_size), attempt),
         runtime=lambda wildcards, attempt: 240 * attempt,
         gpu=LOCAL_GPU,
     params:
-        **SGD_PARAMS,
+        sgd=SGD,
         seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
         out=lambda wildcards, output: Path(output.run).parent,
         state=STATE,
@@ -39,7 +27,5 @@ rule train:
     shell:
         "python -m understanding_bn train --store {input.store} --arch {wildcards.arch} --init {wildcards.init}"
         " --norm {wildcards.norm} --alpha {wildcards.alpha} --batch-size {wildcards.batch_size}"
-        " --epochs {wildcards.epochs} "
-        + SGD
-        + " --seeds {params.seeds} --out {params.out} --state {params.state}"
+        " --epochs {wildcards.epochs} {params.sgd} --seeds {params.seeds} --out {params.out} --state {params.state}"
         " --threads {threads} 2>&1 | tee {log}"

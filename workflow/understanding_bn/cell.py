@@ -16,9 +16,7 @@ class Cell:
     epochs: int
 
     # Also the pattern that Snakemake matches: every field is a wildcard.
-    PATTERN: ClassVar[str] = (
-        "{arch}/{init}/norm-{norm}/alpha-{alpha}/batch-{batch_size}/epochs-{epochs}"
-    )
+    PATTERN: ClassVar[str] = "{arch}/{init}/norm-{norm}/alpha-{alpha}/batch-{batch_size}/epochs-{epochs}"
 
     @property
     def path(self) -> str:

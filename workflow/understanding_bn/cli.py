@@ -1,6 +1,6 @@
 """The command line: one stage per kind of rule, so that any job can be rerun by hand.
 
-    python -m understanding_bn STAGE --help
+python -m understanding_bn STAGE --help
 """
 
 import argparse
@@ -39,7 +39,10 @@ def _data(args: argparse.Namespace) -> None:
     from understanding_bn.data import store
 
     info = store.prepare(args.dataset, args.data_dir, args.out).info
-    print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
+    print(
+        f"{info['source']}: {info['train_images']} training and {info['test_images']} test images",
+        file=sys.stderr,
+    )
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -22,7 +22,11 @@ class Progress:
         self.last = now
         fresh = done - self.first
         left = (now - self.start) / fresh * (self.total - done) if fresh else None
-        parts = [f"{self.label}: {done}/{self.total} {self.unit}", note, f"{_clock(left)} left" if left else ""]
+        parts = [
+            f"{self.label}: {done}/{self.total} {self.unit}",
+            note,
+            f"{_clock(left)} left" if left else "",
+        ]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
 

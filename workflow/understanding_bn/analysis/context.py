@@ -46,7 +46,10 @@ class Context:
     def sgd(self, model: nn.Module, alpha: float) -> torch.optim.SGD:
         """Ordinary training's optimiser at learning rate α."""
         return torch.optim.SGD(
-            model.parameters(), lr=alpha, momentum=self.optimiser.momentum, weight_decay=self.optimiser.weight_decay
+            model.parameters(),
+            lr=alpha,
+            momentum=self.optimiser.momentum,
+            weight_decay=self.optimiser.weight_decay,
         )
 
 

@@ -1,5 +1,7 @@
 """Fig. 4: channel moments along the update at which training diverges."""
 
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 from torch import Tensor
@@ -32,7 +34,7 @@ def measure(
     model = context.model(norm, seed)
     optimiser = context.sgd(model, alpha)
     first_loss = None
-    for update, (images, labels) in zip(range(1, most_updates + 1), context.minibatches(seed), strict=False):
+    for update, (images, labels) in enumerate(islice(context.minibatches(seed), most_updates), start=1):  # noqa: B007
         if first_loss is None:
             first_loss = loss_at(model, images, labels)
         before = [p.detach().clone() for p in model.parameters()]

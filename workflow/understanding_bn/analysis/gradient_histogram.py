@@ -1,5 +1,7 @@
 """Fig. 2: the gradient of one layer's kernel at initialisation, pooled over mini-batches."""
 
+from itertools import islice
+
 import pandas as pd
 import torch
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ def measure(context: Context, norm: str, seed: int, layer: int, minibatches: int
     model = context.model(norm, seed)
     kernel = model.layer(layer).weight
     tables = []
-    for number, (images, labels) in zip(range(1, minibatches + 1), context.minibatches(seed), strict=False):
+    for number, (images, labels) in enumerate(islice(context.minibatches(seed), minibatches), start=1):
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(images), labels), kernel)
         values = gradient.flatten().cpu().numpy()
         tables.append(pd.DataFrame({"layer": layer, "minibatch": number, "gradient": values}))

@@ -53,7 +53,14 @@ def run(
     for done, seed in enumerate(seeds):
         progress.show(done)
         table = measure(context, norm, seed, **options)
-        keys = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size, "seed": seed}
+        keys = {
+            "dataset": store.info["tag"],
+            "arch": arch,
+            "init": init,
+            "norm": norm,
+            "batch_size": batch_size,
+            "seed": seed,
+        }
         tables.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(seeds))
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
@@ -61,6 +68,12 @@ def run(
     files.write_table(out / "values.parquet", pd.concat(tables, ignore_index=True))
     files.write_json(
         out / "run.json",
-        {"stage": "initialization", "settings": settings, "seeds": seeds, "bn_mode": "train", "data": store.info}
+        {
+            "stage": "initialization",
+            "settings": settings,
+            "seeds": seeds,
+            "bn_mode": "train",
+            "data": store.info,
+        }
         | stopwatch.record(f"analysis.{probe}", devices.name(device), threads),
     )

@@ -1,6 +1,7 @@
 """Fig. 3: the loss after one step along a mini-batch's gradient, over the loss before it."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def measure(
     decades = math.log10(largest_step / smallest_step)
     sizes = np.geomspace(smallest_step, largest_step, round(decades * steps_per_decade) + 1)
     rows = []
-    for number, (images, labels) in zip(range(1, max(minibatches) + 1), context.minibatches(seed), strict=False):
+    for number, (images, labels) in enumerate(islice(context.minibatches(seed), max(minibatches)), start=1):
         if number in minibatches:
             parameters = list(model.parameters())
             loss = F.cross_entropy(model(images), labels)

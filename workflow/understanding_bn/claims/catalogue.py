@@ -72,8 +72,8 @@ CLAIMS = (
     ),
     Claim(
         8,
-        f"mini-batch 1: the largest step that lowers the loss is ≥ {start.STEP_RATIO:g}× larger with BN; without BN the "
-        f"relative loss passes {start.EXPLODED:g} before step {start.EXPLODES_BEFORE:g}; with BN it stays below "
+        f"mini-batch 1: the largest step that lowers the loss is ≥ {start.STEP_RATIO:g}× larger with BN; without BN "
+        f"the relative loss passes {start.EXPLODED:g} before step {start.EXPLODES_BEFORE:g}; with BN it stays below "
         f"{start.TAME:g} up to {start.TAME_UP_TO:g}",
         "70×; 0.0018; 3.0",
         "fig3_relative_loss",

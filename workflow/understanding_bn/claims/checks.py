@@ -43,7 +43,12 @@ class Check:
         return REPRODUCED if low and high else INCONCLUSIVE if low or high else REFUTED
 
     def _holds(self, value: float) -> bool:
-        compare = {"≥": value >= self.bound, "≤": value <= self.bound, ">": value > self.bound, "<": value < self.bound}
+        compare = {
+            "≥": value >= self.bound,
+            "≤": value <= self.bound,
+            ">": value > self.bound,
+            "<": value < self.bound,
+        }
         return compare[self.relation]
 
 

@@ -1,4 +1,6 @@
-"""The paper's claims about networks before and in their first steps. Each function is one claim; bounds stand here, once."""
+"""The paper's claims about networks before and in their first steps. Each function is one claim; bounds here."""
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -65,7 +67,7 @@ def moments_rise_with_depth(results: Results) -> list[Check]:
         peaks = peaks.unstack("layer")
         finite = peaks[np.isfinite(peaks).all(axis=1)]
         last = finite.groupby("seed").tail(1)
-        for low, high in zip(layers, layers[1:], strict=False):
+        for low, high in pairwise(layers):
             name = f"log of largest |channel {statistic}|, layer {high} − {low}"
             checks.append(mean_check(name, np.log(last[high] / last[low]), ">", 0))
     return checks

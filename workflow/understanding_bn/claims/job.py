@@ -9,7 +9,6 @@ from understanding_bn.claims.catalogue import CLAIMS, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
 
-
 # The paper's own learning rates, by the part they play in its claims.
 PAPER_ROLES = {
     "large_alpha": 0.1,

@@ -1,5 +1,7 @@
 """The paper's claim about products of random matrices."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from understanding_bn.analysis.random_matrices import ks_statistic
@@ -21,7 +23,7 @@ def theorem1_holds(results: Results) -> list[Check]:
         name = f"Kolmogorov–Smirnov distance from Theorem 1, {factors} factors, N = {size}"
         checks.append(mean_check(name, distances, "≤", round(KS_CRITICAL / size**0.5, 4)))
         conditions[factors] = np.log10([values.max() / values.min() for values in draws])
-    for fewer, more in zip(conditions, list(conditions)[1:], strict=False):
+    for fewer, more in pairwise(conditions):
         low, high = conditions[fewer], conditions[more]
 
         def rise(index: np.ndarray, low: np.ndarray = low, high: np.ndarray = high) -> float:

@@ -63,7 +63,7 @@ class Results:
             raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
         cell = ["arch", "init", "batch_size", "epochs"]
         longest = max(table[cell].drop_duplicates().itertuples(index=False, name=None), key=lambda c: c[-1])
-        table = table[(table[cell] == longest).all(axis=1)]
+        table = table[(table[cell] == pd.Series(longest, index=cell)).all(axis=1)]
         last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
         last[["train_accuracy", "test_accuracy"]] *= 100
         return last

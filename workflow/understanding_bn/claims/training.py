@@ -1,5 +1,7 @@
 """The paper's claims about trained networks. Each function is one claim; bounds stand here, once."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -85,7 +87,7 @@ def other_norms_same_order(results: Results) -> list[Check]:
         shared = [alpha for alpha in results.alphas("batch") if alpha in results.alphas(norm)]
         if len(shared) < 2:
             raise NotRunError(f"training with {norm} norm at two learning rates that BN was trained at")
-        for low, high in zip(shared, shared[1:], strict=False):
+        for low, high in pairwise(shared):
             batch, other = (
                 _paired(results.final(n, high)["test_accuracy"], results.final(n, low)["test_accuracy"])
                 for n in ("batch", norm)

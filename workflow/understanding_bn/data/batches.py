@@ -87,7 +87,10 @@ class Split:
         for start in range(0, self.count, batch_size):
             index = torch.arange(start, min(start + batch_size, self.count), device=self.pixels.device)
             centre = torch.full_like(index, self.pad)
-            yield self.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool)), self.labels[index]
+            yield (
+                self.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool)),
+                self.labels[index],
+            )
 
 
 def stream(*key: int) -> int:

@@ -21,7 +21,12 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     alphas = sorted(cells["alpha"].unique(), reverse=True)
     palette = style.colours(style.ordered(values["norm"]))
     figure, axes = plt.subplots(
-        len(alphas), 2, figsize=(style.WIDTH, 0.5 + 1.5 * len(alphas)), sharex=True, sharey=True, squeeze=False
+        len(alphas),
+        2,
+        figsize=(style.WIDTH, 0.5 + 1.5 * len(alphas)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     for row, alpha in zip(axes, alphas, strict=True):
         here = values[values["alpha"] == alpha]

@@ -36,7 +36,13 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         summary = pd.DataFrame([s for s in summaries if s["norm"] == norm])
         width, entries, sd = edges[1] - edges[0], summary["entries"].mean(), summary["sd"].mean()
         finer = np.linspace(-largest, largest, 1001)
-        ax.plot(finer, entries * width * stats.norm.pdf(finer, scale=sd), ":", color="0.3", label="Gaussian, same sd")
+        ax.plot(
+            finer,
+            entries * width * stats.norm.pdf(finer, scale=sd),
+            ":",
+            color="0.3",
+            label="Gaussian, same sd",
+        )
         ax.set_yscale("log")
         ax.set_ylim(0.5, 3 * max(table["count"].max() for table in bins if table["norm"].iloc[0] == norm))
         ax.set_title(

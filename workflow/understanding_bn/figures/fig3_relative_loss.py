@@ -48,7 +48,13 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 def _paper_marks(ax: Axes, norm: str, minibatch: int, colour: str) -> None:
     """The paper's minima (crosses) and crossings of 1, 1e3 and 1e6 (open circles)."""
     if (norm, minibatch) in paper.RELATIVE_LOSS_MINIMUM:
-        ax.plot(*paper.RELATIVE_LOSS_MINIMUM[norm, minibatch], "x", color=colour, markersize=5, label="paper, minimum")
+        ax.plot(
+            *paper.RELATIVE_LOSS_MINIMUM[norm, minibatch],
+            "x",
+            color=colour,
+            markersize=5,
+            label="paper, minimum",
+        )
     crossings = paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {})
     ax.plot(
         list(crossings.values()),

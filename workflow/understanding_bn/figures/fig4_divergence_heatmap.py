@@ -25,14 +25,20 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         len(layers), 2 * len(norms), figsize=(style.WIDTH, 0.7 + 1.25 * len(layers)), squeeze=False
     )
     for position, (norm, (statistic, text)) in enumerate((n, s) for n in norms for s in STATISTICS):
-        here = drawn[drawn["norm"] == norm].assign(value=lambda table: table[statistic].abs())
+        here = drawn[drawn["norm"] == norm]
+        here = here.assign(value=here[statistic].abs())
         positive = here["value"][np.isfinite(here["value"]) & (here["value"] > 0)]
         scale = LogNorm(positive.quantile(0.01), positive.max())
         for row, layer in enumerate(layers):
             ax = axes[row, position]
             grid = here[here["layer"] == layer].pivot(index="percent", columns="channel", values="value")
             image = ax.pcolormesh(
-                np.arange(grid.shape[1] + 1), _edges(grid.index), grid, norm=scale, cmap="viridis", rasterized=True
+                np.arange(grid.shape[1] + 1),
+                _edges(grid.index),
+                grid,
+                norm=scale,
+                cmap="viridis",
+                rasterized=True,
             )
             ax.grid(False)
             ax.set_xlim(0, grid.shape[1])

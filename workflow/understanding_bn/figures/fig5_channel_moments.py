@@ -12,7 +12,10 @@ from understanding_bn.figures import style
 # the outputs of the convolutions come nearer to its numbers (see the summary).
 MAIN_SITE = "convolution"
 COLUMNS = ["norm", "seed", "layer", "statistic", "value", "spread"]
-TITLES = {"log_mean": "mean over channels of log |channel mean|", "log_std": "mean over channels of log channel std"}
+TITLES = {
+    "log_mean": "mean over channels of log |channel mean|",
+    "log_std": "mean over channels of log channel std",
+}
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -32,7 +35,12 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             by_layer = main.groupby("layer")[["value", "spread"]].mean()
             name = style.label(norm)
             ax.errorbar(
-                by_layer.index, by_layer["value"], by_layer["spread"], color=palette[norm], capsize=2, label=name
+                by_layer.index,
+                by_layer["value"],
+                by_layer["spread"],
+                color=palette[norm],
+                capsize=2,
+                label=name,
             )
             ax.plot(main["layer"], main["value"], ".", color=palette[norm], markersize=2.5, alpha=0.6)
             other = here[here["site"] != MAIN_SITE].groupby("layer")["value"].mean()
@@ -40,7 +48,14 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.plot(other.index, other, "--", color=palette[norm], linewidth=0.8, alpha=0.8, label=stream)
             if at_scale and (norm, statistic) in paper.CHANNEL_MOMENTS:
                 published = paper.CHANNEL_MOMENTS[norm, statistic]
-                ax.plot(paper.MOMENT_LAYERS, published, "x", color=palette[norm], markersize=5, label=f"{name}, paper")
+                ax.plot(
+                    paper.MOMENT_LAYERS,
+                    published,
+                    "x",
+                    color=palette[norm],
+                    markersize=5,
+                    label=f"{name}, paper",
+                )
         ax.set(title=title, xlabel="layer")
     axes[0].set_ylabel("natural logarithm")
     axes[0].legend(loc="best", fontsize=6)

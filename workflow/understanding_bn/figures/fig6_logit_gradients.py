@@ -18,7 +18,12 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     norms, seeds = style.ordered(values["norm"]), sorted(values["seed"].unique())
     batch_size = int(values["batch_size"].iloc[0])
     figure, axes = plt.subplots(
-        len(norms), len(seeds), figsize=(style.WIDTH, 0.6 + 1.9 * len(norms)), sharex=True, sharey=True, squeeze=False
+        len(norms),
+        len(seeds),
+        figsize=(style.WIDTH, 0.6 + 1.9 * len(norms)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     for row, norm in zip(axes, norms, strict=True):
         for ax, seed in zip(row, seeds, strict=True):

@@ -38,7 +38,13 @@ mpl.rcParams.update(
 WIDTH = 6.75  # inches, a page's text width
 
 # Okabe & Ito's palette; norms that are not named take the colours left over, in order.
-COLOURS = {"batch": "#0072B2", "none": "#D55E00", "batch-final": "#009E73", "layer": "#CC79A7", "group": "#56B4E9"}
+COLOURS = {
+    "batch": "#0072B2",
+    "none": "#D55E00",
+    "batch-final": "#009E73",
+    "layer": "#CC79A7",
+    "group": "#56B4E9",
+}
 SPARE = ("#E69F00", "#000000", "#999933", "#882255")
 LABELS = {
     "batch": "batch norm",

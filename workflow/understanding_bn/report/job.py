@@ -56,7 +56,14 @@ def caption(folder: Path, name: str) -> tuple[str, list[str]]:
 def _item(path: Path, captions: Path) -> dict[str, Any]:
     """One figure or table as the template wants it."""
     title, paragraphs = caption(captions, path.stem)
-    item = {"name": path.stem, "title": title, "paragraphs": paragraphs, "image": None, "table": None, "notes": []}
+    item = {
+        "name": path.stem,
+        "title": title,
+        "paragraphs": paragraphs,
+        "image": None,
+        "table": None,
+        "notes": [],
+    }
     if path.suffix == ".png":
         item["image"] = base64.b64encode(path.read_bytes()).decode()
     else:

@@ -52,7 +52,12 @@ def run(
     progress = Progress(label, cell.epochs * len(seeds), "epochs")
     histories, weights, states, resumed = [], {}, {}, []
     for position, seed in enumerate(seeds):
-        facts = settings | {"seed": seed, "data": store.info["sha256"], "device": device.type, "threads": threads}
+        facts = settings | {
+            "seed": seed,
+            "data": store.info["sha256"],
+            "device": device.type,
+            "threads": threads,
+        }
         facts |= {"code": provenance.fingerprint(MODULE), "torch": torch.__version__}
         checkpoint_path = checkpoint.folder(state, facts) / "state.pt"
         training = loop.start(cell, optimiser, seed, store.channels, store.classes, device)
@@ -93,11 +98,18 @@ def run(
 
 
 def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The tidy history, with the data set and the cell's factors in front and types that hold even where every value is missing."""
+    """The tidy history: the data set and the cell's factors in front, and types that hold where all is missing."""
     table = pd.DataFrame(rows)
     factors = {"dataset": dataset} | asdict(cell) | {"alpha": float(cell.alpha)}
     for position, (name, value) in enumerate(factors.items()):
         table.insert(position, name, value)
-    measured = ["train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm", "last_finite_loss"]
+    measured = [
+        "train_loss",
+        "train_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "weight_norm",
+        "last_finite_loss",
+    ]
     steps = ["first_bad_step", "first_absolute_step"]
     return table.astype(dict.fromkeys(measured, "float64") | dict.fromkeys(steps, "Int64") | {"failure": "string"})

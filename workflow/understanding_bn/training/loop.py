@@ -35,7 +35,7 @@ class Run:
     epoch: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)  # of every mini-batch so far
-    failure: divergence.Divergence = divergence.Divergence()
+    failure: divergence.Divergence = field(default_factory=divergence.Divergence)
 
     @property
     def diverged(self) -> bool:
@@ -98,9 +98,7 @@ def train(
 def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str, Any]]:
     """The finished run's history: its rows, each with how the run as a whole ended."""
     failure = run.failure
-    if not run.diverged and divergence.stuck_at_chance(
-        run.rows[-1]["train_accuracy"], train_images, majority_share
-    ):
+    if not run.diverged and divergence.stuck_at_chance(run.rows[-1]["train_accuracy"], train_images, majority_share):
         failure = divergence.Divergence("stuck at chance", None, failure.first_absolute_step, run.losses[-1])
     ending = {"failure": failure.kind} | {k: v for k, v in asdict(failure).items() if k != "kind"}
     return [row | ending for row in run.rows]

@@ -1,0 +1,288 @@
+"""Intervals, checks, verdicts, and claims on made-up results whose truth is known."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from understanding_bn.claims import job, statistics
+from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.claims.checks import (
+    INCONCLUSIVE,
+    NOT_RUN,
+    REFUTED,
+    REPRODUCED,
+    Check,
+    combine,
+    every,
+    mean_check,
+)
+from understanding_bn.config import SCHEMA
+
+ROLES = {
+    "large_alpha": 0.1,
+    "middle_alpha": 0.003,
+    "small_alpha": 0.0001,
+    "unstable_alpha": 0.003,
+    "single_final_alpha": 0.03,
+}
+
+
+def test_bootstrap_of_two_seeds_is_their_exact_distribution():
+    # Four resamples: means 0, 1/2, 1/2, 1.
+    low, high = statistics.bootstrap_interval(np.array([0.0, 1.0]))
+    assert (low, high) == pytest.approx((0.0375, 0.9625))
+
+
+def test_bootstrap_enumerates_up_to_five_seeds_and_samples_beyond():
+    values = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    means = [np.mean(c) for c in itertools.product(values, repeat=5)]
+    assert statistics.bootstrap_interval(values) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    many = np.random.default_rng(1).normal(size=400)
+    low, high = statistics.bootstrap_interval(many)
+    assert high - low == pytest.approx(2 * 1.96 * many.std() / 20, rel=0.05)
+    assert statistics.bootstrap_interval(many) == (low, high)
+
+
+def test_bootstrap_does_not_depend_on_the_order_of_seeds():
+    values = np.array([3.0, 1.0, 2.0])
+    assert statistics.bootstrap_interval(values) == pytest.approx(statistics.bootstrap_interval(values[::-1]))
+
+
+def test_no_interval_without_spread_or_with_infinities():
+    assert statistics.bootstrap_interval(np.array([1.0])) is None
+    assert statistics.bootstrap_interval(np.array([1.0, math.inf])) is None
+
+
+def test_share_interval_is_clopper_pearson():
+    low, high = statistics.share_interval(3, 3)
+    assert (low, high) == pytest.approx((0.025 ** (1 / 3), 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([9, 10, 11], REPRODUCED),
+        ([8, 8, 8], REPRODUCED),
+        ([7, 8, 9], INCONCLUSIVE),
+        ([5, 6, 7], REFUTED),
+        ([20], INCONCLUSIVE),
+        ([20, np.inf], INCONCLUSIVE),
+        ([], INCONCLUSIVE),
+    ],
+)
+def test_verdict_is_where_the_interval_lies(values, verdict):
+    assert mean_check("x", np.array(values, float), "≥", 8).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("relation", "holds"),
+    [("≥", (True, False)), (">", (False, False)), ("≤", (True, True)), ("<", (False, True))],
+)
+def test_relations(relation, holds):
+    for value, expected in zip((8.0, 7.0), holds, strict=True):
+        assert (Check("x", value, (value, value), relation, 8, 3).verdict == REPRODUCED) == expected
+
+
+def test_one_exception_refutes_a_claim_about_every_run():
+    assert every("x", [True, True]).verdict == REPRODUCED
+    assert every("x", [True] * 99 + [False]).verdict == REFUTED
+
+
+def test_combination():
+    good, open_, bad = (mean_check("x", np.array(v, float), "≥", 8) for v in ([9, 9], [7, 9], [1, 1]))
+    assert combine([good, good]) == REPRODUCED
+    assert combine([good, open_]) == INCONCLUSIVE
+    assert combine([open_, bad, good]) == REFUTED
+    assert combine([]) == NOT_RUN
+
+
+def write(folder, stage, table, **settings):
+    """One result file with its run.json, as a job leaves them."""
+    folder.mkdir(parents=True)
+    name = "history.parquet" if stage == "train" else "values.parquet"
+    table.to_parquet(folder / name)
+    data = {"source": "made-up images"} if stage != "random_matrices" else None
+    (folder / "run.json").write_text(json.dumps({"stage": stage, "settings": settings, "data": data}))
+    return folder / name
+
+
+def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=None):
+    """A training cell with one epoch; `test` has one accuracy per seed."""
+    facts = {"arch": "resnet-8", "init": "xavier_uniform", "norm": norm, "batch_size": 8, "epochs": 1}
+    table = pd.DataFrame({"seed": range(len(test)), "epoch": 1, "test_accuracy": test, "alpha": alpha, **facts})
+    table["train_accuracy"] = test if train is None else train
+    table["failure"] = pd.array(failure or [None] * len(test), dtype="string")
+    table["first_bad_step"] = pd.array(first_bad_step or [None] * len(test), dtype="Int64")
+    return write(folder / f"{norm}-{alpha}", "train", table, alpha=str(alpha), **facts)
+
+
+def judged(tmp_path, inputs, roles=ROLES):
+    job.run(inputs, roles, tmp_path / "claims.json")
+    return {entry["id"]: entry for entry in json.loads((tmp_path / "claims.json").read_text())}
+
+
+def the_papers_runs(tmp_path):
+    return [
+        trained(tmp_path, "batch", 0.1, [0.93, 0.932, 0.933], train=[0.999, 0.999, 1.0]),
+        trained(tmp_path, "batch", 0.003, [0.90, 0.905, 0.904], train=[1.0, 1.0, 1.0]),
+        trained(tmp_path, "batch", 0.0001, [0.81, 0.815, 0.813], train=[0.99, 0.99, 0.99]),
+        trained(tmp_path, "none", 0.0001, [0.818, 0.82, 0.822]),
+        trained(tmp_path, "none", 0.003, [np.nan] * 3, failure=["overflow"] * 3, first_bad_step=[3, 4, 5]),
+        trained(tmp_path, "batch-final", 0.03, [0.90, 0.901, 0.902]),
+    ]
+
+
+def test_the_papers_numbers_reproduce_the_papers_claims(tmp_path):
+    claims = judged(tmp_path, the_papers_runs(tmp_path))
+    verdicts = {i: claims[i]["verdict"] for i in (1, 2, 3, 4, 5, 15)}
+    assert set(verdicts.values()) == {REPRODUCED}, verdicts
+    assert claims[1]["measured"] == pytest.approx(11.9, abs=0.01)
+    assert claims[1]["interval"][0] < claims[1]["measured"] < claims[1]["interval"][1]
+    assert claims[15]["measured"] == pytest.approx((0.901 - 0.82) / (0.9316667 - 0.82), rel=1e-3)
+    assert len(claims[1]["runs"]) == 2
+    assert "made-up images" in claims[1]["scope"]
+
+
+def test_the_opposite_is_not_reproduced(tmp_path):
+    inputs = [
+        trained(tmp_path, "batch", 0.1, [0.80, 0.81, 0.82], train=[1, 1, 1]),
+        trained(tmp_path, "batch", 0.003, [0.85, 0.86, 0.87]),
+        trained(tmp_path, "batch", 0.0001, [0.90, 0.91, 0.92], train=[0.9, 0.91, 0.92]),
+        trained(tmp_path, "none", 0.0001, [0.70, 0.71, 0.72]),
+        trained(
+            tmp_path,
+            "none",
+            0.003,
+            [0.8, np.nan, 0.8],
+            failure=[None, "NaN", None],
+            first_bad_step=[None, 2, None],
+        ),
+    ]
+    claims = judged(tmp_path, inputs)
+    assert {i: claims[i]["verdict"] for i in (1, 2, 3, 4, 5)} == dict.fromkeys((1, 2, 3, 4, 5), REFUTED)
+    assert claims[15]["verdict"] == NOT_RUN
+    assert claims[15]["note"] == "needs training with norm batch-final at α = 0.03"
+
+
+def test_diverged_seeds_are_left_out_of_means_and_never_averaged(tmp_path):
+    inputs = [
+        trained(
+            tmp_path,
+            "batch",
+            0.1,
+            [0.93, np.nan, 0.95],
+            failure=[None, "NaN", None],
+            first_bad_step=[None, 9, None],
+        ),
+        trained(tmp_path, "batch", 0.0001, [0.80, 0.80, 0.80]),
+    ]
+    claim = judged(tmp_path, inputs)[1]
+    assert claim["measured"] == pytest.approx(14)
+    assert claim["seeds"] == 2
+
+
+def test_nothing_run_nothing_claimed(tmp_path):
+    table = pd.DataFrame({"factors": 1, "size": 4, "draw": [0] * 4, "rank": range(4), "singular_value": [2.0, 1, 1, 1]})
+    only = write(tmp_path / "m", "random_matrices", table, size=4)
+    claims = judged(tmp_path, [only])
+    assert set(claims) == set(range(1, 21))
+    assert all(claims[i]["verdict"] == NOT_RUN and not claims[i]["runs"] for i in claims if i != 18)
+    assert all(claims[i]["measured"] is None and claims[i]["note"] for i in claims if i != 18)
+
+
+def probe(tmp_path, name, **columns):
+    facts = {"arch": "resnet-110", "init": "xavier_uniform", "batch_size": 4}
+    files = []
+    for norm in ("batch", "none"):
+        rows = {key: value[norm] if isinstance(value, dict) else value for key, value in columns.items()}
+        table = pd.DataFrame({"norm": norm, **facts, **rows})
+        files.append(write(tmp_path / name / norm, "initialization", table, probe=name, norm=norm, **facts))
+    return files
+
+
+def test_table_1_as_the_paper_has_it(tmp_path):
+    ratio = {"batch": [251.8, 112.8, 30.0] * 2, "none": [1.7, 2.6, 1.6] * 2}
+    files = probe(
+        tmp_path, "gradient_sums", seed=[0, 0, 0, 1, 1, 1], layer=[18, 54, 108] * 2, ratio=ratio, a=1.0, b=1.0
+    )
+    assert judged(tmp_path, files)[13]["verdict"] == REPRODUCED
+
+
+def test_one_class_for_all_images(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def gradients(logits, labels):
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        p /= p.sum(1, keepdims=True)
+        return ((p - np.eye(3)[labels]) / len(labels)).ravel()
+
+    labels = np.array([0, 1, 2, 1])
+    spread = gradients(0.1 * rng.normal(size=(4, 3)), labels)
+    column = gradients(rng.normal(size=(4, 3)) + np.array([0, 20, 0]), labels)
+    index = pd.MultiIndex.from_product([range(4), range(3)], names=["image", "class"]).to_frame(index=False)
+    shared = {"seed": 0, "image": index["image"], "class": index["class"], "label": labels[index["image"]]}
+    as_paper = probe(tmp_path / "1", "logit_gradients", gradient={"batch": spread, "none": column}, **shared)
+    assert judged(tmp_path / "1", as_paper)[12]["verdict"] == REPRODUCED
+    reverse = probe(tmp_path / "2", "logit_gradients", gradient={"batch": column, "none": spread}, **shared)
+    assert judged(tmp_path / "2", reverse)[12]["verdict"] == REFUTED
+
+
+def test_relative_loss_as_the_paper_has_it(tmp_path):
+    steps = np.geomspace(1e-5, 0.3, 200)
+    curves = {
+        "batch": np.where(steps < 0.056, 0.9, np.minimum(3.0, 1 + 10 * (steps - 0.056))),
+        "none": np.where(steps < 8e-4, 0.5, np.where(steps < 1.8e-3, 10.0, 1e5)),
+    }
+    both = {norm: np.tile(curve, 2) for norm, curve in curves.items()}
+    columns = {
+        "seed": np.repeat([0, 1], 200),
+        "minibatch": 1,
+        "step_size": np.tile(steps, 2),
+        "relative_loss": both,
+    }
+    claim = judged(tmp_path, probe(tmp_path, "relative_loss", **columns))[8]
+    assert claim["verdict"] == REPRODUCED
+    assert [c["measured"] for c in claim["checks"]] == pytest.approx([70, 1.8e-3, 2.44], rel=0.06)
+
+
+def test_activations_as_the_paper_has_them(tmp_path):
+    layers = [6, 18, 30, 42, 54, 66, 78, 90, 102, 110]
+    log_std = {
+        "batch": [0.10, 0.62, 0.90, 0.05, 0.64, 0.97, 0.00, 0.57, 0.90, -0.85],
+        "none": [-1.25, -1.15, -0.27, -0.23, 0.13, 0.88, 1.42, 2.2, 3.0, 1.97],
+    }
+    variance = {norm: np.repeat(np.exp(2 * np.tile(v, 2)), 2) for norm, v in log_std.items()}
+    columns = {
+        "site": "convolution",
+        "seed": np.repeat([0, 1], 20),
+        "layer": np.tile(np.repeat(layers, 2), 2),
+    }
+    columns |= {"channel": np.tile([0, 1], 20), "mean": 1.0, "variance": variance}
+    claim = judged(tmp_path, probe(tmp_path, "channel_moments", **columns))[11]
+    assert claim["verdict"] == REPRODUCED
+    assert claim["checks"][0]["measured"] == pytest.approx(4.25, abs=1e-3)
+
+
+def test_moments_along_a_step_that_overflows(tmp_path):
+    # At 100 % layer 80 has overflowed: the last finite part of the step decides, and no infinity is averaged.
+    rows = list(itertools.product([0, 1], [0, 50, 100], [8, 44, 80]))
+    size = {8: 1.4, 44: 3.8e3, 80: 3e8}
+    mean = [np.inf if (percent, layer) == (100, 80) else size[layer] * (1 + percent) for _, percent, layer in rows]
+    columns = {"seed": [r[0] for r in rows], "percent": [r[1] for r in rows], "layer": [r[2] for r in rows]}
+    columns |= {"alpha": 0.1, "update": 1, "diverged": {"batch": False, "none": True}, "channel": 0}
+    files = probe(tmp_path, "divergence_path", mean=mean, variance=np.square(mean), **columns)
+    claims = judged(tmp_path, files)
+    assert claims[9]["verdict"] == REPRODUCED
+    assert claims[9]["checks"][0]["measured"] == pytest.approx(math.log(3.8e3 / 1.4), rel=1e-5)
+    assert claims[10]["verdict"] == REPRODUCED
+
+
+def test_the_catalogue_has_the_twenty_claims_and_figures_that_exist():
+    assert [claim.id for claim in CLAIMS] == list(range(1, 21))
+    figures = SCHEMA.parent.parent / "understanding_bn" / "figures"
+    assert all(claim.figure is None or (figures / f"{claim.figure}.py").is_file() for claim in CLAIMS)
+    assert all(claim.figure for claim in CLAIMS if claim.judge)

@@ -1,0 +1,166 @@
+"""The config: defaults, canonical names, and one line for every mistake."""
+
+import copy
+
+import pytest
+import yaml
+
+from understanding_bn import config as configs
+from understanding_bn.errors import UserError
+
+ROOT = configs.SCHEMA.parent.parent.parent
+
+
+def quick():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/presets").glob("*.yaml"))])
+def test_presets_are_valid_and_named_after_their_file(path):
+    resolved = configs.resolve(yaml.safe_load(path.read_text()))
+    assert resolved["preset"] == ("quick" if path.name == "config.yaml" else path.stem)
+
+
+def test_the_quick_preset_needs_no_download_and_has_three_seeds():
+    resolved = configs.resolve(quick())
+    assert resolved["dataset"] == "digits"
+    assert len(resolved["seeds"]) >= 3
+
+
+def test_defaults_are_the_papers():
+    resolved = configs.resolve({"preset": "p", "initialization": {"probes": {}}, "augmentation": {"flip": False}})
+    assert resolved["optimiser"] == {"momentum": 0.9, "weight_decay": 0.0005}
+    assert resolved["seeds"] == [0, 1, 2, 3, 4]
+    assert resolved["initialization"]["arch"] == "resnet-110"
+    assert resolved["random_matrices"] == {"size": 1000, "factors": [1, 2, 3, 5], "draws": 10}
+    assert resolved["claims"]["large_alpha"] == 0.1
+    assert resolved["augmentation"]["pad"] == 4
+
+
+def test_resolving_leaves_its_argument_alone_and_is_idempotent():
+    raw = quick()
+    before = copy.deepcopy(raw)
+    once = configs.resolve(raw)
+    assert raw == before
+    assert configs.resolve(once) == once
+
+
+@pytest.mark.parametrize(
+    ("alpha", "text"),
+    [
+        (0.1, "0.1"),
+        (1.0e-4, "0.0001"),
+        (3e-05, "0.00003"),
+        (1, "1"),
+        (10, "10"),
+        (100.0, "100"),
+        (0.30, "0.3"),
+    ],
+)
+def test_learning_rates_have_one_spelling(alpha, text):
+    assert configs.canonical(alpha) == text
+    assert float(configs.canonical(alpha)) == alpha
+
+
+def test_cells_are_products_and_come_once():
+    raw = quick() | {
+        "grid": [
+            {
+                "arch": "resnet-8",
+                "norm": ["batch", "none"],
+                "alpha": [0.1, 0.01],
+                "batch_size": [8, 16],
+                "epochs": 1,
+            },
+            {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1},
+        ]
+    }
+    cells = configs.cells(configs.resolve(raw))
+    assert len(cells) == len(set(cells)) == 8
+    assert len({cell.path for cell in cells}) == 8
+    expected = "resnet-8/xavier_uniform/norm-batch/alpha-0.01/batch-16/epochs-1"
+    assert expected in {cell.path for cell in cells}
+
+
+def test_seeds_are_counted_out_and_blocked():
+    resolved = configs.resolve(quick() | {"seeds": 5, "seeds_per_job": 2})
+    assert configs.seed_blocks(resolved) == [[0, 1], [2, 3], [4]]
+    assert configs.resolve(quick() | {"seeds": ["3", "7"]})["seeds"] == [
+        3,
+        7,
+    ]  # as Snakemake's command line reads lists
+
+
+def grid(**changes):
+    entry = {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1}
+    return {"grid": [entry | changes]}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (grid(norm="bacth"), ["grid[0].norm", "'bacth'", "did you mean 'batch'?"]),
+        (grid(init="xavier"), ["grid[0].init", "'xavier'", "xavier_uniform"]),
+        (grid(alpha=-0.1), ["grid[0].alpha[0]", "-0.1", "more than 0"]),
+        (grid(alpha=0), ["grid[0].alpha[0]", "more than 0"]),
+        (grid(alpha="1e-4"), ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
+        (grid(alpha="fast"), ["grid[0].alpha[0]", "'fast' is text, expected a number"]),
+        (grid(alpha=float("nan")), ["grid[0].alpha[0]", "not a finite number"]),
+        (grid(alpha=float("inf")), ["grid[0].alpha[0]", "at most 1000"]),
+        (grid(alpha=[0.1, 0.1]), ["grid[0].alpha", "twice"]),
+        (grid(alpha=[]), ["grid[0].alpha", "empty"]),
+        (grid(batch_size=1), ["grid[0].batch_size[0]", "at least 2"]),
+        (grid(batch_size=2.5), ["grid[0].batch_size[0]", "a whole number"]),
+        (grid(epochs=0), ["grid[0].epochs", "at least 1"]),
+        (grid(epochs=True), ["grid[0].epochs", "expected a whole number"]),
+        (grid(arch="resnet-21"), ["grid[0].arch", "6n + 2"]),
+        (grid(arch="vgg"), ["grid[0].arch[0]", "resnet-D"]),
+        (grid(arch="resnet-8; rm -rf /"), ["grid[0].arch[0]"]),
+        (grid(depth=20), ["grid[0]", "'depth' is unknown"]),
+        ({"grid": [{"norm": "batch", "alpha": 0.1}]}, ["grid[0]", "'epochs' is missing"]),
+        ({"grid": "batch"}, ["grid", "expected a list"]),
+        ({"grid": None}, ["grid", "is empty, expected a list"]),
+        ({"seeds": 0}, ["seeds", "0 is too few"]),
+        ({"seeds": -3}, ["seeds", "too few"]),
+        ({"seeds": []}, ["seeds", "empty"]),
+        ({"seeds": [1, 1]}, ["seeds", "twice"]),
+        ({"seeds": [-1]}, ["seeds[0]", "at least 0"]),
+        ({"seeds": "many"}, ["seeds", "'many' is text, expected a list"]),
+        ({"seeds": True}, ["seeds", "expected a list"]),
+        ({"preset": "../elsewhere"}, ["preset", "'../elsewhere' is not allowed"]),
+        ({"preset": "a/b"}, ["preset", "not allowed"]),
+        ({"preset": ".hidden"}, ["preset", "not allowed"]),
+        ({"preset": "data"}, ["preset", "reserved"]),
+        ({"preset": "$(reboot)"}, ["preset", "not allowed"]),
+        ({"preset": 3}, ["preset", "expected text"]),
+        ({"dataset": "mnist"}, ["dataset", "'mnist'", "digits, cifar10, parquet"]),
+        ({"data_dir": 3}, ["data_dir", "expected text or nothing"]),
+        ({"sedes": 3}, ["'sedes' is unknown", "did you mean 'seeds'?"]),
+        ({"augmentation": {"flip": True}}, ["augmentation.flip", "mirrored digit"]),
+        ({"augmentation": {"pad": -1, "flip": False}}, ["augmentation.pad", "at least 0"]),
+        ({"optimiser": {"momentum": 1}}, ["optimiser.momentum", "less than 1"]),
+        ({"initialization": {"norms": ["batch", "nome"], "probes": {}}}, ["initialization.norm", "'nome'"]),
+        (
+            {"initialization": {"arch": "resnet-20", "probes": {"gradient_sums": {"layers": [20]}}}},
+            ["gradient_sums", "layer 20 is too deep", "1 to 19"],
+        ),
+        (
+            {"initialization": {"probes": {"channel_moment": {}}}},
+            ["initialization.probes", "'channel_moment' is unknown", "did you mean 'channel_moments'?"],
+        ),
+        ({"claims": {"large_alpha": "1e-1"}}, ["claims.large_alpha", "write 0.1"]),
+    ],
+)
+def test_every_mistake_is_one_line_that_names_key_and_value(change, parts):
+    with pytest.raises(UserError) as caught:
+        configs.resolve(quick() | change)
+    message = str(caught.value)
+    assert message.startswith("config key ")
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_an_empty_config_is_a_mistake_too():
+    with pytest.raises(UserError, match="'preset' is missing"):
+        configs.resolve({})

@@ -1,0 +1,209 @@
+"""Figures and tables from made-up values: what is drawn, and that the CSV holds it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from understanding_bn.analysis import random_matrices
+from understanding_bn.errors import UserError
+from understanding_bn.figures import (
+    fig1_accuracy,
+    fig2_gradient_histogram,
+    fig3_relative_loss,
+    fig4_divergence_heatmap,
+    fig5_channel_moments,
+    fig6_logit_gradients,
+    fig8_singular_values,
+    job,
+    style,
+    table1_gradient_sums,
+)
+
+FACTS = {"dataset": "digits", "arch": "resnet-8", "init": "xavier_uniform", "batch_size": 8}
+
+
+def history(norm, alpha, accuracies, failure=None):
+    """A history of two epochs per seed; an accuracy of None is a run that diverged in epoch 1."""
+    rows = []
+    for seed, accuracy in enumerate(accuracies):
+        bad = accuracy is None
+        ending = {"failure": ("overflow" if bad else failure), "first_bad_step": 3 if bad else None}
+        for epoch in [1] if bad else [1, 2]:
+            value = None if bad else accuracy * epoch / 2
+            measured = {"train_accuracy": value, "test_accuracy": value, "first_absolute_step": None}
+            rows.append({"norm": norm, "alpha": alpha, "epochs": 2, "seed": seed, "epoch": epoch} | measured | ending)
+            rows[-1] |= {"fraction": epoch / 2, "last_finite_loss": 9.0 if bad else None}
+    table = pd.DataFrame(rows).assign(**FACTS)
+    floats = ["train_accuracy", "test_accuracy", "last_finite_loss"]
+    return table.astype(dict.fromkeys(floats, float) | {"first_bad_step": "Int64", "failure": "string"})
+
+
+def legends(figure):
+    return [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()]
+
+
+def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
+    values = pd.concat(
+        [
+            history("batch", 0.1, [0.9, 0.8]),
+            history("none", 0.1, [None, None]),
+            history("layer", 0.1, [0.6, None]),
+            history("none", 0.01, [0.1, 0.1], failure="stuck at chance"),
+        ]
+    )
+    figure, tables = fig1_accuracy.draw(values)
+    texts = legends(figure)
+    assert "batch norm 85.0 ± 7.1 %" in texts
+    assert "no norm\n2 of 2 diverged" in texts
+    assert "layer norm 60.0 %\n1 of 2 diverged" in texts
+    assert "no norm 10.0 ± 0.0 %\n2 of 2 at chance" in texts
+    drawn = tables[""]
+    assert set(fig1_accuracy.COLUMNS) <= set(drawn.columns)
+    assert drawn["accuracy"].notna().all()
+    assert len(drawn) == 2 * 2 * (2 + 1 + 2)
+    summary = tables["summary"]
+    assert len(summary) == 8
+    assert summary["first_bad_step"].eq(3).sum() == 3
+    lines = {line.get_label(): line for ax in figure.axes[:2] for line in ax.get_lines()}
+    assert lines["batch norm 85.0 ± 7.1 %"].get_ydata().tolist() == pytest.approx([42.5, 85])
+
+
+def test_fig2_counts_every_entry():
+    rng = np.random.default_rng(0)
+    values = pd.concat(
+        pd.DataFrame({"norm": norm, "seed": seed, "layer": 5, "minibatch": 1, "gradient": draw(size=5000)}).assign(
+            **FACTS
+        )
+        for norm, draw in (("batch", rng.normal), ("none", rng.laplace))
+        for seed in (0, 1)
+    )
+    _, tables = fig2_gradient_histogram.draw(values)
+    assert tables[""].groupby(["norm", "seed"])["count"].sum().eq(5000).all()
+    assert list(tables[""].columns) == ["norm", "layer", "seed", "bin_left", "bin_right", "count"]
+    summary = tables["summary"].set_index(["norm", "seed"])
+    assert summary.loc["batch", "sd"].to_numpy() == pytest.approx(1, abs=0.05)
+    assert summary.loc["batch", "kurtosis"].to_numpy() == pytest.approx(3, abs=0.3)
+    assert summary.loc["none", "kurtosis"].to_numpy() == pytest.approx(6, abs=1.5)
+
+
+def test_fig3_median_never_forgets_a_seed_that_has_exploded():
+    steps = np.geomspace(1e-4, 1, 5)
+    curves = {0: [1, 1, 1, 1, 1], 1: [1, 1, 1, 1e10], 2: [1, 1, np.inf]}
+    values = pd.concat(
+        pd.DataFrame({"norm": "none", "seed": s, "minibatch": 1, "step_size": steps[: len(c)], "relative_loss": c})
+        for s, c in curves.items()
+    ).assign(**FACTS)
+    figure, tables = fig3_relative_loss.draw(values)
+    (median,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "no norm")
+    assert median.get_ydata().tolist() == [1, 1, 1, 1e10]
+    assert len(tables[""]) == 12
+
+
+def test_fig4_draws_one_seed_and_summarises_all():
+    index = pd.MultiIndex.from_product(
+        [["batch", "none"], [0, 1], [2, 8], [0, 50, 100], range(3)],
+        names=["norm", "seed", "layer", "percent", "channel"],
+    ).to_frame(index=False)
+    values = index.assign(mean=-2.0, variance=3.0, loss=1.0, alpha=0.1, update=4, diverged=index["norm"] == "none")
+    figure, tables = fig4_divergence_heatmap.draw(values.assign(**FACTS))
+    assert list(tables[""].columns) == fig4_divergence_heatmap.COLUMNS
+    assert tables[""]["seed"].eq(0).all()
+    assert len(tables["summary"]) == 2 * 2 * 2 * 2
+    assert tables["summary"]["largest_mean"].eq(2).all()
+    titles = [ax.get_title() for ax in figure.axes]
+    assert any("no norm, α = 0.1\nupdate 4 diverges" in title for title in titles)
+    assert any("batch norm, α = 0.1\nupdate 4 does not diverge" in title for title in titles)
+
+
+def moments_table():
+    index = pd.MultiIndex.from_product(
+        [["convolution", "stream"], ["batch", "none"], [0, 1], [6, 18], [0, 1]],
+        names=["site", "norm", "seed", "layer", "channel"],
+    ).to_frame(index=False)
+    return index.assign(mean=np.where(index["channel"] == 0, -np.e, np.e**3), variance=np.e**4, **FACTS)
+
+
+def test_fig5_takes_logarithms_channel_by_channel():
+    table = fig5_channel_moments.moments_by_layer(moments_table())
+    means = table[table["statistic"] == "log_mean"]
+    assert means["value"].to_numpy() == pytest.approx(2)
+    assert means["spread"].to_numpy() == pytest.approx(np.sqrt(2))
+    assert table[table["statistic"] == "log_std"]["value"].to_numpy() == pytest.approx(2)
+
+
+def test_fig5_leaves_dead_channels_out_and_counts_them():
+    values = moments_table()
+    values.loc[values["channel"] == 1, ["mean", "variance"]] = 0.0
+    table = fig5_channel_moments.moments_by_layer(values)
+    assert table["dead_channels"].eq(1).all()
+    assert np.isfinite(table["value"]).all()
+    assert table[table["statistic"] == "log_mean"]["value"].to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("arch", "dataset", "marks"), [("resnet-110", "cifar10-ab", 4), ("resnet-110", "digits", 0)])
+def test_the_papers_values_stand_only_beside_its_own_network_and_data(arch, dataset, marks):
+    figure, tables = fig5_channel_moments.draw(moments_table().assign(arch=arch, dataset=dataset))
+    labels = [line.get_label() for ax in figure.axes for line in ax.get_lines()]
+    assert sum("paper" in str(label) for label in labels) == marks
+    assert tables["summary"]["rms_distance_from_paper"].notna().all() == bool(marks)
+
+
+def test_fig6_has_a_panel_for_every_norm_and_seed():
+    index = pd.MultiIndex.from_product(
+        [["batch", "none"], [0, 1, 2], range(8), range(4)], names=["norm", "seed", "image", "class"]
+    ).to_frame(index=False)
+    figure, tables = fig6_logit_gradients.draw(index.assign(label=0, gradient=1 / 8, **FACTS))
+    images = [ax.images[0] for ax in figure.axes if ax.images]
+    assert len(images) == 6
+    assert np.allclose(images[0].get_array(), 1)  # in units of 1/B
+    assert list(tables[""].columns) == fig6_logit_gradients.COLUMNS
+
+
+def test_fig8_drops_no_value_and_measures_each_draw():
+    tables = []
+    for factors in (1, 3):
+        for draw in range(3):
+            values = random_matrices.singular_values(60, factors, draw)
+            keys = {"factors": factors, "size": 60, "draw": draw, "rank": range(60)}
+            tables.append(pd.DataFrame(keys | {"singular_value": values}))
+    _, drawn = fig8_singular_values.draw(pd.concat(tables))
+    assert drawn[""].groupby(["factors", "draw"])["count"].sum().eq(60).all()
+    widths = drawn[""]["bin_right"] - drawn[""]["bin_left"]
+    assert widths[drawn[""]["factors"] == 1].to_numpy() == pytest.approx(2 / 50)
+    first = random_matrices.singular_values(60, 1, 0)
+    summary = drawn["summary"].set_index(["factors", "draw"])
+    assert summary.loc[(1, 0), "condition_number"] == pytest.approx(first[0] / first[-1])
+
+
+def test_table1_has_raw_values_and_means_with_intervals():
+    values = pd.DataFrame(
+        {"norm": "batch", "seed": [0, 1], "layer": 18, "a": [2.0, 4.0], "b": [1.0, 1.0], "ratio": [2.0, 4.0]}
+    ).assign(**FACTS)
+    table, text = table1_gradient_sums.tabulate(values)
+    assert table["ratio"].tolist() == [2.0, 4.0]
+    assert "| batch norm | 18 | 3.00e+00 | 1.00e+00 | 3 | 2.08 to 3.92 | 2 | other network |" in text
+
+
+def test_draw_writes_three_formats_and_nothing_else(tmp_path):
+    source = tmp_path / "values.parquet"
+    moments_table().to_parquet(source)
+    job.draw("fig5_channel_moments", [source], tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    stem = "fig5_channel_moments"
+    assert names == [f"{stem}.csv", f"{stem}.pdf", f"{stem}.png", f"{stem}_summary.csv"]
+    with Image.open(tmp_path / "out" / f"{stem}.png") as image:
+        assert image.width == pytest.approx(200 * style.WIDTH, abs=2)
+    assert (tmp_path / "out" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_norm_of_ones_own_gets_a_colour_and_a_name():
+    palette = style.colours(["batch", "mine", "yours"])
+    assert len(set(palette.values())) == 3
+    assert style.label("mine") == "mine norm"
+    assert style.ordered(pd.Series(["mine", "none", "batch"])) == ["batch", "none", "mine"]
+
+
+def test_unknown_figures_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no such figure"):
+        job.draw("fig99", [tmp_path / "x"], tmp_path)
