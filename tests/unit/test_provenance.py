@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from understanding_bn import cli, files, provenance
+from understanding_bn import cli, files, provenance, tables
 from understanding_bn.errors import UserError
 
 
@@ -82,9 +82,9 @@ def test_damaged_inputs_are_one_line(tmp_path):
     bad = tmp_path / "x.parquet"
     bad.write_bytes(b"PAR1 nothing")
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        files.read_tables([bad])
+        tables.read([bad])
     with pytest.raises(UserError, match="no such file"):
-        files.read_tables([tmp_path / "y.parquet"])
+        tables.read([tmp_path / "y.parquet"])
     (tmp_path / "z.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
         files.read_json(tmp_path / "z.json")

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and hashes."""
+"""Files written whole or not at all, and hashes. Light: the Snakefile imports this on every start."""
 
 import hashlib
 import json
@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from understanding_bn.errors import UserError
 
@@ -53,34 +51,6 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: no such file; run the job that makes it first") from None
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a tidy table to `path`, atomically: Parquet or CSV by its suffix."""
-    with atomic(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-
-
-def read_tables(paths: list[Path]) -> pd.DataFrame:
-    """The rows of several Parquet files of the same columns, one after the other.
-
-    Raises:
-        UserError: a file is missing or damaged.
-    """
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pd.read_parquet(path))
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; run the job that makes it first") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
-    if not tables:
-        raise UserError("no input tables were given; name at least one Parquet file")
-    return pd.concat(tables, ignore_index=True)
 
 
 def sha256(path: Path) -> str:

@@ -49,7 +49,7 @@ def run(
     context = Context(split, store.classes, arch, init, batch_size, augmentation, optimiser)
     measure = importlib.import_module(f"understanding_bn.analysis.{probe}").measure
     progress = Progress(f"{probe} {norm}", len(seeds), "seeds")
-    tables = []
+    parts = []
     for done, seed in enumerate(seeds):
         progress.show(done)
         table = measure(context, norm, seed, **options)
@@ -61,11 +61,11 @@ def run(
             "batch_size": batch_size,
             "seed": seed,
         }
-        tables.append(pd.DataFrame(keys, index=table.index).join(table))
+        parts.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(seeds))
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     settings |= {"options": options, "optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
-    files.write_table(out / "values.parquet", pd.concat(tables, ignore_index=True))
+    tables.write(out / "values.parquet", pd.concat(parts, ignore_index=True))
     files.write_json(
         out / "run.json",
         {

@@ -78,15 +78,15 @@ def run(size: int, factors: list[int], draws: int, out: Path, threads: int) -> N
     if size < 2:
         raise UserError(f"random_matrices.size: {size} is too small; expected at least 2")
     progress = Progress("products of Gaussian matrices", len(factors) * draws, "draws")
-    tables = []
+    parts = []
     for number in factors:
         for draw in range(draws):
-            progress.show(len(tables))
+            progress.show(len(parts))
             values = singular_values(size, number, draw)
             table = {"factors": number, "size": size, "draw": draw, "rank": np.arange(1, size + 1)}
-            tables.append(pd.DataFrame(table | {"singular_value": values}))
-    progress.show(len(tables))
-    files.write_table(out / "values.parquet", pd.concat(tables, ignore_index=True))
+            parts.append(pd.DataFrame(table | {"singular_value": values}))
+    progress.show(len(parts))
+    tables.write(out / "values.parquet", pd.concat(parts, ignore_index=True))
     settings = {"size": size, "factors": factors, "draws": draws}
     record = stopwatch.record("analysis.random_matrices", "cpu", threads) | {"dtype": "float64"}
     files.write_json(out / "run.json", {"stage": "random_matrices", "settings": settings, "data": None} | record)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from understanding_bn import files
+from understanding_bn import files, tables
 
 
 class NotRunError(Exception):
@@ -24,7 +24,7 @@ class Results:
         self.roles = roles
         self.used: set[str] = set()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
-        self._tables = {str(path): files.read_tables([path]) for path in paths}
+        self._tables = {str(path): tables.read([path]) for path in paths}
 
     def probe(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from understanding_bn import files
+from understanding_bn import files, tables
 from understanding_bn.errors import UserError
 
 
@@ -17,13 +17,13 @@ def draw(name: str, inputs: list[Path], out: Path) -> None:
     if importlib.util.find_spec(f"understanding_bn.figures.{name}") is None:
         raise UserError(f"{name}: no such figure or table; each is a module in workflow/understanding_bn/figures/")
     module = importlib.import_module(f"understanding_bn.figures.{name}")
-    values = files.read_tables(inputs)
+    values = tables.read(inputs)
     if hasattr(module, "tabulate"):
         table, markdown = module.tabulate(values)
-        files.write_table(out / f"{name}.csv", table)
+        tables.write(out / f"{name}.csv", table)
         files.write_text(out / f"{name}.md", markdown)
         return
     from understanding_bn.figures import style
 
-    figure, tables = module.draw(values)
-    style.save(figure, tables, out, name)
+    figure, drawn = module.draw(values)
+    style.save(figure, drawn, out, name)

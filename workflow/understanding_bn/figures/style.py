@@ -80,10 +80,10 @@ def panel_letters(axes: list[Axes]) -> None:
         ax.set_title(letter, loc="left", fontweight="bold")
 
 
-def save(figure: Figure, tables: dict[str, pd.DataFrame], out: Path, name: str) -> None:
+def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:
     """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf and NAME.png to `out`, each atomically."""
-    for key, table in tables.items():
-        files.write_table(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
+    for key, table in drawn.items():
+        tables.write(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
     for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
         with files.atomic(out / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, metadata=metadata)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance
+from understanding_bn import files, provenance, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
@@ -84,7 +84,7 @@ def run(
         weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
         states[seed] = checkpoint_path.parent
 
-    files.write_table(out / "history.parquet", _table(store.info["tag"], cell, histories))
+    tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
     with files.atomic(out / "weights.pt") as temporary:
         torch.save(weights, temporary)
     files.write_json(

@@ -1,0 +1,101 @@
+"""The project's own files: pins that agree, commands that exist, nothing that must not be said."""
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_lock_module():
+    spec = importlib.util.spec_from_file_location("lock", ROOT / "envs" / "lock.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+LOCK = load_lock_module()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKED = LOCK.pins((ROOT / "requirements.lock").read_text())
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_constraints_and_requirements_lock_pin_the_same():
+    listed = PROJECT["tool"]["uv"]["constraint-dependencies"]
+    constraints = [re.fullmatch(r"(\S+)==(\S+)(?: ; (.+))?", line) for line in listed]
+    assert sorted((m[1], m[2], m[3] or "") for m in constraints) == sorted(LOCKED)
+    assert len(LOCKED) > 50
+
+
+def test_every_dependency_is_pinned_and_hashed():
+    text = (ROOT / "requirements.lock").read_text()
+    wanted = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+    pinned = {normal(name) for name, _, _ in LOCKED}
+    assert {normal(re.split(r"[<>=]", d)[0]) for d in wanted} <= pinned
+    entries = re.split(r"\n(?=\S)", text)
+    packages = [entry for entry in entries if "==" in entry.splitlines()[0] and not entry.startswith("#")]
+    assert len(packages) == len(LOCKED)
+    assert all("--hash=sha256:" in entry for entry in packages)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.name)
+def test_conda_environments_have_the_same_pins(path):
+    environment = yaml.safe_load(path.read_text())
+    pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    # Python 3.12 in conda: of a package that is pinned twice, the one without an upper limit.
+    versions = {normal(n): v for n, v, marker in LOCKED if "python_full_version < '3.12'" not in marker}
+    found = dict(line.split("==") for line in pip)
+    assert found == {name: versions[normal(name)] for name in found}
+    needed = {normal(re.split(r"[<>=]", d)[0]) for d in PROJECT["project"]["dependencies"]}
+    only_for_snakemake = {"snakemake", "snakemake-executor-plugin-slurm", "pygments"}
+    assert {normal(name) for name in found} == needed - only_for_snakemake
+
+
+def tracked():
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_lock_file_with_addresses_is_tracked():
+    assert not [path for path in tracked() if path.name == "uv.lock"]
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+    assert "://" not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_no_file_is_too_long_to_read():
+    sources = [path for path in tracked() if path.suffix in {".py", ".smk"} and "tests" not in path.parts]
+    assert not [path for path in sources if len(path.read_text().splitlines()) > 400]
+
+
+def test_the_package_never_imports_snakemake():
+    package = ROOT / "workflow" / "understanding_bn"
+    offenders = [p for p in package.rglob("*.py") if re.search(r"^\s*(import|from) snakemake", p.read_text(), re.M)]
+    assert not offenders
+
+
+def test_make_help_lists_the_targets():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    assert {"all", "test", "lint", "lock", "help"} <= set(listed)
+
+
+def test_every_figure_has_a_module_a_caption_and_a_rule():
+    rules = (ROOT / "workflow/rules/figures.smk").read_text()
+    names = re.findall(r'^    "((?:fig|table)\w+)":', rules, re.M)
+    assert names
+    for name in names:
+        assert (ROOT / f"workflow/understanding_bn/figures/{name}.py").is_file()
+        caption = (ROOT / f"workflow/report/{name}.rst").read_text()
+        assert "The paper saw" in caption
+    assert {path.stem for path in (ROOT / "workflow/understanding_bn/figures").glob("[ft][ia][gb]*.py")} == set(names)

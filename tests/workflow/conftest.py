@@ -1,0 +1,108 @@
+"""A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+TINY = {
+    "preset": "tiny",
+    "dataset": "digits",
+    "seeds": 2,
+    "seeds_per_job": 2,
+    "augmentation": {"pad": 1, "flip": False},
+    "grid": [
+        {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.05, 1000], "batch_size": 128, "epochs": 1},
+    ],
+    "initialization": {
+        "arch": "resnet-8",
+        "norms": ["batch", "none"],
+        "batch_size": 16,
+        "probes": {
+            "gradient_histogram": {"layer": 4, "minibatches": 2},
+            "relative_loss": {
+                "alpha": {"default": 0.01},
+                "minibatches": [1, 2],
+                "smallest_step": 0.001,
+                "largest_step": 10,
+                "steps_per_decade": 2,
+            },
+            "divergence_path": {
+                "alpha": 100,
+                "layers": [2, 4, 6],
+                "percent_step": 50,
+                "most_updates": 3,
+                "site": "convolution",
+            },
+            "channel_moments": {"layers": [2, 4, 6, 8]},
+            "logit_gradients": {},
+            "gradient_sums": {"layers": [2, 4, 6]},
+        },
+    },
+    "random_matrices": {"size": 50, "factors": [1, 2], "draws": 3},
+    "claims": {"large_alpha": 1000, "middle_alpha": 1000, "small_alpha": 0.05, "unstable_alpha": 1000},
+}
+
+
+class Checkout:
+    """A copy of the project in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs"):
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / name)
+        (folder / "slurm").symlink_to("profiles/slurm")
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+    def run(self, *arguments, tiny=True):
+        """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
+        environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        environment.pop("PYTHONPATH", None)
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
+        command += ["--configfile", "tiny.yaml"] if tiny else []
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def rules_planned(self, *arguments, tiny=True):
+        """The number of jobs of each rule that a dry run plans."""
+        done = self.run(*arguments, "--dry-run", "--quiet", "host", tiny=tiny)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return planned(done.stdout + done.stderr)
+
+
+def planned(text):
+    """The table under 'Job stats:' in Snakemake's output, as a dict; empty if there is none."""
+    if "Job stats:" not in text:
+        return {}
+    lines = text.rsplit("Job stats:", 1)[1].splitlines()[3:]
+    jobs = {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 2 or parts[0] == "total":
+            break
+        jobs[parts[0]] = int(parts[1])
+    return jobs
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A checkout in which the tiny preset has run, and what Snakemake said. Tests must leave it finished."""
+    checkout = Checkout(tmp_path_factory.mktemp("run") / "checkout")
+    done = checkout.run()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return checkout, done

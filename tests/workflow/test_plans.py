@@ -1,0 +1,110 @@
+"""Dry runs: every target and preset plans; every mistake is one line and leaves nothing behind."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from understanding_bn.claims.catalogue import CLAIMS
+
+FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
+FIGURES += ["fig6_logit_gradients", "table1_gradient_sums"]
+
+
+def test_the_whole_preset_plans(checkout):
+    jobs = checkout.rules_planned(tiny=False)
+    assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
+    assert jobs["train"] == 7
+    assert jobs["initialization"] == 12
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_at_initialisation_train_nothing(checkout, name):
+    jobs = checkout.rules_planned(name.split("_")[0], tiny=False)
+    assert jobs.pop(name.split("_")[0]) == 1
+    assert jobs == {name: 1, "initialization": 2, "data": 1}
+    assert checkout.rules_planned(name, tiny=False) == jobs
+
+
+def test_fig1_and_fig8(checkout):
+    jobs = checkout.rules_planned("fig1", tiny=False)
+    assert (jobs["train"], jobs["data"]) == (7, 1)
+    assert "initialization" not in jobs
+    jobs = checkout.rules_planned("fig8", tiny=False)
+    assert jobs == {"random_matrices": 1, "fig8_singular_values": 1, "fig8": 1}
+
+
+def test_targets_by_path(checkout):
+    jobs = checkout.rules_planned("results/quick/figures/fig5_channel_moments.pdf", tiny=False)
+    assert jobs == {"fig5_channel_moments": 1, "initialization": 2, "data": 1}
+    assert checkout.rules_planned("results/quick/claims.json", tiny=False)["claims"] == 1
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=lambda p: p.stem)
+def test_presets_plan(checkout, preset):
+    jobs = checkout.rules_planned("--configfile", f"workflow/presets/{preset.name}", tiny=False)
+    assert jobs["all"] == 1
+
+
+def test_the_slurm_profile_is_found_by_its_short_name(checkout):
+    done = checkout.run("--dry-run", "--profile", "slurm", "--executor", "dryrun", tiny=False)
+    assert done.returncode == 0, done.stderr
+    profile = yaml.safe_load((checkout.folder / "slurm" / "config.yaml").read_text())
+    assert profile["executor"] == "slurm"
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        (["seeds=0"], ["seeds", "0 is too few"]),
+        (["dataset=mnist"], ["dataset", "digits, cifar10, parquet"]),
+        (["preset=../up"], ["preset", "not allowed"]),
+        (["sedes=3"], ["'sedes' is unknown", "did you mean 'seeds'?"]),
+        (["data_dir=nowhere"], ["data_dir", "dataset 'digits' is embedded"]),
+        (["dataset=parquet"], ["data_dir: missing"]),
+        (["dataset=parquet", "data_dir=nowhere"], ["data_dir", "not a folder"]),
+        (["dataset=cifar10", "data_dir=workflow"], ["data_dir", "holds no cifar10 data"]),
+    ],
+)
+def test_mistakes_on_the_command_line(checkout, settings, parts):
+    refused(checkout, parts, "--config", *settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"norm": "bacth"}, ["grid[0].norm", "'bacth' is unknown", "did you mean 'batch'?"]),
+        ({"alpha": -0.1}, ["grid[0].alpha[0]", "-0.1 is too small; expected more than 0"]),
+        ({"alpha": "1e-4"}, ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
+    ],
+)
+def test_mistakes_in_the_config_file(checkout, change, parts):
+    config = yaml.safe_load((checkout.folder / "config.yaml").read_text())
+    config["grid"] = [config["grid"][0] | change]
+    (checkout.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    refused(checkout, parts)
+
+
+def test_alpha_as_yaml_reads_it(checkout):
+    text = (checkout.folder / "config.yaml").read_text()
+    (checkout.folder / "config.yaml").write_text(text.replace("alpha: 0.1,", "alpha: 1e-4,", 1))
+    refused(checkout, ["'1e-4' is text"])
+
+
+def refused(checkout, parts, *arguments):
+    """Snakemake must fail with one line that holds all `parts`, and write nothing."""
+    done = checkout.run(*arguments, tiny=False)
+    assert done.returncode != 0
+    # Snakemake itself tells which profile and config files it reads.
+    said = (done.stdout + done.stderr).splitlines()
+    lines = [line for line in said if not line.startswith(("Using workflow specific profile", "Config file "))]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    for part in parts:
+        assert part in lines[0]
+    assert not (checkout.folder / "results").exists()
+    assert not (checkout.folder / "logs").exists()
+
+
+def test_missing_captions_do_not_go_unnoticed():
+    figures = {claim.figure for claim in CLAIMS if claim.figure}
+    assert all((ROOT / f"workflow/report/{name}.rst").is_file() for name in figures)

@@ -1,0 +1,269 @@
+"""The tiny preset for real: every file, what reruns when, other data sets, failures."""
+
+import io
+import json
+import os
+import shutil
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import TINY
+from PIL import Image
+
+from understanding_bn.claims.catalogue import CLAIMS
+
+COLUMNS = {
+    "figures/fig1_accuracy.csv": "norm alpha batch_size seed epoch fraction split accuracy",
+    "figures/fig2_gradient_histogram.csv": "norm layer seed bin_left bin_right count",
+    "figures/fig2_gradient_histogram_summary.csv": "norm layer seed sd kurtosis entries",
+    "figures/fig3_relative_loss.csv": "norm seed minibatch step_size relative_loss",
+    "figures/fig4_divergence_heatmap.csv": "norm seed layer percent channel mean variance",
+    "figures/fig5_channel_moments.csv": "norm seed layer statistic value spread",
+    "figures/fig6_logit_gradients.csv": "norm seed image label class gradient",
+    "figures/fig8_singular_values.csv": "factors draw bin_left bin_right count",
+    "figures/fig8_singular_values_summary.csv": "factors size draw condition_number ks_statistic",
+    "tables/table1_gradient_sums.csv": "norm seed layer a b ratio",
+}
+
+
+def results(checkout):
+    return checkout.folder / "results" / "tiny"
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_tables_have_the_columns_that_were_promised(finished, name):
+    table = pd.read_csv(results(finished[0]) / name)
+    assert set(COLUMNS[name].split()) <= set(table.columns)
+    assert len(table)
+
+
+def test_every_figure_comes_in_three_formats(finished):
+    figures = results(finished[0]) / "figures"
+    for png in figures.glob("*.png"):
+        assert png.with_suffix(".pdf").stat().st_size > 1000
+        assert png.with_suffix(".csv").stat().st_size > 100
+        with Image.open(png) as image:
+            assert image.width > 1000
+    assert len(list(figures.glob("*.png"))) == 7
+
+
+def test_claims_json(finished):
+    claims = json.loads((results(finished[0]) / "claims.json").read_text())
+    assert [claim["id"] for claim in claims] == [claim.id for claim in CLAIMS]
+    for claim in claims:
+        keys = {"id", "statement", "scope", "paper", "measured", "interval", "seeds", "verdict", "runs"}
+        assert keys <= set(claim)
+        assert claim["verdict"] in {"reproduced", "not reproduced", "inconclusive", "not run"}
+        assert all((finished[0].folder / run).is_file() for run in claim["runs"])
+        assert bool(claim["runs"]) == (claim["verdict"] != "not run")
+    scopes = [claim["scope"] for claim in claims if claim["scope"] and claim["id"] != 18]
+    assert all("digits" in scope for scope in scopes)
+    assert all("CIFAR" not in scope for scope in scopes)
+
+
+def test_divergence_is_a_result_and_not_a_crash(finished):
+    summary = pd.read_csv(results(finished[0]) / "figures" / "fig1_accuracy_summary.csv")
+    diverged = summary[(summary["norm"] == "none") & (summary["alpha"] == 1000)]
+    assert len(diverged) == 2
+    assert diverged["failure"].isin(["overflow", "NaN"]).all()
+    assert diverged["first_bad_step"].notna().all()
+    assert diverged["test_accuracy"].isna().all()
+
+
+def test_run_json_says_what_was_done(finished):
+    records = list(results(finished[0]).rglob("run.json"))
+    assert len(records) == 4 + 12 + 1
+    for path in records:
+        record = json.loads(path.read_text())
+        assert {"stage", "settings", "code_fingerprint", "commit", "versions", "device", "dtype"} <= set(record)
+        assert record["wall_seconds"] > 0
+        assert record["peak_memory_mib"] > 10
+        if record["stage"] != "random_matrices":
+            assert record["seeds"] == [0, 1]
+            assert record["bn_mode"]
+            assert record["data"]["source"].startswith("scikit-learn digits")
+
+
+class Page(HTMLParser):
+    """Collects what the page refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.ids, self.sources, self.tags = [], set(), [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        if "id" in attributes:
+            self.ids.add(attributes["id"])
+        if tag == "a":
+            self.links.append(attributes["href"])
+        if tag in ("img", "script", "link") and (attributes.get("src") or attributes.get("href")):
+            self.sources.append(attributes.get("src") or attributes["href"])
+
+
+def test_the_report_is_self_contained_and_its_links_lead_somewhere(finished):
+    text = (results(finished[0]) / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert all(source.startswith("data:") for source in page.sources)
+    assert all(link[0] == "#" and link[1:] in page.ids for link in page.links)
+    assert page.tags.count("img") == 7
+    assert {"claim-1", "claim-20", "table1_gradient_sums", "provenance"} <= page.ids
+    assert text.index('id="claims"') < text.index('id="figures"') < text.index('id="provenance"')
+    assert "The paper saw" in text
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_progress_is_shown_and_logged(finished):
+    checkout, done = finished
+    assert "steps (100%) done" in done.stdout + done.stderr
+    log = next((checkout.folder / "logs" / "tiny" / "train").rglob("*.log")).read_text()
+    assert "epochs" in log
+    assert "running on the CPU" in log or "cuda" in log
+
+
+def test_benchmarks_are_kept_for_every_job(finished):
+    files = list((finished[0].folder / "logs").rglob("*.benchmark.tsv"))
+    assert len(files) == 1 + 4 + 12 + 1 + 8 + 2
+
+
+def test_nothing_is_left_to_do(finished):
+    checkout, _ = finished
+    assert checkout.rules_planned() == {}
+    done = checkout.run()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_changed_figure_code_reruns_that_figure_and_no_training(finished):
+    checkout, _ = finished
+    module = checkout.folder / "workflow/understanding_bn/figures/fig3_relative_loss.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\nCHANGED = True\n")
+        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
+        module.write_text(before + "\n# a remark\n")
+        assert checkout.rules_planned() == {}
+    finally:
+        module.write_text(before)
+
+
+def test_changed_training_code_reruns_training(finished):
+    checkout, _ = finished
+    module = checkout.folder / "workflow/understanding_bn/training/job.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\nCHANGED = True\n")
+        jobs = checkout.rules_planned()
+        assert jobs["train"] == 4
+        assert "initialization" not in jobs
+        assert "fig3_relative_loss" not in jobs
+    finally:
+        module.write_text(before)
+
+
+def test_one_changed_option_reruns_its_own_measurement(finished):
+    checkout, _ = finished
+    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
+    config["initialization"]["probes"]["gradient_sums"]["layers"] = [2, 4]
+    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
+    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
+    assert jobs == {"initialization": 2, "table1_gradient_sums": 1, "claims": 1, "report": 1, "all": 1}
+
+
+def test_resources_rerun_nothing(finished):
+    assert finished[0].rules_planned("--set-resources", "train:mem_mb=5000", "train:runtime=7") == {}
+
+
+def test_another_data_set_is_refused_the_same_folder(finished, tmp_path):
+    checkout, _ = finished
+    write_parquet(tmp_path / "mine")
+    done = checkout.run("--config", "dataset=parquet", f"data_dir={tmp_path / 'mine'}", "--dry-run")
+    assert done.returncode != 0
+    assert "results/tiny holds results of data set digits, not parquet-" in done.stderr
+    assert "--config preset=tiny-parquet-" in done.stderr
+
+
+def test_snakemakes_own_report_works_offline(finished):
+    checkout, _ = finished
+    done = checkout.run("--report", "report.zip")
+    assert done.returncode == 0, done.stderr
+    assert (checkout.folder / "report.zip").stat().st_size > 100_000
+
+
+def test_a_printed_command_can_be_pasted(finished, tmp_path):
+    checkout, done = finished
+    text = done.stdout + done.stderr
+    line = next(line for line in text.splitlines() if "understanding_bn figure fig8_singular_values" in line)
+    command = line.strip().removeprefix("Shell command:").strip()
+    copy = tmp_path / "copy"
+    shutil.copytree(checkout.folder, copy, symlinks=True)
+    csv = copy / "results/tiny/figures/fig8_singular_values.csv"
+    before = csv.read_bytes()
+    csv.unlink()
+    assert os.system(f"cd {copy} && PYTHONPATH=workflow {command}") == 0
+    assert csv.read_bytes() == before
+
+
+def write_parquet(folder, size=12, classes=3):
+    """A grey data set of stripes whose direction is the class."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    for name, count in (("train", 96), ("test", 30)):
+        labels = np.arange(count) % classes
+        cells = []
+        for label in labels:
+            phase = (x * np.cos(label) + y * np.sin(label)) * 1.5 + rng.uniform(0, 6)
+            buffer = io.BytesIO()
+            Image.fromarray((127 + 100 * np.sin(phase)).astype(np.uint8)).save(buffer, "PNG")
+            cells.append({"bytes": buffer.getvalue(), "path": None})
+        pd.DataFrame({"image": cells, "label": labels}).to_parquet(folder / f"{name}.parquet")
+
+
+def test_ones_own_data_works_by_config_alone(checkout, tmp_path):
+    write_parquet(tmp_path / "stripes")
+    settings = ["dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes"]
+    config = TINY | {"grid": [TINY["grid"][0] | {"alpha": 0.05, "norm": "group", "batch_size": 16}]}
+    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    done = checkout.run("fig1", "fig6", "--config", *settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = checkout.folder / "results" / "stripes"
+    gradients = pd.read_csv(folder / "figures" / "fig6_logit_gradients.csv")
+    assert gradients["class"].nunique() == 3
+    history = pd.read_parquet(next(folder.rglob("history.parquet")))
+    assert history["dataset"].str.startswith("parquet-").all()
+    stores = list((checkout.folder / "results" / "data").glob("*/store.npz"))
+    assert [store.parent.name.split("-")[0] for store in stores] == ["parquet"]
+
+
+def test_a_truncated_data_file_is_one_line_and_leaves_nothing(checkout, tmp_path):
+    write_parquet(tmp_path / "stripes")
+    train = tmp_path / "stripes" / "train.parquet"
+    train.write_bytes(train.read_bytes()[:-100])
+    done = checkout.run("fig6", "--config", "dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes")
+    assert done.returncode != 0
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("error: ")]
+    assert lines
+    assert all("train.parquet: not a readable Parquet file" in line for line in lines)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list((checkout.folder / "results").rglob("*.npz"))
+    assert not list((checkout.folder / "results").rglob("*.part*"))
+
+
+def test_changed_data_is_prepared_anew(checkout, tmp_path):
+    write_parquet(tmp_path / "stripes")
+    settings = ["--config", "dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes"]
+    tag_target = next(iter(checkout.run("--dry-run", "data", *settings).stdout.split("output: ")[1:]), "").split()[0]
+    assert checkout.run("data", *settings).returncode == 0
+    assert checkout.rules_planned("data", *settings) == {}
+    train = pd.read_parquet(tmp_path / "stripes" / "train.parquet")
+    time.sleep(0.01)
+    train.iloc[:-3].to_parquet(tmp_path / "stripes" / "train.parquet")
+    jobs = checkout.run("--dry-run", "data", "--config", *settings[1:3], "preset=other")
+    assert tag_target not in jobs.stdout  # other content, other folder

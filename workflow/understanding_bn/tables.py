@@ -1,0 +1,36 @@
+"""Tidy tables as files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from understanding_bn.errors import UserError
+from understanding_bn.files import atomic, first_line
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    """Write a tidy table to `path`, atomically: Parquet or CSV by its suffix."""
+    with atomic(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def read(paths: list[Path]) -> pd.DataFrame:
+    """The rows of several Parquet files of the same columns, one after the other.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pd.read_parquet(path))
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run the job that makes it first") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
+    if not tables:
+        raise UserError("no input tables were given; name at least one Parquet file")
+    return pd.concat(tables, ignore_index=True)
