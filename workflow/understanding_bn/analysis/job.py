@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance
+from understanding_bn import files, provenance, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split

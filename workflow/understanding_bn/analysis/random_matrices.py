@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from understanding_bn import files, provenance
+from understanding_bn import files, provenance, tables
 from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
 

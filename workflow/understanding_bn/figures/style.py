@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from understanding_bn import files
+from understanding_bn import files, tables
 
 mpl.use("Agg")
 mpl.rcParams.update(
