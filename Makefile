@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test lint lock help clean
+.PHONY: all test lint lock reference help clean
 
 CORES ?= all
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -20,6 +20,10 @@ lint: .venv/ready ## ruff, snakefmt and snakemake --lint
 
 lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.yaml
 	PATH="$(dir $(UV)):$$PATH" python3 envs/lock.py
+
+reference: .venv/ready ## keep the small results of results/quick and rewrite the README's numbers from them
+	$(UV) run python -m understanding_bn record --results results/quick --out results/reference/quick --names claims fig1
+	$(UV) run python -m understanding_bn readme
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

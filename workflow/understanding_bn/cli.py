@@ -110,6 +110,18 @@ def _report(args: argparse.Namespace) -> None:
     job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.out)
 
 
+def _record(args: argparse.Namespace) -> None:
+    from understanding_bn.report import reference
+
+    reference.record(args.results, args.out, args.names)
+
+
+def _readme(args: argparse.Namespace) -> None:
+    from understanding_bn.report import reference
+
+    reference.readme(args.page, args.reference)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m understanding_bn", description=__doc__.split("\n\n")[0])
     stages = parser.add_subparsers(required=True, metavar="STAGE")
@@ -159,6 +171,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--runs", type=Path, nargs="+", required=True, help="the run.json of every job behind them")
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
     p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
+
+    p = stage("record", _record, "keep the small results of a finished run, with their provenance")
+    p.add_argument("--results", type=Path, required=True, help="results/PRESET")
+    p.add_argument("--out", type=Path, required=True, help="results/reference/PRESET")
+    p.add_argument("--names", nargs="+", default=["fig", "table", "claims"], help="what to keep")
+
+    p = stage("readme", _readme, "rewrite the numbers in the README from kept results")
+    p.add_argument("--page", type=Path, default=Path("README.md"))
+    p.add_argument("--reference", type=Path, default=Path("results/reference"))
     return parser
 
 

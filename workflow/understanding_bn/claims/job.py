@@ -10,34 +10,29 @@ from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
 
 # The paper's own learning rates, by the part they play in its claims.
-PAPER_ROLES = {
-    "large_alpha": 0.1,
-    "middle_alpha": 0.003,
-    "small_alpha": 0.0001,
-    "unstable_alpha": 0.003,
-    "single_final_alpha": 0.03,
-}
+PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 
 def run(inputs: list[Path], roles: dict[str, float], out: Path) -> None:
     """Judge all claims on the raw values in `inputs` and write the list to `out`.
 
-    Each entry has id, statement, scope, paper, measured, interval, seeds, verdict, runs, checks, figure and note.
-    `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
+    Each entry has id, statement, scope, paper, measure, measured, interval, seeds, verdict, runs, checks, figure, note.
+    `measure`, `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
     """
     results = Results(inputs, roles)
     files.write_json(out, [_entry(claim, results) for claim in CLAIMS])
 
 
 def _entry(claim: Claim, results: Results) -> dict[str, Any]:
-    results.used = set()
+    results.forget()
     checks: list[Check] = []
     note = "nothing in this version measures it" if claim.judge is None else ""
     if claim.judge is not None:
         try:
             checks = claim.judge(results)
         except NotRunError as missing:
-            note, results.used = f"needs {missing}", set()
+            note = f"needs {missing}"
+            results.forget()
     verdict = combine(checks)
     # What is shown in one line is the check that the verdict hangs on.
     decisive = next((check for check in checks if check.verdict == verdict), None)
@@ -48,6 +43,7 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         "statement": claim.statement,
         "scope": _scope(results) if verdict != NOT_RUN else "",
         "paper": claim.paper,
+        "measure": decisive.name if decisive else "",
         "measured": _number(decisive.value) if decisive else None,
         "interval": _interval(decisive) if decisive else None,
         "seeds": decisive.seeds if decisive else 0,
@@ -70,14 +66,15 @@ def _scope(results: Results) -> str:
         return f"N = {runs[0]['settings']['size']}, float64"
     settings = [run["settings"] for run in runs]
     parts = [
-        " and ".join(sorted({s["arch"].replace("resnet", "ResNet") for s in settings})),
-        f"on {runs[0]['data']['source']}",
+        " and ".join(sorted({s["arch"].replace("resnet", "ResNet") for s in settings}))
+        + f" on {runs[0]['data']['source']}",
         "B = " + ", ".join(str(b) for b in sorted({s["batch_size"] for s in settings})),
     ]
     if runs[0]["stage"] == "train":
         epochs = sorted({s["epochs"] for s in settings})
         parts.append(f"{'–'.join(str(e) for e in dict.fromkeys((epochs[0], epochs[-1])))} epochs")
-        moved = [f"{results.roles[r]:g} for {v:g} ({r[:-6]})" for r, v in PAPER_ROLES.items() if results.roles[r] != v]
+        used = [(paper, results.alpha(role)) for role, paper in PAPER_ALPHAS.items() if role in results.used_roles]
+        moved = [f"{ours:g} for the paper's {paper:g}" for paper, ours in used if ours != paper]
         parts += [f"α = {', '.join(moved)}"] if moved else []
     else:
         parts.append("at initialisation, BN in train mode")

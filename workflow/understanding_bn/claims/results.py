@@ -22,9 +22,19 @@ class Results:
 
     def __init__(self, paths: list[Path], roles: dict[str, float]):
         self.roles = roles
-        self.used: set[str] = set()
+        self.forget()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
         self._tables = {str(path): tables.read([path]) for path in paths}
+
+    def forget(self) -> None:
+        """Start anew to note what is used."""
+        self.used: set[str] = set()
+        self.used_roles: set[str] = set()
+
+    def alpha(self, role: str) -> float:
+        """The learning rate that plays a part of the paper's: "large", "middle", "small", "unstable", …"""
+        self.used_roles.add(role)
+        return self.roles[f"{role}_alpha"]
 
     def probe(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.

@@ -52,7 +52,7 @@ def smaller_gap_at_large_alpha(results: Results) -> list[Check]:
 
 def fails_without_norm(results: Results) -> list[Check]:
     """Claim 5."""
-    threshold = results.roles["unstable_alpha"]
+    threshold = results.alpha("unstable")
     alphas = [alpha for alpha in results.alphas("none") if alpha >= threshold]
     if not alphas:
         raise NotRunError(f"training without BN at α ≥ {threshold:g}")
@@ -66,7 +66,7 @@ def fails_without_norm(results: Results) -> list[Check]:
 
 def single_final_norm(results: Results) -> list[Check]:
     """Claim 15."""
-    final = results.final("batch-final", results.roles["single_final_alpha"])["test_accuracy"]
+    final = results.final("batch-final", results.alpha("single_final"))["test_accuracy"]
     best = {norm: _best(results, norm) for norm in ("batch", "none")}
     table = pd.concat([final, best["batch"], best["none"]], axis=1, join="inner").dropna().to_numpy()
 
@@ -99,7 +99,7 @@ def other_norms_same_order(results: Results) -> list[Check]:
 
 
 def _final(results: Results, norm: str, role: str) -> pd.DataFrame:
-    return results.final(norm, results.roles[f"{role}_alpha"])
+    return results.final(norm, results.alpha(role))
 
 
 def _best(results: Results, norm: str) -> pd.Series:

@@ -34,13 +34,14 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             main = here[here["site"] == MAIN_SITE]
             by_layer = main.groupby("layer")[["value", "spread"]].mean()
             name = style.label(norm)
+            output = f"{name}, output of the convolution"
             ax.errorbar(
                 by_layer.index,
                 by_layer["value"],
                 by_layer["spread"],
                 color=palette[norm],
                 capsize=2,
-                label=name,
+                label=output,
             )
             ax.plot(main["layer"], main["value"], ".", color=palette[norm], markersize=2.5, alpha=0.6)
             other = here[here["site"] != MAIN_SITE].groupby("layer")["value"].mean()

@@ -34,10 +34,20 @@ def run(preset: str, claims: Path, items: list[Path], runs: list[Path], captions
         marks=MARKS,
         items=[_item(path, captions) for path in items],
         provenance=_provenance(records),
+        at_scale=all(map(_at_scale, records)),
         data=next((record["data"] for record in records if record["data"]), None),
         records=sorted(({"path": str(p), **r} for p, r in zip(runs, records, strict=True)), key=lambda r: r["path"]),
     )
     files.write_text(out, page)
+
+
+def _at_scale(record: dict[str, Any]) -> bool:
+    """Whether a job ran at the paper's scale; jobs without images always do."""
+    if record["data"] is None:
+        return True
+    settings = record["settings"]
+    setting = (record["data"]["dataset"], settings["arch"], settings["batch_size"])
+    return setting == ("cifar10", "resnet-110", 128)
 
 
 def caption(folder: Path, name: str) -> tuple[str, list[str]]:
