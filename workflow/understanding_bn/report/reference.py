@@ -37,10 +37,10 @@ def readme(page: Path, reference: Path) -> None:
     """Rewrite the README's blocks `<!-- BEGIN name -->` … `<!-- END name -->` from results/reference."""
     text = page.read_text(encoding="utf-8")
     for name, make in BLOCKS.items():
-        block = re.compile(rf"(<!-- BEGIN {name}[^\n]*-->\n).*?(<!-- END {name} -->)", re.S)
-        if not block.search(text):
+        found = re.search(rf"<!-- BEGIN {name}[^\n]*-->\n(.*?)<!-- END {name} -->", text, re.S)
+        if not found:
             raise UserError(f"{page}: has no block {name!r}; expected <!-- BEGIN {name} --> and <!-- END {name} -->")
-        text = block.sub(lambda found, made=make(reference): found[1] + made + found[2], text)
+        text = text[: found.start(1)] + make(reference) + text[found.end(1) :]
     files.write_text(page, text)
 
 
@@ -82,7 +82,8 @@ def _origin(folder: Path) -> str:
     seeds = sorted({seed for run in runs for seed in run.get("seeds", [])})
     return (
         f"*From `{Path(*folder.parts[-3:])}`: {with_data['data']['source']}, seeds {', '.join(map(str, seeds))}, "
-        f"{' and '.join(facts['device'])} ({' and '.join(facts['processor'])}), torch {with_data['versions']['torch']}, "
+        f"{' and '.join(facts['device'])} ({' and '.join(facts['processor'])}), "
+        f"torch {with_data['versions']['torch']}, "
         f"commit {' and '.join(commit[:12] + ' with changes' * ('+' in commit) for commit in facts['commit'])}, "
         f"{provenance['job_minutes']:g} minutes of job time on one thread each, "
         f"at most {provenance['peak_memory_mib']} MiB a job.*"
