@@ -72,6 +72,17 @@ def test_parquet_round_trip(tmp_path, channels, column, size):
     assert set(loaded.info["files"]) == {"train.parquet", "test.parquet"}
 
 
+def test_a_lossy_encoding_is_named_in_the_source(tmp_path):
+    write_parquet(tmp_path)
+    assert sources.read("parquet", tmp_path, tmp_path).source == "Parquet files (PNG: train.parquet, test.parquet)"
+    table = pd.read_parquet(tmp_path / "test.parquet")
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((9, 9, 3), 99, np.uint8)).save(buffer, "JPEG")
+    table.at[0, "img"] = {"bytes": buffer.getvalue(), "path": None}
+    table.to_parquet(tmp_path / "test.parquet")
+    assert "(JPEG and PNG, lossy: " in sources.read("parquet", tmp_path, tmp_path).source
+
+
 def test_torchvision_layout_is_recognised_and_a_wrong_checksum_refused(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()

@@ -55,8 +55,8 @@ onstart:
 # size and the area of an image. Fitted with a margin to the benchmarks in logs/ of presets quick and cifar10-init.
 def job_memory(arch, batch_size, attempt):
     embedded = CONFIG["dataset"] == "digits"
-    activations = 6 * int(arch.split("-")[1]) * batch_size / 128 / (16 if embedded else 1)
-    return round((1000 + (0 if embedded else 1300) + activations) * attempt)
+    activations = 12 * int(arch.split("-")[1]) * batch_size / 128 / (16 if embedded else 1)
+    return round((1100 + (0 if embedded else 1300) + activations) * attempt)
 
 
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.

@@ -16,6 +16,7 @@ from understanding_bn.files import first_line
 
 LARGEST_SIDE = 1024
 SMALLEST_SIDE = 8
+LOSSY = {"JPEG", "WEBP", "AVIF"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
         images = parquet(files[0], files[1])
         if dataset == "cifar10":
             _must_be_cifar10(images, files[0])
-            return replace(images, source=f"CIFAR-10, Parquet rendition ({files[0].name}, {files[1].name})", flip=True)
+            return replace(images, source=f"CIFAR-10 from {images.source}", flip=True)
         return images
     return cifar10(data_dir, download_dir)
 
@@ -144,18 +145,22 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
 
 def parquet(train: Path, test: Path) -> Images:
     """Any image data set in the common Parquet layout: `img` or `image` (struct of `bytes`, `path`) and `label`."""
-    train_images, train_labels = _read_parquet(train)
-    test_images, test_labels = _read_parquet(test)
+    train_images, train_labels, train_codecs = _read_parquet(train)
+    test_images, test_labels, test_codecs = _read_parquet(test)
     if train_images.shape[1:] != test_images.shape[1:]:
         raise UserError(
             f"{test}: images are {_shape(test_images)}, those of {train.name} {_shape(train_images)}; "
             "all must have one size and one number of channels"
         )
-    return Images(train_images, train_labels, test_images, test_labels, f"Parquet ({train.name}, {test.name})", False)
+    # A lossy encoding changes the data, if only a little: every result must say so.
+    codecs = train_codecs | test_codecs
+    encoding = " and ".join(sorted(codecs)) + (", lossy" if codecs & LOSSY else "")
+    source = f"Parquet files ({encoding}: {train.name}, {test.name})"
+    return Images(train_images, train_labels, test_images, test_labels, source, flip=False)
 
 
-def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images (N, H, W, C) uint8 and labels (N,) int64 of one Parquet file."""
+def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, set[str]]:
+    """The images (N, H, W, C) uint8, labels (N,) int64 and image formats of one Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -175,21 +180,23 @@ def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if table["label"].null_count or labels.min() < 0:
         raise UserError(f"{path}: column 'label' has negative or missing values; expected 0, 1, 2, …")
 
-    first = _decode(table[column][0].as_py(), path, 0)
+    first, codec = _decode(table[column][0].as_py(), path, 0)
+    codecs = {codec}
     images = np.empty((len(table), *first.shape), dtype=np.uint8)
     for row, cell in enumerate(table[column]):
-        image = _decode(cell.as_py(), path, row)
+        image, codec = _decode(cell.as_py(), path, row)
+        codecs.add(codec)
         if image.shape != first.shape:
             raise UserError(
                 f"{path}: image in row {row} is {_shape(image[None])}, that in row 0 {_shape(first[None])}; "
                 "all must have one size and one number of channels"
             )
         images[row] = image
-    return images, labels
+    return images, labels, codecs
 
 
-def _decode(cell: object, path: Path, row: int) -> np.ndarray:
-    """One encoded image → uint8 (H, W, C) with C = 1 (grey) or 3 (RGB), square, of a size that we allow."""
+def _decode(cell: object, path: Path, row: int) -> tuple[np.ndarray, str]:
+    """One encoded image → uint8 (H, W, C), C = 1 (grey) or 3 (RGB), square, of a size that we allow; and its format."""
     from PIL import Image
 
     data = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -205,9 +212,10 @@ def _decode(cell: object, path: Path, row: int) -> np.ndarray:
                     f"expected a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
                 )
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+            codec = image.format or "unknown"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: image in row {row} can't be decoded ({first_line(error)})") from None
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    return pixels if pixels.ndim == 3 else pixels[..., None], codec
 
 
 def _must_be_cifar10(images: Images, path: Path) -> None:
