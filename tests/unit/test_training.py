@@ -207,7 +207,7 @@ def test_checkpoints_of_other_settings_are_never_found(tmp_path):
 
 
 def test_flip_is_refused_for_digits(digits_path, tmp_path):
-    with pytest.raises(UserError, match="mirrored digit"):
+    with pytest.raises(UserError, match="mirrored digits are other signs"):
         job.run(
             digits_path,
             cell(),

@@ -1,5 +1,7 @@
 """Dry runs: every target and preset plans; every mistake is one line and leaves nothing behind."""
 
+import re
+
 import pytest
 import yaml
 from conftest import ROOT
@@ -103,6 +105,26 @@ def refused(checkout, parts, *arguments):
         assert part in lines[0]
     assert not (checkout.folder / "results").exists()
     assert not (checkout.folder / "logs").exists()
+
+
+def readme_commands():
+    """Every snakemake command in the README, and every one in its table of presets."""
+    text = (ROOT / "README.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    lines += re.findall(r"`(uv run snakemake [^`]*)`", text)
+    commands = {re.sub(r"^uv run ", "", line.split("#")[0].strip()) for line in lines}
+    return sorted(command for command in commands if command.startswith("snakemake"))
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_the_readmes_commands_plan(checkout, tmp_path, command):
+    (tmp_path / "train.parquet").write_bytes(b"any")
+    (tmp_path / "test.parquet").write_bytes(b"any")
+    arguments = command.replace("FOLDER", str(tmp_path)).split()[1:]
+    if "slurm" in arguments:
+        arguments += ["--executor", "dryrun"]
+    done = checkout.run(*arguments, "--dry-run", tiny=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_missing_captions_do_not_go_unnoticed():

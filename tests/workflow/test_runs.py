@@ -148,6 +148,17 @@ def test_changed_figure_code_reruns_that_figure_and_no_training(finished):
         module.write_text(before + "\nCHANGED = True\n")
         assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
         module.write_text(before + "\n# a remark\n")
+        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
+    finally:
+        module.write_text(before)
+
+
+def test_remarks_in_training_code_rerun_nothing(finished):
+    checkout, _ = finished
+    module = checkout.folder / "workflow/understanding_bn/training/loop.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\n# a remark\n")
         assert checkout.rules_planned() == {}
     finally:
         module.write_text(before)

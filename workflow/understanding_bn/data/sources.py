@@ -28,7 +28,7 @@ class Images:
     test_images: np.ndarray
     test_labels: np.ndarray
     source: str
-    flip: bool  # whether a mirrored image may keep its label
+    flip: bool | None  # whether a mirrored image keeps its label; None if only the user can know
 
 
 def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
@@ -156,7 +156,7 @@ def parquet(train: Path, test: Path) -> Images:
     codecs = train_codecs | test_codecs
     encoding = " and ".join(sorted(codecs)) + (", lossy" if codecs & LOSSY else "")
     source = f"Parquet files ({encoding}: {train.name}, {test.name})"
-    return Images(train_images, train_labels, test_images, test_labels, source, flip=False)
+    return Images(train_images, train_labels, test_images, test_labels, source, flip=None)
 
 
 def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, set[str]]:

@@ -22,7 +22,7 @@ class Store:
         labels: int64, (N,).
         is_test: bool, (N,), the split. Nothing is ever fitted to the test rows.
         info: source, file hashes, classes, per-channel mean and standard deviation of the training images in
-            [0, 1], whether mirrored images keep their label, and the SHA-256 of images, labels and split.
+            [0, 1], whether mirrored images keep their label (None: unknown), and the SHA-256 of all arrays.
     """
 
     images: np.ndarray

@@ -42,8 +42,10 @@ def run(
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
     store = stores.load(store_path)
-    if augmentation.flip and not store.info["flip"] and store.info["dataset"] == "digits":
-        raise UserError("augmentation.flip: true, but a mirrored digit is another sign; set it to false")
+    if augmentation.flip and store.info["flip"] is False:
+        raise UserError(
+            f"augmentation.flip: true, but mirrored {store.info['dataset']} are other signs; set it to false"
+        )
     train_split = Split(store, False, augmentation.pad, device)
     test_split = Split(store, True, 0, device)
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
