@@ -20,7 +20,7 @@ def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         for layer, here in values[values["norm"] == norm].groupby("layer"):
             interval = bootstrap_interval(here["ratio"].to_numpy())
             between = f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "one seed"
-            published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "other network"
+            published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "not comparable"
             means = f"{here['a'].mean():.2e} | {here['b'].mean():.2e} | {here['ratio'].mean():.3g}"
             lines.append(
                 f"| {style.label(norm)} | {layer} | {means} | {between} | {here['seed'].nunique()} | {published} |"

@@ -27,7 +27,9 @@ def save(run: Run, path: Path) -> None:
         "optimiser": run.optimiser.state_dict(),
         "epoch": run.epoch,
         "rows": run.rows,
-        "losses": run.losses,
+        "steps": run.steps,
+        "first_loss": run.first_loss,
+        "last_loss": run.last_loss,
         "failure": asdict(run.failure),
     }
     with files.atomic(path) as temporary:
@@ -43,7 +45,8 @@ def restore(run: Run, path: Path) -> bool:
         state = torch.load(path, map_location=device, weights_only=True)
         run.model.load_state_dict(state["model"])
         run.optimiser.load_state_dict(state["optimiser"])
-        run.epoch, run.rows, run.losses = state["epoch"], state["rows"], state["losses"]
+        run.epoch, run.rows, run.steps = state["epoch"], state["rows"], state["steps"]
+        run.first_loss, run.last_loss = state["first_loss"], state["last_loss"]
         run.failure = Divergence(**state["failure"])
     except Exception as error:  # pickle, zip and torch each raise their own
         print(f"{path}: damaged checkpoint ({files.first_line(error)}); starting anew", file=sys.stderr)

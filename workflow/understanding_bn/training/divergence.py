@@ -31,19 +31,25 @@ class Divergence:
     last_finite_loss: float | None = None
 
 
-def judge(losses: np.ndarray) -> Divergence:
-    """The divergence in a run's mini-batch losses, (steps,), in order from its first mini-batch."""
-    if len(losses) == 0:
-        return Divergence()
+def judge(losses: np.ndarray, first_loss: float, before: Divergence, steps: int, last_loss: float | None) -> Divergence:
+    """What a run's record becomes with the mini-batch losses of one more epoch.
+
+    Args:
+        losses: the new losses, (steps of the epoch,), in order.
+        first_loss: the loss of the run's first mini-batch.
+        before: the record so far; a run that has not diverged yet.
+        steps: how many mini-batches came before these.
+        last_loss: the loss of the last of them, None at the start.
+    """
     finite = np.isfinite(losses)
-    bad = ~finite | (losses > BOUND * losses[0]) if finite[0] else np.ones(len(losses), dtype=bool)
-    absolute = _first(~finite | (losses > BOUND))
-    first = _first(bad)
-    if first is None:
+    absolute = before.first_absolute_step or _first(~finite | (losses > BOUND), steps)
+    bad = _first(~finite | (losses > BOUND * first_loss), steps)
+    if bad is None:
         return Divergence(first_absolute_step=absolute)
-    until = losses[:first][finite[:first]]
-    kind = "NaN" if math.isnan(losses[first - 1]) else "overflow"
-    return Divergence(kind, first, absolute, float(until[-1]) if len(until) else None)
+    until = losses[: bad - steps]
+    last_finite = until[np.isfinite(until)]
+    kind = "NaN" if math.isnan(until[-1]) else "overflow"
+    return Divergence(kind, bad, absolute, float(last_finite[-1]) if len(last_finite) else last_loss)
 
 
 def stuck_at_chance(train_accuracy: float, train_images: int, majority_share: float) -> bool:
@@ -52,6 +58,6 @@ def stuck_at_chance(train_accuracy: float, train_images: int, majority_share: fl
     return train_accuracy <= majority_share + 4 * spread
 
 
-def _first(flags: np.ndarray) -> int | None:
-    """The number, from 1, of the first true flag."""
-    return int(flags.argmax()) + 1 if flags.any() else None
+def _first(flags: np.ndarray, steps: int) -> int | None:
+    """The number, counted from 1 after `steps` earlier ones, of the first true flag."""
+    return steps + int(flags.argmax()) + 1 if flags.any() else None

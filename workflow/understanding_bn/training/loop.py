@@ -34,7 +34,9 @@ class Run:
     optimiser: torch.optim.SGD
     epoch: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # of every mini-batch so far
+    steps: int = 0  # mini-batches so far
+    first_loss: float | None = None  # of the run's first mini-batch
+    last_loss: float | None = None
     failure: divergence.Divergence = field(default_factory=divergence.Divergence)
 
     @property
@@ -81,9 +83,9 @@ def train(
         for parameters in run.optimiser.param_groups:
             parameters["lr"] = rate
         losses, correct = _train_epoch(run, seed, cell.batch_size, train_split, augmentation)
-        run.losses += losses.tolist()
-        run.failure = divergence.judge(np.array(run.losses))
-        run.epoch += 1
+        run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
+        run.failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
+        run.steps, run.last_loss, run.epoch = run.steps + len(losses), float(losses[-1]), run.epoch + 1
         row = {"seed": seed, "epoch": run.epoch, "fraction": run.epoch / cell.epochs, "learning_rate": rate}
         row |= dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"))
         if not run.diverged:
@@ -99,7 +101,7 @@ def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str,
     """The finished run's history: its rows, each with how the run as a whole ended."""
     failure = run.failure
     if not run.diverged and divergence.stuck_at_chance(run.rows[-1]["train_accuracy"], train_images, majority_share):
-        failure = divergence.Divergence("stuck at chance", None, failure.first_absolute_step, run.losses[-1])
+        failure = divergence.Divergence("stuck at chance", None, failure.first_absolute_step, run.last_loss)
     ending = {"failure": failure.kind} | {k: v for k, v in asdict(failure).items() if k != "kind"}
     return [row | ending for row in run.rows]
 
