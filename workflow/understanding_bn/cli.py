@@ -16,6 +16,9 @@ from understanding_bn.errors import UserError
 def main(arguments: list[str] | None = None) -> None:
     """Run one stage. A mistake of the user's is one line on stderr and exit status 2."""
     args = _parser().parse_args(arguments)
+    # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(getattr(args, "threads", 1))
     try:
         args.run(args)
     except UserError as error:

@@ -1,6 +1,5 @@
 """The device a job runs on, and torch's settings, made in one place."""
 
-import os
 import sys
 
 import torch
@@ -13,8 +12,6 @@ def prepare(threads: int, wanted: str = "auto") -> torch.device:
     would otherwise round convolutions to 10 bits. Denormals are flushed to zero: networks without normalisation
     are full of them, and they are slow.
     """
-    # Some libraries read these only once, some at any time; the job's own thread count is the rule's.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.backends.cuda.matmul.allow_tf32 = False
