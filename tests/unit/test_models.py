@@ -10,8 +10,8 @@ from understanding_bn import config
 from understanding_bn.errors import UserError
 from understanding_bn.models import resnet
 
-NORMS = list(config.names("models.norms"))
-INITS = list(config.names("models.initializations"))
+NORMS = config.names("models.norms")
+INITS = config.names("models.initializations")
 
 
 def count(model):

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import shutil
-import time
+from contextlib import contextmanager
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,6 +15,7 @@ from conftest import TINY
 from PIL import Image
 
 from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.data import sources
 
 COLUMNS = {
     "figures/fig1_accuracy.csv": "norm alpha batch_size seed epoch fraction split accuracy",
@@ -140,42 +141,37 @@ def test_nothing_is_left_to_do(finished):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_changed_figure_code_reruns_that_figure_and_no_training(finished):
-    checkout, _ = finished
-    module = checkout.folder / "workflow/understanding_bn/figures/fig3_relative_loss.py"
-    before = module.read_text()
+@contextmanager
+def appended(path, text):
+    """While the block runs, `path` ends in `text`."""
+    before = path.read_text()
     try:
-        module.write_text(before + "\nCHANGED = True\n")
-        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
-        module.write_text(before + "\n# a remark\n")
-        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
+        path.write_text(before + text)
+        yield
     finally:
-        module.write_text(before)
+        path.write_text(before)
+
+
+@pytest.mark.parametrize("text", ["\nCHANGED = True\n", "\n# a remark\n"])
+def test_changed_figure_code_reruns_that_figure_and_no_training(finished, text):
+    checkout, _ = finished
+    with appended(checkout.folder / "workflow/understanding_bn/figures/fig3_relative_loss.py", text):
+        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
 
 
 def test_remarks_in_training_code_rerun_nothing(finished):
     checkout, _ = finished
-    module = checkout.folder / "workflow/understanding_bn/training/loop.py"
-    before = module.read_text()
-    try:
-        module.write_text(before + "\n# a remark\n")
+    with appended(checkout.folder / "workflow/understanding_bn/training/loop.py", "\n# a remark\n"):
         assert checkout.rules_planned() == {}
-    finally:
-        module.write_text(before)
 
 
 def test_changed_training_code_reruns_training(finished):
     checkout, _ = finished
-    module = checkout.folder / "workflow/understanding_bn/training/job.py"
-    before = module.read_text()
-    try:
-        module.write_text(before + "\nCHANGED = True\n")
+    with appended(checkout.folder / "workflow/understanding_bn/training/job.py", "\nCHANGED = True\n"):
         jobs = checkout.rules_planned()
-        assert jobs["train"] == 4
-        assert "initialization" not in jobs
-        assert "fig3_relative_loss" not in jobs
-    finally:
-        module.write_text(before)
+    assert jobs["train"] == 4
+    assert "initialization" not in jobs
+    assert "fig3_relative_loss" not in jobs
 
 
 def test_one_changed_option_reruns_its_own_measurement(finished):
@@ -268,13 +264,13 @@ def test_a_truncated_data_file_is_one_line_and_leaves_nothing(checkout, tmp_path
 
 
 def test_changed_data_is_prepared_anew(checkout, tmp_path):
-    write_parquet(tmp_path / "stripes")
-    settings = ["--config", "dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes"]
-    tag_target = next(iter(checkout.run("--dry-run", "data", *settings).stdout.split("output: ")[1:]), "").split()[0]
-    assert checkout.run("data", *settings).returncode == 0
-    assert checkout.rules_planned("data", *settings) == {}
-    train = pd.read_parquet(tmp_path / "stripes" / "train.parquet")
-    time.sleep(0.01)
-    train.iloc[:-3].to_parquet(tmp_path / "stripes" / "train.parquet")
-    jobs = checkout.run("--dry-run", "data", "--config", *settings[1:3], "preset=other")
-    assert tag_target not in jobs.stdout  # other content, other folder
+    folder = tmp_path / "stripes"
+    write_parquet(folder)
+    settings = ["--config", "dataset=parquet", f"data_dir={folder}"]
+    first = sources.tag("parquet", folder)
+    assert checkout.run("data", *settings, "preset=stripes").returncode == 0
+    assert (checkout.folder / f"results/data/{first}/store.npz").is_file()
+    assert checkout.rules_planned("data", *settings, "preset=stripes") == {}
+    pd.read_parquet(folder / "train.parquet").iloc[:-3].to_parquet(folder / "train.parquet")
+    assert sources.tag("parquet", folder) != first  # other content, other folder
+    assert checkout.rules_planned("data", *settings, "preset=other") == {"data": 1}

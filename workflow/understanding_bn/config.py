@@ -50,11 +50,11 @@ def canonical(alpha: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def names(module: str) -> dict[str, str]:
+def names(module: str) -> list[str]:
     """The config's names for a module's public functions; the names of norms have hyphens."""
     found = public_functions(module)
     if module == "models.norms":
-        found = {name.replace("_", "-"): text for name, text in found.items() if name != "final"}
+        found = [name.replace("_", "-") for name in found if name != "final"]
     return found
 
 
@@ -166,7 +166,7 @@ def _check_names(config: dict[str, Any]) -> None:
     start = config["initialization"]
     uses = [("initialization", start["norms"], [start["init"]], [start["arch"]])]
     uses += [(f"grid[{i}]", e["norm"], e["init"], e["arch"]) for i, e in enumerate(config["grid"])]
-    known_norms, known_inits = list(names("models.norms")), list(names("models.initializations"))
+    known_norms, known_inits = names("models.norms"), names("models.initializations")
     for where, norms, inits, archs in uses:
         for kind, given, known in (("norm", norms, known_norms), ("init", inits, known_inits)):
             for name in given:

@@ -31,14 +31,13 @@ def fingerprint(module: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def public_functions(module: str) -> dict[str, str]:
-    """The public functions of a module and the first lines of their docstrings, read without importing it.
+def public_functions(module: str) -> list[str]:
+    """The names of a module's public functions, read without importing it.
 
     The config may name any of them, and checking a config must not cost an import of torch.
     """
     tree = ast.parse(_file(module).read_text(encoding="utf-8"))
-    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_")
-    return {node.name: (ast.get_docstring(node) or "").split("\n")[0] for node in functions}
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"]
 
 
 class Stopwatch:

@@ -59,13 +59,6 @@ def loss_at(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return F.cross_entropy(model(images), labels).item()
 
 
-def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> None:
-    """One ordinary update on a mini-batch."""
-    optimiser.zero_grad(set_to_none=True)
-    F.cross_entropy(model(images), labels).backward()
-    optimiser.step()
-
-
 @torch.no_grad()
 def move(model: nn.Module, origin: list[Tensor], direction: list[Tensor], distance: float) -> None:
     """Set the weights to origin + distance · direction; each list holds one tensor per parameter."""

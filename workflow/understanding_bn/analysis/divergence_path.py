@@ -7,8 +7,9 @@ import pandas as pd
 from torch import Tensor
 
 from understanding_bn.analysis.channel_moments import SITES, moments, recorded
-from understanding_bn.analysis.context import Context, loss_at, move, step
+from understanding_bn.analysis.context import Context, loss_at, move
 from understanding_bn.training.divergence import BOUND
+from understanding_bn.training.loop import step
 
 
 def measure(

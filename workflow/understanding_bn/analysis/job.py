@@ -15,16 +15,6 @@ from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.progress import Progress
 from understanding_bn.training.loop import Optimiser
 
-# Each is a module beside this one with a function `measure(context, norm, seed, **options) -> DataFrame`.
-PROBES = (
-    "channel_moments",
-    "divergence_path",
-    "gradient_histogram",
-    "gradient_sums",
-    "logit_gradients",
-    "relative_loss",
-)
-
 
 def run(
     probe: str,
@@ -41,7 +31,10 @@ def run(
     threads: int,
     wanted_device: str,
 ) -> None:
-    """Measure `probe` for each seed and write values.parquet (the probe's columns after arch, init, …) and run.json."""
+    """Measure `probe` for each seed and write values.parquet (its columns after dataset, arch, …) and run.json.
+
+    A probe is a module beside this one with a function `measure(context, norm, seed, **options) -> DataFrame`.
+    """
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
     store = stores.load(store_path)

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from understanding_bn.analysis.context import Context, loss_at, move, step
+from understanding_bn.analysis.context import Context, loss_at, move
+from understanding_bn.training.loop import step
 
 # Beyond this relative loss a curve has left every scale of interest and is not followed further.
 CEILING = 1e9

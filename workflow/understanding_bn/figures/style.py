@@ -6,7 +6,6 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from understanding_bn import files, tables
@@ -72,12 +71,6 @@ def ordered(norms: pd.Series) -> list[str]:
     present = list(norms.unique())
     known = [norm for norm in COLOURS if norm in present]
     return known + sorted(set(present) - set(known))
-
-
-def panel_letters(axes: list[Axes]) -> None:
-    """Letter panels a, b, c, … at the upper left, outside."""
-    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes, strict=False):
-        ax.set_title(letter, loc="left", fontweight="bold")
 
 
 def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:

@@ -50,6 +50,7 @@ def run(
     test_split = Split(store, True, 0, device)
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
 
+    code = provenance.fingerprint(MODULE)
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
     progress = Progress(label, cell.epochs * len(seeds), "epochs")
     histories, weights, states, resumed = [], {}, {}, []
@@ -60,7 +61,7 @@ def run(
             "device": device.type,
             "threads": threads,
         }
-        facts |= {"code": provenance.fingerprint(MODULE), "torch": torch.__version__}
+        facts |= {"code": code, "torch": torch.__version__}
         checkpoint_path = checkpoint.folder(state, facts) / "state.pt"
         training = loop.start(cell, optimiser, seed, store.channels, store.classes, device)
         if checkpoint.restore(training, checkpoint_path):

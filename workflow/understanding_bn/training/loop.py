@@ -58,6 +58,16 @@ def start(cell: Cell, optimiser: Optimiser, seed: int, channels: int, classes: i
     return Run(model, sgd)
 
 
+def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """One update on a mini-batch. Returns its loss (nats, a scalar) and logits (B, classes) before the update."""
+    logits = model(images)
+    loss = F.cross_entropy(logits, labels)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return loss.detach(), logits.detach()
+
+
 def learning_rate(alpha: float, epoch: int, epochs: int) -> float:
     """The learning rate in `epoch` (from 0): α, divided by 10 from 50 % of training and by 100 from 75 %."""
     return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in MILESTONES)
@@ -137,13 +147,9 @@ def _train_epoch(
     correct: list[Tensor] = []
     on_cpu = split.pixels.device.type == "cpu"
     for images, labels in split.epoch(seed, run.epoch, batch_size, augmentation):
-        logits = run.model(images)
-        loss = F.cross_entropy(logits, labels)
-        run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        run.optimiser.step()
-        losses.append(loss.detach())
-        correct.append((logits.detach().argmax(1) == labels).sum())
+        loss, logits = step(run.model, run.optimiser, images, labels)
+        losses.append(loss)
+        correct.append((logits.argmax(1) == labels).sum())
         if on_cpu and not loss.isfinite():
             break
     return torch.stack(losses).float().cpu().numpy(), int(torch.stack(correct).sum())
