@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from understanding_bn import config
+from understanding_bn import architecture, config
 from understanding_bn.errors import UserError
 from understanding_bn.models import resnet
 
@@ -147,4 +147,4 @@ def test_branch_scaled_multiplies_branches_by_one_over_root_blocks():
 @pytest.mark.parametrize("arch", ["resnet-21", "resnet-2", "vgg-16", "resnet-", "resnet"])
 def test_unknown_architectures_are_refused(arch):
     with pytest.raises(UserError, match="6n \\+ 2"):
-        resnet.parse_depth(arch)
+        architecture.parse(arch)

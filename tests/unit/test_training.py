@@ -20,6 +20,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.training import checkpoint, divergence, job, loop
 
 CPU = torch.device("cpu")
+MILESTONES = [0.5, 0.75]
 AUGMENTATION = Augmentation(1, False)
 OPTIMISER = loop.Optimiser(0.9, 5e-4)
 
@@ -29,7 +30,7 @@ def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
 
 
 def train(path, out, state, seeds, **changes):
-    job.run(path, cell(**changes), OPTIMISER, AUGMENTATION, seeds, out, state, threads=1, wanted_device="cpu")
+    job.run(path, cell(**changes), OPTIMISER, AUGMENTATION, MILESTONES, seeds, out, state, threads=1, wanted_device="cpu")
     history = pd.read_parquet(out / "history.parquet")
     return (
         history,
@@ -40,9 +41,24 @@ def train(path, out, state, seeds, **changes):
 
 @pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
 def test_learning_rate_falls_at_half_and_three_quarters(epochs, drops):
-    rates = [loop.learning_rate(0.1, epoch, epochs) for epoch in range(epochs)]
+    rates = [loop.learning_rate(0.1, epoch, epochs, MILESTONES) for epoch in range(epochs)]
     expected = [0.1 * 0.1 ** sum(epoch >= drop for drop in drops) for epoch in range(epochs)]
     assert rates == pytest.approx(expected)
+
+
+def test_learning_rate_follows_other_milestones():
+    assert [loop.learning_rate(1, epoch, 10, []) for epoch in (0, 9)] == [1, 1]
+    thrice = [loop.learning_rate(1, epoch, 10, [0.1, 0.5, 0.9]) for epoch in (0, 1, 5, 9)]
+    assert thrice == pytest.approx([1, 0.1, 0.01, 0.001])
+
+
+def test_a_network_whose_logits_are_the_same_for_every_image_has_collapsed():
+    row = torch.tensor([[1.0, -3.0, 2.0]])
+    assert divergence.collapsed(row.repeat(8, 1))
+    spread = row.repeat(8, 1)
+    spread[0, 1] += 0.1
+    assert not divergence.collapsed(spread)
+    assert not divergence.collapsed(torch.full((8, 3), float("nan")))  # that is divergence, and judged there
 
 
 def judge(*losses):
@@ -159,11 +175,11 @@ def test_resumed_equals_uninterrupted(digits_path, digits, tmp_path):
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        loop.train(run, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, stop)
+        loop.train(run, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, MILESTONES, stop)
     resumed = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
     assert checkpoint.restore(resumed, tmp_path / "state.pt")
     assert resumed.epoch == 2
-    loop.train(resumed, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, lambda run: None)
+    loop.train(resumed, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, MILESTONES, lambda run: None)
     assert all(torch.equal(v, weights[0][k]) for k, v in resumed.model.state_dict().items())
     rows = pd.DataFrame(loop.finish(resumed, train_split.count, digits.info["majority_share"]))
     assert rows["train_loss"].tolist() == whole["train_loss"].tolist()

@@ -11,6 +11,7 @@ PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; ")
 
+from understanding_bn import architecture
 from understanding_bn import config as configs
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
@@ -21,6 +22,9 @@ from understanding_bn.provenance import fingerprint
 def checked_config():
     """The resolved config and the data set's tag; any mistake ends the run with one line."""
     try:
+        base = config.get("extends")
+        if base is not None and not (Path(workflow.basedir) / "workflow/presets" / f"{base}.yaml").is_file():
+            raise UserError(f"config key extends: {base!r} is not the name of a file in workflow/presets")
         resolved = configs.resolve(config)
         folder = Path(resolved["data_dir"]).expanduser() if resolved["data_dir"] else None
         tag = sources.tag(resolved["dataset"], folder)
@@ -55,7 +59,7 @@ onstart:
 # size and the area of an image. Fitted with a margin to the benchmarks in logs/ of presets quick and cifar10-init.
 def job_memory(arch, batch_size, attempt):
     embedded = CONFIG["dataset"] == "digits"
-    activations = 12 * int(arch.split("-")[1]) * batch_size / 128 / (16 if embedded else 1)
+    activations = 12 * architecture.depth(arch) * batch_size / 128 / (16 if embedded else 1)
     return round((1100 + (0 if embedded else 1300) + activations) * attempt)
 
 
@@ -63,20 +67,29 @@ def job_memory(arch, batch_size, attempt):
 LOCAL_GPU = int(shutil.which("nvidia-smi") is not None)
 
 
-def measured(probe, file="values.parquet"):
-    """The path of one output file of a measurement, for every norm; none if the preset does not make it."""
-    norms = START["norms"] if probe in START["probes"] else []
-    return [f"{RESULTS}/initialization/{probe}/norm-{norm}/{file}" for norm in norms]
+START_PATTERN = f"{RESULTS}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}"
+
+
+def measured(probe, file="values.parquet", networks=None):
+    """The path of one output file of a measurement, for every network and norm; none if the preset does not make it."""
+    if probe not in START["probes"]:
+        return []
+    return [
+        START_PATTERN.format(arch=arch, init=init, probe=probe, norm=norm) + f"/{file}"
+        for arch, init in (configs.networks(CONFIG, probe) if networks is None else networks)
+        for norm in START["norms"]
+    ]
 
 
 SEED_BLOCKS = configs.seed_blocks(CONFIG)
 
 
-def training(file):
-    """The path of one output file of every training job."""
+def training(file, wanted=lambda cell: True):
+    """The path of one output file of every training job whose cell is wanted."""
     return [
         f"{RESULTS}/train/{cell.path}/seeds-{'-'.join(map(str, block))}/{file}"
         for cell in CELLS
+        if wanted(cell)
         for block in SEED_BLOCKS
     ]
 
@@ -91,7 +104,7 @@ SGD = [
 
 
 wildcard_constraints:
-    arch="resnet-[0-9]+",
+    arch="[a-z-]+-[0-9]+",
     init="[a-z0-9_]+",
     norm="[a-z0-9-]+",
     alpha="[0-9.]+",

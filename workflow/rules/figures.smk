@@ -1,3 +1,21 @@
+NORMS = {cell.norm for cell in CELLS}
+COMPARED = {"none", "batch"}
+
+
+def histories(*names):
+    """The histories of these norms and of those that every norm is compared with; none if none of them was trained."""
+    wanted = set(names) & NORMS
+    return training("history.parquet", lambda cell: cell.norm in wanted | COMPARED) if wanted else []
+
+
+READINGS = configs.readings(CONFIG)
+READ = [
+    path
+    for file in ("values.parquet", "run.json")
+    for probe in ("channel_moments", "gradient_sums")
+    for path in measured(probe, file, READINGS if len(READINGS) > 1 else [])
+]
+
 # What each figure and table is drawn from. A new one needs a line here, a module of its name in
 # workflow/understanding_bn/figures/ and a caption in workflow/report/.
 FIGURES = {
@@ -7,10 +25,17 @@ FIGURES = {
     "fig4_divergence_heatmap": measured("divergence_path"),
     "fig5_channel_moments": measured("channel_moments"),
     "fig6_logit_gradients": measured("logit_gradients"),
+    "fig7_kernel_gradients": measured("kernel_gradients"),
     "fig8_singular_values": [f"{RESULTS}/random_matrices/values.parquet"],
+    "single_final_bn": histories("batch-final"),
+    "other_norms": histories(*(NORMS - COMPARED - {"batch-final"})),
+    "max_learning_rate": measured("max_learning_rate"),
+    "gradient_noise": measured("gradient_noise"),
+    "input_mean_correlation": measured("input_mean_correlation"),
 }
 TABLES = {
     "table1_gradient_sums": measured("gradient_sums"),
+    "readings": [path for path in READ if path.endswith(".parquet")],
 }
 
 
@@ -87,12 +112,29 @@ for name, inputs in TABLES.items():
                 " 2>&1 | tee {log}"
 
 
-# Short targets: `snakemake fig3` for fig3_relative_loss.
-for item in ITEMS:
+# Short targets: `snakemake fig3` for fig3_relative_loss. One that this preset has no data for says so.
+for name, inputs in (FIGURES | TABLES).items():
+    short = name.split("_")[0]
+    numbered = any(character.isdigit() for character in short)
+    if inputs and numbered:
 
-    rule:
-        name:
-            Path(item).stem.split("_")[0]
-        input:
-            item,
-        localrule: True
+        rule:
+            name:
+                short
+            input:
+                next(item for item in ITEMS if Path(item).stem == name),
+            localrule: True
+
+    elif not inputs:
+        for missing in [name, short] if numbered else [name]:
+
+            rule:
+                name:
+                    missing
+                localrule: True
+                conda:
+                    ENVIRONMENT
+                params:
+                    text=f"error: preset {CONFIG['preset']} has nothing to draw {name} from",
+                shell:
+                    "echo {params.text:q} >&2; exit 2"

@@ -1,6 +1,3 @@
-START_PATTERN = f"{RESULTS}/initialization/{{probe}}/norm-{{norm}}"
-
-
 rule initialization:
     """Measure one thing at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
     input:
@@ -9,25 +6,23 @@ rule initialization:
         values=f"{START_PATTERN}/values.parquet",
         run=f"{START_PATTERN}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/initialization/{{probe}}/norm-{{norm}}.log",
+        f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/initialization/{{probe}}/norm-{{norm}}.benchmark.tsv"
+        f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.benchmark.tsv"
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: job_memory(START["arch"], START["batch_size"], attempt),
+        mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, START["batch_size"], attempt),
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         sgd=SGD,
-        arch=START["arch"],
-        init=START["init"],
         batch_size=START["batch_size"],
-        options=lambda wildcards: json.dumps(START["probes"][wildcards.probe]),
+        options=lambda wildcards: json.dumps(configs.options(CONFIG, wildcards.probe)),
         seeds=CONFIG["seeds"],
         out=lambda wildcards, output: Path(output.run).parent,
         code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),
     shell:
-        "python -m understanding_bn initialization {wildcards.probe} --store {input.store} --arch {params.arch}"
-        " --init {params.init} --norm {wildcards.norm} --batch-size {params.batch_size} {params.sgd}"
+        "python -m understanding_bn initialization {wildcards.probe} --store {input.store} --arch {wildcards.arch}"
+        " --init {wildcards.init} --norm {wildcards.norm} --batch-size {params.batch_size} {params.sgd}"
         " --options {params.options:q} --seeds {params.seeds} --out {params.out} --threads {threads} 2>&1 | tee {log}"

@@ -3,7 +3,7 @@ rule report:
     input:
         claims=f"{RESULTS}/claims.json",
         figures=ITEMS,
-        records=RECORDS,
+        records=sorted({*RECORDS, *(path for path in READ if path.endswith(".json"))}),
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
         template="workflow/understanding_bn/report/page.html",
     output:

@@ -20,6 +20,7 @@ rule train:
         gpu=LOCAL_GPU,
     params:
         sgd=SGD,
+        milestones=CONFIG["schedule"]["milestones"],
         seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
         out=lambda wildcards, output: Path(output.run).parent,
         state=STATE,
@@ -27,5 +28,5 @@ rule train:
     shell:
         "python -m understanding_bn train --store {input.store} --arch {wildcards.arch} --init {wildcards.init}"
         " --norm {wildcards.norm} --alpha {wildcards.alpha} --batch-size {wildcards.batch_size}"
-        " --epochs {wildcards.epochs} {params.sgd} --seeds {params.seeds} --out {params.out} --state {params.state}"
+        " --epochs {wildcards.epochs} --milestones {params.milestones} {params.sgd} --seeds {params.seeds} --out {params.out} --state {params.state}"
         " --threads {threads} 2>&1 | tee {log}"

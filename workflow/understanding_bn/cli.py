@@ -59,6 +59,7 @@ def _train(args: argparse.Namespace) -> None:
         Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs),
         Optimiser(args.momentum, args.weight_decay),
         Augmentation(args.pad, args.flip),
+        args.milestones,
         args.seeds,
         args.out,
         args.state,
@@ -143,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     _shared(p)
     p.add_argument("--alpha", required=True, help="learning rate α, a decimal such as 0.0001")
     p.add_argument("--epochs", type=int, required=True)
+    help_ = "shares of training at which the learning rate falls tenfold"
+    p.add_argument("--milestones", type=float, nargs="*", default=[0.5, 0.75], help=help_)
     p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
 
     p = stage("initialization", _initialization, "measure at initialisation and in the first steps")
@@ -189,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
 def _shared(parser: argparse.ArgumentParser) -> None:
     """Arguments of every stage that works on images with a network."""
     parser.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
-    parser.add_argument("--arch", required=True, help="resnet-D with D = 6n + 2")
+    parser.add_argument("--arch", required=True, help="resnet-D or resnet-padded-D with D = 6n + 2")
     parser.add_argument("--init", required=True, help="weight initialisation")
     parser.add_argument("--norm", required=True, help="normalisation")
     parser.add_argument("--batch-size", type=int, required=True)

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from understanding_bn import architecture
 from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
 from understanding_bn.provenance import public_functions
@@ -64,7 +65,8 @@ def cells(config: dict[str, Any]) -> list[Cell]:
     for entry in config["grid"]:
         factors = (entry[key] for key in ("arch", "init", "norm", "alpha", "batch_size"))
         for arch, init, norm, alpha, batch_size in itertools.product(*factors):
-            found[Cell(arch, init, norm, canonical(alpha), batch_size, entry["epochs"])] = None
+            epochs = max(1, round(entry["epochs"] * config["epochs_fraction"]))
+            found[Cell(arch, init, norm, canonical(alpha), batch_size, epochs)] = None
     return list(found)
 
 
@@ -72,6 +74,29 @@ def seed_blocks(config: dict[str, Any]) -> list[list[int]]:
     """The seeds of a resolved config, in blocks of one job each."""
     size = config["seeds_per_job"]
     return [config["seeds"][i : i + size] for i in range(0, len(config["seeds"]), size)]
+
+
+def networks(config: dict[str, Any], probe: str) -> list[tuple[str, str]]:
+    """The (arch, init) that a measurement is made on: the preset's own, and those that it varies, one at a time."""
+    start = config["initialization"]
+    own = (start["arch"], start["init"])
+    options = start["probes"][probe]
+    varied = [(arch, own[1]) for arch in options.get("archs", [])] + [(own[0], i) for i in options.get("inits", [])]
+    return list(dict.fromkeys([own, *varied]))
+
+
+def options(config: dict[str, Any], probe: str) -> dict[str, Any]:
+    """What a measurement itself is told: its block of the config without the networks."""
+    block = config["initialization"]["probes"][probe]
+    return {key: value for key, value in block.items() if key not in ("archs", "inits")}
+
+
+def readings(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The (arch, init) of the preset's network and of every other reading of the paper that is set beside it."""
+    start = config["initialization"]
+    own = {"arch": start["arch"], "init": start["init"]}
+    found = [own, *(own | reading for reading in start["readings"])]
+    return list(dict.fromkeys((reading["arch"], reading["init"]) for reading in found))
 
 
 def _with_lists(config: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +190,12 @@ def _check_names(config: dict[str, Any]) -> None:
     """Norms, initialisations and architectures must exist; a digit must not be mirrored."""
     start = config["initialization"]
     uses = [("initialization", start["norms"], [start["init"]], [start["arch"]])]
+    search = start["probes"].get("max_learning_rate", {})
+    where = "initialization.probes.max_learning_rate"
+    uses += [(where, [], search.get("inits", []), search.get("archs", []))]
+    for i, reading in enumerate(start["readings"]):
+        where = f"initialization.readings[{i}]"
+        uses += [(where, [], [reading["init"]] * ("init" in reading), [reading["arch"]] * ("arch" in reading))]
     uses += [(f"grid[{i}]", e["norm"], e["init"], e["arch"]) for i, e in enumerate(config["grid"])]
     known_norms, known_inits = names("models.norms"), names("models.initializations")
     for where, norms, inits, archs in uses:
@@ -173,9 +204,10 @@ def _check_names(config: dict[str, Any]) -> None:
                 if name not in known:
                     raise UserError(f"config key {where}.{kind}: {name!r} is unknown; expected {_choice(name, known)}")
         for arch in archs:
-            depth = int(arch.split("-")[1])
-            if depth < 8 or depth % 6 != 2 or depth > 10_000:
-                raise UserError(f"config key {where}.arch: {arch!r} has no depth 6n + 2; try resnet-20 or resnet-110")
+            try:
+                architecture.parse(arch)
+            except UserError as error:
+                raise UserError(f"config key {where}.{error}") from None
     if config["dataset"] == "digits" and config["augmentation"]["flip"]:
         raise UserError("config key augmentation.flip: true, but a mirrored digit is another sign; set it to false")
 
@@ -183,7 +215,7 @@ def _check_names(config: dict[str, Any]) -> None:
 def _check_layers(config: dict[str, Any]) -> None:
     """Layers must lie in the network, and where a kernel is meant they must be convolutions."""
     start = config["initialization"]
-    depth = int(start["arch"].split("-")[1])
+    depth = architecture.depth(start["arch"])
     for probe, options in start["probes"].items():
         top = depth if probe == "channel_moments" else depth - 1
         for layer in options.get("layers", [options["layer"]] if "layer" in options else []):
@@ -192,12 +224,16 @@ def _check_layers(config: dict[str, Any]) -> None:
                     f"config key initialization.probes.{probe}: layer {layer} is too deep; "
                     f"expected 1 to {top} in {start['arch']}"
                 )
-    sweep = start["probes"].get("relative_loss")
-    if sweep and sweep["smallest_step"] >= sweep["largest_step"]:
-        raise UserError(
-            f"config key initialization.probes.relative_loss.smallest_step: {sweep['smallest_step']} is not below "
-            f"largest_step, {sweep['largest_step']}"
-        )
+    for probe, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
+        sweep = start["probes"].get(probe)
+        if sweep and sweep[f"smallest_{what}"] >= sweep[f"largest_{what}"]:
+            raise UserError(
+                f"config key initialization.probes.{probe}.smallest_{what}: {sweep[f'smallest_{what}']} is not below "
+                f"largest_{what}, {sweep[f'largest_{what}']}"
+            )
+    milestones = config["schedule"]["milestones"]
+    if milestones != sorted(milestones):
+        raise UserError(f"config key schedule.milestones: {milestones} do not ascend; write them in order")
 
 
 def _choice(given: str, known: list[str]) -> str:

@@ -25,7 +25,13 @@ def measure(context: Context, norm: str, seed: int, layers: list[int]) -> pd.Dat
 
 
 def sums(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tuple[float, float]:
-    """(a, b) = means over kernel entries of Σ|d| and |Σ d|, where the sums run over images and positions.
+    """(a, b) = means over kernel entries of Σ|d| and |Σ d|; see `sums_by_entry`."""
+    magnitudes, total = sums_by_entry(inputs, gradient, conv)
+    return magnitudes.mean().item(), total.abs().mean().item()
+
+
+def sums_by_entry(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """(Σ|d|, Σ d) for every kernel entry, (out, in, k, k) float64 each, where sums run over images and positions.
 
     The kernel gradient is Σ d with d = ∂L/∂O[image, out, x, y] · I[image, in, x + x', y + y']. Because
     |d| = |∂L/∂O|·|I|, the sum of magnitudes is itself a kernel gradient, that of the magnitudes, so neither sum
@@ -39,8 +45,7 @@ def sums(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tuple[float
     shape, kwargs = conv.weight.shape, {"stride": conv.stride, "padding": conv.padding}
     inputs, gradient = inputs.double(), gradient.double()
     magnitudes = conv2d_weight(inputs.abs(), shape, gradient.abs(), **kwargs)
-    total = conv2d_weight(inputs, shape, gradient, **kwargs)
-    return magnitudes.mean().item(), total.abs().mean().item()
+    return magnitudes, conv2d_weight(inputs, shape, gradient, **kwargs)
 
 
 def inputs_and_gradients(

@@ -54,6 +54,8 @@ def run(
             "batch_size": batch_size,
             "seed": seed,
         }
+        # A measurement that varies one of these itself, such as batch_size, has a column of its own.
+        keys = {key: value for key, value in keys.items() if key not in table}
         parts.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(seeds))
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}

@@ -11,13 +11,13 @@ from understanding_bn.claims.results import Results
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as the paper makes it; `judge` is None as long as nothing here measures it."""
+    """A claim as the paper makes it, the figure that shows it, and the function that judges it."""
 
     id: int
     statement: str
     paper: str
-    figure: str | None
-    judge: Callable[[Results], list[Check]] | None
+    figure: str
+    judge: Callable[[Results], list[Check]]
 
 
 CLAIMS = (
@@ -58,10 +58,11 @@ CLAIMS = (
     ),
     Claim(
         6,
-        "gradient noise E‖g_B − g‖² falls as 1/|B| (log-log slope −1 ± 0.1); per update it grows as α²",
+        f"gradient noise E‖g_B − g‖² falls as 1/|B| (log-log slope −1 ± {start.NOISE_SLOPE_ERROR:g}); per update it "
+        "grows as α²",
         "bound α²C/|B|",
-        None,
-        None,
+        "gradient_noise",
+        start.noise_scales,
     ),
     Claim(
         7,
@@ -120,24 +121,31 @@ CLAIMS = (
         "layer 45: the top singular value's share of the energy of the channel-by-channel |gradient| is larger "
         "without BN",
         "so shown",
-        None,
-        None,
+        "fig7_kernel_gradients",
+        start.low_rank_gradients,
     ),
     Claim(
         15,
         f"a single final BN at 0.03 recovers ≥ {training.FINAL_NORM_SHARE:.0%} of the accuracy between no BN and BN, "
         "each at its best α",
         "about two thirds",
-        "fig1_accuracy",
+        "single_final_bn",
         training.single_final_norm,
     ),
-    Claim(16, "the largest stable α without BN does not increase with depth", "so stated", None, None),
+    Claim(
+        16,
+        "the largest stable α without BN does not increase with depth",
+        "so stated",
+        "max_learning_rate",
+        start.shallower_tolerates_more,
+    ),
     Claim(
         17,
-        "the largest stable α without BN differs by less than 10× among Xavier, Kaiming and orthogonal initialisation",
+        f"the largest stable α without BN differs by less than {start.INIT_RATIO:g}× among Xavier, Kaiming and "
+        "orthogonal initialisation",
         "so stated",
-        None,
-        None,
+        "max_learning_rate",
+        start.inits_alike,
     ),
     Claim(
         18,
@@ -150,14 +158,14 @@ CLAIMS = (
         19,
         "layer and group normalisation show the same ordering in α as BN",
         "so stated",
-        "fig1_accuracy",
+        "other_norms",
         training.other_norms_same_order,
     ),
     Claim(
         20,
         "without BN |weight gradient| and |input-channel mean| correlate positively",
         "so stated",
-        None,
-        None,
+        "input_mean_correlation",
+        start.gradients_follow_means,
     ),
 )

@@ -5,8 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.figures import fig7_kernel_gradients, gradient_noise, input_mean_correlation, max_learning_rate
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE, moments_by_layer
 
 SD_RATIO = 50.0
@@ -18,6 +20,25 @@ FIRST_MINIBATCHES = 10
 LOG_STD_RISE = 3.0
 LOG_STD_RANGE = (-1.0, 1.2)
 CANCELS, ADDS_UP = 50.0, 5.0
+NOISE_SLOPE, NOISE_SLOPE_ERROR = -1.0, 0.1  # of log noise against log B
+UPDATE_SLOPE, UPDATE_SLOPE_ERROR = 2.0, 0.1  # of log update noise against log α
+INIT_RATIO = 10.0
+
+
+def noise_scales(results: Results) -> list[Check]:
+    """Claim 6, each slope as an equivalence: its whole interval must lie within the bounds."""
+    table = gradient_noise.slopes(results.probe("gradient_noise"))
+    quantities = (
+        ("batch_size_slope", "slope of log gradient noise against log B", NOISE_SLOPE, NOISE_SLOPE_ERROR),
+        ("alpha_slope", "slope of log update noise against log α", UPDATE_SLOPE, UPDATE_SLOPE_ERROR),
+    )
+    checks = []
+    for column, name, slope, error in quantities:
+        for norm, text in (("none", "none"), ("batch", "BN")):
+            values = table[column][table["norm"] == norm].to_numpy()
+            checks.append(mean_check(f"{name}, {text}", values, "≥", round(slope - error, 3)))
+            checks.append(mean_check(f"{name}, {text}", values, "≤", round(slope + error, 3)))
+    return checks
 
 
 def gradient_spread(results: Results) -> list[Check]:
@@ -88,7 +109,7 @@ def activations_grow(results: Results) -> list[Check]:
     table = table[(table["statistic"] == "log_std") & (table["site"] == MAIN_SITE)]
     # The last layer is the classifier where it was measured; the claim is about the convolutions before it.
     layers = sorted(table["layer"].unique())
-    depth = max(int(arch.split("-")[1]) for arch in results.probe("channel_moments")["arch"].unique())
+    depth = max(architecture.depth(arch) for arch in results.probe("channel_moments")["arch"].unique())
     first, last = layers[0], max(layer for layer in layers if layer < depth)
     none = table[table["norm"] == "none"].pivot(index="seed", columns="layer", values="value")
     batch = table[(table["norm"] == "batch") & (table["layer"] < depth)].groupby("seed")["value"]
@@ -119,6 +140,62 @@ def gradients_cancel(results: Results) -> list[Check]:
     batch, none = ratio.loc["batch"], ratio.loc["none"]
     checks = [mean_check(f"a/b, BN, layer {layer}", batch[layer], "≥", CANCELS) for layer in ratio.columns[:2]]
     return checks + [mean_check(f"a/b, none, layer {layer}", none[layer], "≤", ADDS_UP) for layer in ratio.columns]
+
+
+def low_rank_gradients(results: Results) -> list[Check]:
+    """Claim 14."""
+    share = fig7_kernel_gradients.energy(results.probe("kernel_gradients")).pivot(
+        index="seed", columns="norm", values="top_share"
+    )
+    name = "top singular value's share of the energy, none − BN"
+    return [mean_check(name, share["none"] - share["batch"], ">", 0)]
+
+
+def shallower_tolerates_more(results: Results) -> list[Check]:
+    """Claim 16, between neighbouring depths; in decades, seed by seed."""
+    table = _searches(results, "depth")
+    depths = table.pivot(index="seed", columns="depth", values="alpha").map(np.log10)
+    if len(depths.columns) < 2:
+        raise NotRunError("max_learning_rate without BN at two depths")
+    name = "log10 of the largest stable α without BN, depth {} − {}"
+    return [
+        mean_check(name.format(deep, shallow), depths[deep] - depths[shallow], "≤", 0)
+        for shallow, deep in pairwise(depths.columns)
+    ]
+
+
+def inits_alike(results: Results) -> list[Check]:
+    """Claim 17: the ratio of the largest to the smallest over initialisations, seed by seed, in decades."""
+    table = _searches(results, "init")
+    table = table.assign(family=table["init"].str.split("_").str[0])
+    table = table[table["family"].isin(["xavier", "kaiming", "orthogonal"])]
+    missing = {"xavier", "kaiming", "orthogonal"} - set(table["family"])
+    if missing:
+        raise NotRunError(f"max_learning_rate without BN with initialisation {' and '.join(sorted(missing))}")
+    alphas = table.pivot(index="seed", columns="init", values="alpha").map(np.log10)
+    spread = alphas.max(axis=1) - alphas.min(axis=1)
+    name = "log10 of largest / smallest over initialisations of the largest stable α without BN"
+    return [mean_check(name, spread, "<", float(np.log10(INIT_RATIO)))]
+
+
+def gradients_follow_means(results: Results) -> list[Check]:
+    """Claim 20: Spearman's correlation over the input channels of a layer, its mean over layers 2 … depth − 1."""
+    table = input_mean_correlation.by_layer(results.probe("input_mean_correlation"))
+    mean = table[table["norm"] == "none"].groupby("seed")["spearman"].mean()
+    return [mean_check("mean over layers of the rank correlation, none", mean, ">", 0)]
+
+
+def _searches(results: Results, factor: str) -> pd.DataFrame:
+    """The largest stable α without BN of every seed, where only `factor` varies.
+
+    Raises:
+        NotRunError: a search found no bound, so that its α is not known.
+    """
+    table = max_learning_rate.found(results.probe("max_learning_rate"))
+    table = max_learning_rate.varied(table[table["norm"] == "none"], factor)
+    if (table["limit"] != "").any():
+        raise NotRunError("a wider range of α in max_learning_rate: some search found no bound in it")
+    return table
 
 
 def _diverged_without_norm(results: Results) -> pd.DataFrame:

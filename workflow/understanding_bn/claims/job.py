@@ -26,13 +26,12 @@ def run(inputs: list[Path], roles: dict[str, float], out: Path) -> None:
 def _entry(claim: Claim, results: Results) -> dict[str, Any]:
     results.forget()
     checks: list[Check] = []
-    note = "nothing in this version measures it" if claim.judge is None else ""
-    if claim.judge is not None:
-        try:
-            checks = claim.judge(results)
-        except NotRunError as missing:
-            note = f"needs {missing}"
-            results.forget()
+    note = ""
+    try:
+        checks = claim.judge(results)
+    except NotRunError as missing:
+        note = f"needs {missing}"
+        results.forget()
     verdict = combine(checks)
     # What is shown in one line is the check that the verdict hangs on.
     decisive = next((check for check in checks if check.verdict == verdict), None)
@@ -68,7 +67,7 @@ def _scope(results: Results) -> str:
     parts = [
         " and ".join(sorted({s["arch"].replace("resnet", "ResNet") for s in settings}))
         + f" on {runs[0]['data']['source']}",
-        "B = " + ", ".join(str(b) for b in sorted({s["batch_size"] for s in settings})),
+        "B = " + ", ".join(str(b) for b in sorted({b for s in settings for b in _batch_sizes(s)})),
     ]
     if runs[0]["stage"] == "train":
         epochs = sorted({s["epochs"] for s in settings})
@@ -79,6 +78,12 @@ def _scope(results: Results) -> str:
     else:
         parts.append("at initialisation, BN in train mode")
     return ", ".join(parts)
+
+
+def _batch_sizes(settings: dict[str, Any]) -> list[int]:
+    """The batch sizes of a job; a measurement may have its own."""
+    options = settings.get("options", {})
+    return options.get("batch_sizes") or [options.get("batch_size", settings["batch_size"])]
 
 
 def _number(value: float) -> float | None:

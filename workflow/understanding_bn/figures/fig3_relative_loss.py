@@ -42,7 +42,32 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set(xscale="log", yscale="log", ylim=LIMITS, title=f"mini-batch {number}", xlabel="step size")
     axes[0, 0].set_ylabel("relative loss  ℓ(w − s·g) / ℓ(w)")
     axes[0, 0].legend(loc="upper left", title=f"median and {values['seed'].nunique()} seeds", title_fontsize=7)
-    return figure, {"": values[COLUMNS]}
+    return figure, {"": values[COLUMNS], "summary": landmarks(values)}
+
+
+def landmarks(values: pd.DataFrame) -> pd.DataFrame:
+    """Of every curve the minimum and its step, and the first steps beyond it at which it passes 1, 1e3 and 1e6.
+
+    Steps are points of the sweep, NaN where the sweep ends first. A curve that overflows has passed everything.
+    The paper's values of the same norm and mini-batch stand beside them, at its scale.
+    """
+    rows = []
+    at_scale = paper.is_scale_of(values)
+    for (norm, minibatch, seed), curve in values.groupby(["norm", "minibatch", "seed"], sort=False):
+        curve = curve.sort_values("step_size")
+        steps, losses = curve["step_size"].to_numpy(), curve["relative_loss"].to_numpy()
+        lowest = int(np.nanargmin(losses))
+        row = {"norm": norm, "minibatch": minibatch, "seed": seed}
+        row |= {"minimum": losses[lowest], "minimum_step": steps[lowest]}
+        minimum = paper.RELATIVE_LOSS_MINIMUM.get((norm, minibatch), (np.nan, np.nan)) if at_scale else (np.nan,) * 2
+        crossings = paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {}) if at_scale else {}
+        for value in (1, 1e3, 1e6):
+            past = steps[lowest:][~(losses[lowest:] <= value)]
+            row[f"passes_{value:g}"] = past[0] if len(past) else np.nan
+        row |= {"paper_minimum": minimum[1], "paper_minimum_step": minimum[0]}
+        row |= {f"paper_passes_{value:g}": crossings.get(value, np.nan) for value in (1, 1e3, 1e6)}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _paper_marks(ax: Axes, norm: str, minibatch: int, colour: str) -> None:

@@ -60,7 +60,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set(title=title, xlabel="layer")
     axes[0].set_ylabel("natural logarithm")
     axes[0].legend(loc="best", fontsize=6)
-    return figure, {"": table[[*COLUMNS, "site", "dead_channels"]], "summary": _distance(table, at_scale)}
+    return figure, {"": table[[*COLUMNS, "site", "dead_channels"]], "summary": distance(table, at_scale)}
 
 
 def moments_by_layer(values: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def moments_by_layer(values: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _distance(table: pd.DataFrame, at_scale: bool) -> pd.DataFrame:
+def distance(table: pd.DataFrame, at_scale: bool) -> pd.DataFrame:
     """Root-mean-square distance from the paper's values over layers, in natural-log units, for each site."""
     rows = []
     for (site, norm, statistic), here in table.groupby(["site", "norm", "statistic"]):

@@ -1,12 +1,12 @@
 """The residual network of He et al. (2015) for small images, with any normalisation or none."""
 
-import re
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from understanding_bn.architecture import parse
 from understanding_bn.errors import UserError
 from understanding_bn.models import initializations, norms
 
@@ -30,6 +30,18 @@ class ConvNorm(nn.Sequential):
         return self[0]
 
 
+class PaddedShortcut(nn.Module):
+    """Every `stride`-th position, and channels of zeros behind: He et al.'s option A, without parameters."""
+
+    def __init__(self, more_channels: int, stride: int):
+        super().__init__()
+        self.more_channels, self.stride = more_channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C + more_channels, H/stride, W/stride)."""
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more_channels))
+
+
 class Block(nn.Module):
     """Two 3×3 convolutions and a shortcut: relu(branch(x) + shortcut(x)).
 
@@ -37,12 +49,16 @@ class Block(nn.Module):
     or a trained scalar parameter.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Callable[[int], nn.Module | None]):
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: str, norm: Callable[[int], nn.Module | None]):
         super().__init__()
         self.first = ConvNorm(inputs, outputs, 3, stride, norm)
         self.second = ConvNorm(outputs, outputs, 3, 1, norm)
-        projects = stride != 1 or inputs != outputs
-        self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm) if projects else nn.Identity()
+        if stride == 1 and inputs == outputs:
+            self.shortcut = nn.Identity()
+        elif shortcut == "projection":
+            self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm)
+        else:
+            self.shortcut = PaddedShortcut(outputs - inputs, stride)
         self.branch_scale: float | nn.Parameter | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,11 +73,11 @@ class ResNet(nn.Module):
     """ResNet of depth 6n + 2: a stem, three stages of n blocks (16, 32, 64 channels), average pool, linear layer.
 
     Shortcuts that change shape are projections (1×1 convolutions, normalised like the others), as the paper's
-    Fig. 5 shows. Layers are numbered as the paper does: 1 is the stem, 2 … depth − 1 are the blocks' 3×3
-    convolutions in order, `depth` is the linear layer; projections have no number.
+    Fig. 5 shows, or pad with zeros. Layers are numbered as the paper does: 1 is the stem, 2 … depth − 1 are the
+    blocks' 3×3 convolutions in order, `depth` is the linear layer; projections have no number.
     """
 
-    def __init__(self, depth: int, norm: str, channels: int, classes: int):
+    def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int):
         super().__init__()
         make = getattr(norms, norm.replace("-", "_"))
         blocks_per_stage = (depth - 2) // 6
@@ -71,7 +87,7 @@ class ResNet(nn.Module):
         for stage, outputs in enumerate(WIDTHS):
             for block in range(blocks_per_stage):
                 stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(Block(inputs, outputs, stride, make))
+                blocks.append(Block(inputs, outputs, stride, shortcut, make))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.final_norm = norms.final(norm, inputs) or nn.Identity()
@@ -107,21 +123,10 @@ class ResNet(nn.Module):
         return self.blocks[(number - 2) // 2] if 2 <= number < self.depth else self.layer(number)
 
 
-def parse_depth(arch: str) -> int:
-    """The depth of an architecture name such as `resnet-20`.
-
-    Raises:
-        UserError: the name is not `resnet-D` with D = 6n + 2.
-    """
-    match = re.fullmatch(r"resnet-(\d+)", arch)
-    if not match or int(match[1]) < 8 or int(match[1]) % 6 != 2:
-        raise UserError(f"arch: {arch!r} is unknown; write resnet-D with D = 6n + 2, such as resnet-20 or resnet-110")
-    return int(match[1])
-
-
 def build(arch: str, norm: str, initialization: str, channels: int, classes: int, seed: int) -> ResNet:
     """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone."""
-    model = ResNet(parse_depth(arch), norm, channels, classes)
+    shortcut, depth = parse(arch)
+    model = ResNet(depth, shortcut, norm, channels, classes)
     generator = torch.Generator().manual_seed(seed)
     getattr(initializations, initialization.replace("-", "_"))(model, generator)
     return model.to(memory_format=torch.channels_last)

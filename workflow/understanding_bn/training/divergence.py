@@ -3,15 +3,18 @@
 A run has diverged at the first mini-batch whose loss is not finite or is more than `BOUND` times the loss of the
 run's first mini-batch. The paper's other reading, an absolute loss beyond `BOUND`, is recorded beside it but stops
 nothing: without normalisation a deep network can start there. A run that ends its training no better than guessing
-the most frequent class is stuck at chance, which is a result of its own kind.
+the most frequent class is stuck at chance, which is a result of its own kind; where only a few updates are made,
+its sign is that the network has collapsed: its answer no longer depends on the image.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 BOUND = 1e3
+COLLAPSED = 1e-3  # nats
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ def stuck_at_chance(train_accuracy: float, train_images: int, majority_share: fl
     """Whether a final train accuracy (a share) is within four standard deviations of guessing the largest class."""
     spread = math.sqrt(majority_share * (1 - majority_share) / train_images)
     return train_accuracy <= majority_share + 4 * spread
+
+
+def collapsed(logits: Tensor) -> bool:
+    """Whether a mini-batch's logits, (B, classes), hardly differ between images: sd below COLLAPSED in every class.
+
+    Dead ReLUs end there, and no gradient leads back. A sound network lies far above, at initialisation too.
+    """
+    return bool((logits.std(0) < COLLAPSED).all())
 
 
 def _first(flags: np.ndarray, steps: int) -> int | None:

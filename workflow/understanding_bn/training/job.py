@@ -28,6 +28,7 @@ def run(
     cell: Cell,
     optimiser: loop.Optimiser,
     augmentation: Augmentation,
+    milestones: list[float],
     seeds: list[int],
     out: Path,
     state: Path,
@@ -49,6 +50,7 @@ def run(
     train_split = Split(store, False, augmentation.pad, device)
     test_split = Split(store, True, 0, device)
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
+    settings["milestones"] = milestones
 
     code = provenance.fingerprint(MODULE)
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
@@ -82,7 +84,7 @@ def run(
                 checkpoint.save(training, path)
                 saved = time.monotonic()
 
-        loop.train(training, cell, seed, train_split, test_split, augmentation, after_epoch)
+        loop.train(training, cell, seed, train_split, test_split, augmentation, milestones, after_epoch)
         histories += loop.finish(training, train_split.count, store.info["majority_share"])
         weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
         states[seed] = checkpoint_path.parent

@@ -14,9 +14,6 @@ from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.models.resnet import build
 from understanding_bn.training import divergence
 
-# The learning rate falls tenfold at these shares of training.
-MILESTONES = (0.5, 0.75)
-
 
 @dataclass(frozen=True)
 class Optimiser:
@@ -68,9 +65,9 @@ def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, lab
     return loss.detach(), logits.detach()
 
 
-def learning_rate(alpha: float, epoch: int, epochs: int) -> float:
-    """The learning rate in `epoch` (from 0): α, divided by 10 from 50 % of training and by 100 from 75 %."""
-    return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in MILESTONES)
+def learning_rate(alpha: float, epoch: int, epochs: int, milestones: list[float]) -> float:
+    """The learning rate in `epoch` (from 0): α, divided by 10 at each milestone, a share of training, passed."""
+    return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in milestones)
 
 
 def train(
@@ -80,6 +77,7 @@ def train(
     train_split: Split,
     test_split: Split,
     augmentation: Augmentation,
+    milestones: list[float],
     after_epoch: Callable[[Run], None],
 ) -> None:
     """Train `run` from where it stands to the end of `cell.epochs`, or until it diverges.
@@ -89,7 +87,7 @@ def train(
     which a run diverges these are None, because no mean is taken over infinities.
     """
     while run.epoch < cell.epochs and not run.diverged:
-        rate = learning_rate(float(cell.alpha), run.epoch, cell.epochs)
+        rate = learning_rate(float(cell.alpha), run.epoch, cell.epochs, milestones)
         for parameters in run.optimiser.param_groups:
             parameters["lr"] = rate
         losses, correct = _train_epoch(run, seed, cell.batch_size, train_split, augmentation)

@@ -1,0 +1,28 @@
+"""Names of network architectures. Imports no torch, because the Snakefile reads them."""
+
+import re
+
+from understanding_bn.errors import UserError
+
+# Families by the kind of shortcut where a block changes shape (He et al. 2015, options B and A).
+SHORTCUTS = {"resnet": "projection", "resnet-padded": "padding"}
+
+
+def parse(arch: str) -> tuple[str, int]:
+    """(kind of shortcut, depth) of a name such as `resnet-110` or `resnet-padded-110`.
+
+    Raises:
+        UserError: the name is not FAMILY-D with D = 6n + 2.
+    """
+    match = re.fullmatch(r"(.+)-(\d{1,5})", arch)
+    if not match or match[1] not in SHORTCUTS or int(match[2]) < 8 or int(match[2]) % 6 != 2:
+        raise UserError(
+            f"arch: {arch!r} is unknown; write {' or '.join(f'{family}-D' for family in SHORTCUTS)} "
+            "with depth D = 6n + 2, such as resnet-20 or resnet-110"
+        )
+    return SHORTCUTS[match[1]], int(match[2])
+
+
+def depth(arch: str) -> int:
+    """The number of layers of an architecture, projections not counted."""
+    return parse(arch)[1]

@@ -1,0 +1,5 @@
+"""Do other normalisations order the learning rates as batch norm does?"""
+
+from understanding_bn.figures.accuracy_by_alpha import draw
+
+__all__ = ["draw"]

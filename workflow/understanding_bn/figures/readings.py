@@ -1,0 +1,76 @@
+"""What other readings of the paper would change: shortcuts, initialisation, where moments are taken."""
+
+import math
+
+import pandas as pd
+
+from understanding_bn import architecture, paper
+from understanding_bn.figures import style
+from understanding_bn.figures.fig5_channel_moments import distance, moments_by_layer
+
+READING = ["arch", "init"]
+COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "seeds"]
+
+
+def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Fig. 5's distance from the paper and Table 1's ratios for each reading; the first one is the preset's own.
+
+    `values`: rows of `analysis.channel_moments` and of `analysis.gradient_sums`, told apart by their columns.
+    """
+    rows = []
+    for reading, here in values.groupby(READING, sort=False):
+        key = dict(zip(READING, reading, strict=True))
+        rows += [key | row for row in _moments(here[here["site"].notna()]) + _ratios(here[here["ratio"].notna()])]
+    table = pd.DataFrame(rows)[COLUMNS]
+    return table, _markdown(table)
+
+
+def _moments(here: pd.DataFrame) -> list[dict]:
+    """Root-mean-square distance from the paper's Fig. 5 in natural-log units, for each site."""
+    rows = []
+    seeds = here["seed"].nunique()
+    for row in distance(moments_by_layer(here), True).to_dict("records"):
+        name = f"Fig. 5, {row['statistic'].replace('_', '-')}: rms distance from the paper"
+        rows.append({"site": row["site"], "norm": row["norm"], "quantity": name, "seeds": seeds})
+        rows[-1] |= {"value": row["rms_distance_from_paper"], "paper": 0.0}
+    return rows
+
+
+def _ratios(here: pd.DataFrame) -> list[dict]:
+    """Mean a/b over seeds."""
+    return [
+        {
+            "site": "",
+            "norm": norm,
+            "quantity": f"Table 1, a/b at layer {layer}",
+            "value": group["ratio"].mean(),
+            "paper": paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan),
+            "seeds": group["seed"].nunique(),
+        }
+        for (norm, layer), group in here.groupby(["norm", "layer"])
+    ]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """One column per reading, one line per quantity."""
+    readings = list(table[READING].drop_duplicates().itertuples(index=False, name=None))
+    names = [_name(*reading) + (" (ours)" if number == 0 else "") for number, reading in enumerate(readings)]
+    lines = ["| quantity | norm | " + " | ".join(names) + " | paper |", "|---" * (len(names) + 3) + "|"]
+    for (quantity, site, norm), here in table.groupby(["quantity", "site", "norm"], sort=False):
+        by_reading = here.set_index(READING)["value"]
+        cells = [f"{by_reading[reading]:.3g}" if reading in by_reading.index else "–" for reading in readings]
+        place = f", {SITES[site]}" if site else ""
+        published = here["paper"].iloc[0]
+        mark = "unknown" if math.isnan(published) else f"{published:g}"
+        lines.append(f"| {quantity}{place} | {style.label(norm)} | " + " | ".join([*cells, mark]) + " |")
+    lines += ["", f"Means over {table['seeds'].max()} seeds at initialisation, BN in train mode, float32."]
+    return "\n".join(lines) + "\n"
+
+
+SITES = {"convolution": "outputs of convolutions", "stream": "stream after ReLU"}
+SHORTCUTS = {"projection": "projections", "padding": "zero padding"}
+
+
+def _name(arch: str, init: str) -> str:
+    shortcut, _ = architecture.parse(arch)
+    return f"{SHORTCUTS[shortcut]}, {init.replace('_', ' ')}"
