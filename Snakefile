@@ -8,12 +8,6 @@ min_version("9.20")
 configfile: "config.yaml"
 
 
-if "extends" in config:
-
-    # A preset may build on another one. What it and the command line say is applied again after this, and wins.
-    configfile: f"workflow/presets/{config['extends']}.yaml"
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -30,7 +30,9 @@ def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
 
 
 def train(path, out, state, seeds, **changes):
-    job.run(path, cell(**changes), OPTIMISER, AUGMENTATION, MILESTONES, seeds, out, state, threads=1, wanted_device="cpu")
+    job.run(
+        path, cell(**changes), OPTIMISER, AUGMENTATION, MILESTONES, seeds, out, state, threads=1, wanted_device="cpu"
+    )
     history = pd.read_parquet(out / "history.parquet")
     return (
         history,
@@ -239,6 +241,7 @@ def test_flip_is_refused_for_digits(digits_path, tmp_path):
             cell(),
             OPTIMISER,
             Augmentation(1, True),
+            MILESTONES,
             [0],
             tmp_path,
             tmp_path,

@@ -18,13 +18,19 @@ from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.provenance import fingerprint
 
+try:
+    BASES = configs.bases(config)
+except UserError as error:
+    sys.exit(f"error: {error}")
+for base in BASES:
+
+    # A preset may build on others. What it says itself, and the command line, is applied again after each, and wins.
+    configfile: str(base)
+
 
 def checked_config():
     """The resolved config and the data set's tag; any mistake ends the run with one line."""
     try:
-        base = config.get("extends")
-        if base is not None and not (Path(workflow.basedir) / "workflow/presets" / f"{base}.yaml").is_file():
-            raise UserError(f"config key extends: {base!r} is not the name of a file in workflow/presets")
         resolved = configs.resolve(config)
         folder = Path(resolved["data_dir"]).expanduser() if resolved["data_dir"] else None
         tag = sources.tag(resolved["dataset"], folder)
@@ -76,8 +82,8 @@ def measured(probe, file="values.parquet", networks=None):
         return []
     return [
         START_PATTERN.format(arch=arch, init=init, probe=probe, norm=norm) + f"/{file}"
-        for arch, init in (configs.networks(CONFIG, probe) if networks is None else networks)
         for norm in START["norms"]
+        for arch, init in (configs.networks(CONFIG, probe, norm) if networks is None else networks)
     ]
 
 

@@ -6,6 +6,7 @@ Imports neither torch nor Snakemake, because the Snakefile runs this on every st
 import difflib
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from decimal import Decimal
@@ -20,9 +21,31 @@ from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
 from understanding_bn.provenance import public_functions
 
+PRESETS = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "array": "a list"}
 TYPES |= {"object": "a block of keys", "boolean": "true or false", "null": "nothing"}
+
+
+def bases(config: dict[str, Any]) -> list[Path]:
+    """The preset files that a config builds on by its key `extends`, the one that all others change first.
+
+    Raises:
+        UserError: there is no such preset, or it builds on itself.
+    """
+    found: list[Path] = []
+    name = config.get("extends")
+    while name is not None:
+        path = PRESETS / f"{name}.yaml"
+        if not re.fullmatch(NAME, str(name)) or not path.is_file():
+            known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
+            raise UserError(f"config key extends: {name!r} is no preset; expected {_choice(str(name), known)}")
+        if path in found:
+            raise UserError(f"config key extends: {name!r} builds on itself")
+        found.insert(0, path)
+        name = yaml.safe_load(path.read_text(encoding="utf-8")).get("extends")
+    return found
 
 
 def resolve(config: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +99,16 @@ def seed_blocks(config: dict[str, Any]) -> list[list[int]]:
     return [config["seeds"][i : i + size] for i in range(0, len(config["seeds"]), size)]
 
 
-def networks(config: dict[str, Any], probe: str) -> list[tuple[str, str]]:
-    """The (arch, init) that a measurement is made on: the preset's own, and those that it varies, one at a time."""
+def networks(config: dict[str, Any], probe: str, norm: str) -> list[tuple[str, str]]:
+    """The (arch, init) that a measurement is made on: the preset's own, and those that it varies, one at a time.
+
+    Initialisations are varied only without normalisation: the claim about them is made there.
+    """
     start = config["initialization"]
     own = (start["arch"], start["init"])
     options = start["probes"][probe]
-    varied = [(arch, own[1]) for arch in options.get("archs", [])] + [(own[0], i) for i in options.get("inits", [])]
+    varied = [(arch, own[1]) for arch in options.get("archs", [])]
+    varied += [(own[0], init) for init in options.get("inits", []) if norm == "none"]
     return list(dict.fromkeys([own, *varied]))
 
 
@@ -195,7 +222,8 @@ def _check_names(config: dict[str, Any]) -> None:
     uses += [(where, [], search.get("inits", []), search.get("archs", []))]
     for i, reading in enumerate(start["readings"]):
         where = f"initialization.readings[{i}]"
-        uses += [(where, [], [reading["init"]] * ("init" in reading), [reading["arch"]] * ("arch" in reading))]
+        given = ([reading[key]] if key in reading else [] for key in ("init", "arch"))
+        uses += [(where, [], *given)]
     uses += [(f"grid[{i}]", e["norm"], e["init"], e["arch"]) for i, e in enumerate(config["grid"])]
     known_norms, known_inits = names("models.norms"), names("models.initializations")
     for where, norms, inits, archs in uses:

@@ -34,20 +34,27 @@ def run(preset: str, claims: Path, items: list[Path], runs: list[Path], captions
         marks=MARKS,
         items=[_item(path, captions) for path in items],
         provenance=_provenance(records),
-        at_scale=all(map(_at_scale, records)),
+        at_scale=_at_scale(records),
         data=next((record["data"] for record in records if record["data"]), None),
         records=sorted(({"path": str(p), **r} for p, r in zip(runs, records, strict=True)), key=lambda r: r["path"]),
     )
     files.write_text(out, page)
 
 
-def _at_scale(record: dict[str, Any]) -> bool:
-    """Whether a job ran at the paper's scale; jobs without images always do."""
-    if record["data"] is None:
-        return True
-    settings = record["settings"]
-    setting = (record["data"]["dataset"], settings["arch"], settings["batch_size"])
-    return setting == ("cifar10", "resnet-110", 128)
+def _at_scale(records: list[dict[str, Any]]) -> bool:
+    """Whether a preset is at the paper's scale: all of its training is, and some measurement is.
+
+    Some measurements vary depth or batch size on purpose, and those without images have no scale.
+    """
+    paper = ("cifar10", "resnet-110", 128)
+    settings = [
+        (r["stage"], (r["data"]["dataset"], *map(r["settings"].get, ("arch", "batch_size"))))
+        for r in records
+        if r["data"]
+    ]
+    return all(here == paper for stage, here in settings if stage == "train") and paper in {
+        here for _, here in settings
+    }
 
 
 def caption(folder: Path, name: str) -> tuple[str, list[str]]:
