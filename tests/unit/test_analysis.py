@@ -13,6 +13,8 @@ from understanding_bn.analysis import (
     divergence_path,
     gradient_histogram,
     gradient_sums,
+    input_mean_correlation,
+    kernel_gradients,
     logit_gradients,
     relative_loss,
 )
@@ -70,6 +72,32 @@ def test_float32_sums_agree_with_float64(context):
         assert (row.a, row.b) == pytest.approx((a, b), rel=1e-4)
         assert row.ratio == pytest.approx(row.a / row.b)
         assert row.ratio >= 1
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_kernel_gradients_are_autograds_summed_over_positions_of_the_kernel(context, norm):
+    table = kernel_gradients.measure(context, norm, 0, 9)
+    model = context.model(norm, 0)
+    images, labels = next(context.minibatches(0))
+    F.cross_entropy(model(images), labels).backward()
+    expected = model.layer(9).weight.grad.abs().sum((2, 3))
+    matrix = table.pivot(index="out_channel", columns="in_channel", values="gradient").to_numpy()
+    assert matrix == pytest.approx(expected.numpy(), rel=1e-3, abs=1e-6 * expected.max().item())
+    assert (table["magnitude"] >= table["gradient"]).all()
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_input_means_and_gradients_are_those_of_every_inner_convolution(context, norm):
+    table = input_mean_correlation.measure(context, norm, 0)
+    assert sorted(table["layer"].unique()) == list(range(2, 14))
+    model = context.model(norm, 0)
+    images, labels = next(context.minibatches(0))
+    ((inputs, _),) = gradient_sums.inputs_and_gradients(model, [6], images, labels).values()
+    F.cross_entropy(model(images), labels).backward()
+    here = table[table["layer"] == 6]
+    assert here["input_mean"].to_numpy() == pytest.approx(inputs.double().mean((0, 2, 3)).abs().numpy(), rel=1e-5)
+    gradient = model.layer(6).weight.grad.abs().double().mean((0, 2, 3)).numpy()
+    assert here["gradient"].to_numpy() == pytest.approx(gradient, rel=1e-4)
 
 
 def test_logit_gradients_are_softmax_minus_one_hot(context):

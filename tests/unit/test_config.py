@@ -17,7 +17,7 @@ def quick():
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/presets").glob("*.yaml"))])
 def test_presets_are_valid_and_named_after_their_file(path):
-    resolved = configs.resolve(yaml.safe_load(path.read_text()))
+    resolved = configs.resolve(configs.load(path))
     assert resolved["preset"] == ("quick" if path.name == "config.yaml" else path.stem)
 
 
@@ -82,6 +82,70 @@ def test_cells_are_products_and_come_once():
     assert expected in {cell.path for cell in cells}
 
 
+def test_a_fraction_of_the_epochs_is_at_least_one():
+    entries = [{"arch": "resnet-8", "norm": "batch", "alpha": a, "epochs": e} for a, e in ((0.1, 165), (0.2, 2))]
+    resolved = configs.resolve(quick() | {"grid": entries, "epochs_fraction": 0.1})
+    assert [cell.epochs for cell in configs.cells(resolved)] == [16, 1]
+
+
+def test_presets_build_on_one_another():
+    assert configs.bases({}) == []
+    paper, short = (
+        configs.resolve(configs.load(ROOT / f"workflow/presets/{n}.yaml")) for n in ("paper", "paper-short")
+    )
+    assert short["grid"] == paper["grid"]
+    assert paper["initialization"]["probes"]["max_learning_rate"]["updates"] == 100
+    assert paper["dataset"] == "cifar10"
+    assert [c.epochs for c in configs.cells(short)] == [round(c.epochs / 10) for c in configs.cells(paper)]
+    assert [path.stem for path in configs.bases({"extends": "paper"})] == ["cifar10-init", "paper"]
+
+
+@pytest.mark.parametrize("name", ["papre", "../presets/paper", "", 3])
+def test_unknown_bases_are_refused(name):
+    with pytest.raises(UserError, match=r"config key extends: .* is no preset; expected one of cifar10-init, paper"):
+        configs.bases({"extends": name})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not valid YAML"), ("- a", "expected a block of keys, found a list")]
+)
+def test_unreadable_presets_are_refused(tmp_path, text, message):
+    with pytest.raises(UserError, match="no such file"):
+        configs.load(tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        configs.load(tmp_path / "mine.yaml")
+
+
+def test_a_preset_cannot_build_on_itself(tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text("extends: b")
+    (tmp_path / "b.yaml").write_text("extends: a")
+    monkeypatch.setattr(configs, "PRESETS", tmp_path)
+    with pytest.raises(UserError, match="builds on itself"):
+        configs.bases({"extends": "a"})
+
+
+def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
+    raw = quick()
+    raw["initialization"]["probes"]["max_learning_rate"] |= {"archs": ["resnet-8", "resnet-110"], "inits": ["kaiming"]}
+    resolved = configs.resolve(raw)
+    own, shallow = ("resnet-110", "xavier_uniform"), ("resnet-8", "xavier_uniform")
+    assert configs.networks(resolved, "max_learning_rate", "batch") == [own, shallow]
+    assert configs.networks(resolved, "max_learning_rate", "none") == [own, shallow, ("resnet-110", "kaiming")]
+    assert configs.networks(resolved, "gradient_sums", "none") == [own]
+    assert not {"archs", "inits"} & set(configs.options(resolved, "max_learning_rate"))
+
+
+def test_readings_differ_from_the_presets_own_network_in_what_they_name():
+    raw = quick()
+    raw["initialization"]["readings"] = [{"arch": "resnet-padded-110"}, {"init": "kaiming"}]
+    assert configs.readings(configs.resolve(raw)) == [
+        ("resnet-110", "xavier_uniform"),
+        ("resnet-padded-110", "xavier_uniform"),
+        ("resnet-110", "kaiming"),
+    ]
+
+
 def test_seeds_are_counted_out_and_blocked():
     resolved = configs.resolve(quick() | {"seeds": 5, "seeds_per_job": 2})
     assert configs.seed_blocks(resolved) == [[0, 1], [2, 3], [4]]
@@ -94,6 +158,15 @@ def test_seeds_are_counted_out_and_blocked():
 def grid(**changes):
     entry = {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1}
     return {"grid": [entry | changes]}
+
+
+def start(**changes):
+    return {"initialization": {"probes": {}} | changes}
+
+
+def search(**changes):
+    options = {"batch_size": 8, "updates": 5, "smallest_alpha": 0.1, "largest_alpha": 1, "steps_per_decade": 1}
+    return start(probes={"max_learning_rate": options | changes})
 
 
 @pytest.mark.parametrize(
@@ -115,6 +188,17 @@ def grid(**changes):
         (grid(epochs=True), ["grid[0].epochs", "expected a whole number"]),
         (grid(arch="resnet-21"), ["grid[0].arch", "6n + 2"]),
         (grid(arch="vgg"), ["grid[0].arch[0]", "resnet-D"]),
+        (grid(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-padded-D"]),
+        ({"schedule": {"milestones": [0.75, 0.5]}}, ["schedule.milestones", "do not ascend"]),
+        ({"schedule": {"milestones": [1]}}, ["schedule.milestones[0]", "less than 1"]),
+        ({"epochs_fraction": 0}, ["epochs_fraction", "more than 0"]),
+        ({"epochs_fraction": 1.5}, ["epochs_fraction", "at most 1"]),
+        (start(readings=[{"init": "xavier"}]), ["initialization.readings[0].init", "'xavier' is unknown"]),
+        (start(readings=[{"arch": "resnet-9"}]), ["initialization.readings[0].arch", "6n + 2"]),
+        (start(readings=[{"norm": "none"}]), ["initialization.readings[0]", "'norm' is unknown"]),
+        (search(archs=["resnet-9"]), ["initialization.probes.max_learning_rate.arch", "6n + 2"]),
+        (search(inits=["he"]), ["initialization.probes.max_learning_rate.init", "'he' is unknown"]),
+        (search(smallest_alpha=2), ["max_learning_rate.smallest_alpha", "not below largest_alpha"]),
         (grid(arch="resnet-8; rm -rf /"), ["grid[0].arch[0]"]),
         (grid(depth=20), ["grid[0]", "'depth' is unknown"]),
         ({"grid": [{"norm": "batch", "alpha": 0.1}]}, ["grid[0]", "'epochs' is missing"]),

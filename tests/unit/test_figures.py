@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import stats
 
 from understanding_bn.analysis import random_matrices
 from understanding_bn.errors import UserError
@@ -14,8 +15,13 @@ from understanding_bn.figures import (
     fig4_divergence_heatmap,
     fig5_channel_moments,
     fig6_logit_gradients,
+    fig7_kernel_gradients,
     fig8_singular_values,
+    input_mean_correlation,
     job,
+    other_norms,
+    readings,
+    single_final_bn,
     style,
     table1_gradient_sums,
 )
@@ -98,6 +104,98 @@ def test_fig3_median_never_forgets_a_seed_that_has_exploded():
     (median,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "no norm")
     assert median.get_ydata().tolist() == [1, 1, 1, 1e10]
     assert len(tables[""]) == 12
+
+
+def test_fig3_landmarks_are_read_beyond_the_minimum_and_stand_beside_the_papers():
+    steps = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
+    curves = {("none", 0): [1.2, 0.4, 5.0, 2e3, np.inf], ("batch", 0): [0.9, 0.8, 0.7, 0.9, 0.95]}
+    parts = [
+        pd.DataFrame({"norm": n, "seed": s, "minibatch": 1, "step_size": steps, "relative_loss": c})
+        for (n, s), c in curves.items()
+    ]
+    values = pd.concat(parts).assign(arch="resnet-110", dataset="cifar10-ab")
+    table = fig3_relative_loss.landmarks(values).set_index("norm")
+    none, batch = table.loc["none"], table.loc["batch"]
+    assert (none["minimum"], none["minimum_step"]) == (0.4, 1e-3)
+    assert [none[f"passes_{v}"] for v in ("1", "1000", "1e+06")] == [1e-2, 1e-1, 1.0]
+    assert batch["minimum_step"] == 1e-2
+    assert batch[["passes_1", "passes_1000", "passes_1e+06"]].isna().all()
+    assert (none["paper_minimum"], none["paper_minimum_step"], none["paper_passes_1000"]) == (0.115, 2.3e-4, 1.8e-3)
+    smaller = fig3_relative_loss.landmarks(values.assign(arch="resnet-20"))
+    assert smaller.filter(like="paper").isna().all(axis=None)
+
+
+def test_fig7_energy_is_that_of_the_singular_values():
+    rng = np.random.default_rng(0)
+    outer = np.outer(rng.random(6), rng.random(4))
+    identity = np.eye(6, 4)
+    parts = []
+    for norm, matrix in (("none", outer), ("batch", identity)):
+        for seed in (0, 1):
+            index = pd.MultiIndex.from_product([range(6), range(4)], names=["out_channel", "in_channel"])
+            part = index.to_frame(index=False).assign(norm=norm, seed=seed, layer=4, gradient=matrix.ravel())
+            parts.append(part.assign(magnitude=1.0))
+    figure, tables = fig7_kernel_gradients.draw(pd.concat(parts).sample(frac=1, random_state=0))
+    share = tables["summary"].set_index(["norm", "seed"])["top_share"]
+    assert share["none"].to_numpy() == pytest.approx(1)
+    assert share["batch"].to_numpy() == pytest.approx(1 / 4)
+    assert list(tables[""].columns) == fig7_kernel_gradients.COLUMNS
+    assert sum(bool(ax.images) for ax in figure.axes) == 2
+
+
+def test_rank_correlations_are_scipys_ties_included():
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product(
+        [["batch", "none"], [0, 1], [2, 3], range(12)], names=["norm", "seed", "layer", "in_channel"]
+    ).to_frame(index=False)
+    values = index.assign(
+        input_mean=rng.integers(0, 5, len(index)).astype(float), gradient=rng.random(len(index))
+    ).assign(**FACTS)
+    table = input_mean_correlation.by_layer(values)
+    ours = table.set_index(["norm", "seed", "layer"])
+    for key, here in values.groupby(["norm", "seed", "layer"]):
+        expected = stats.spearmanr(here["input_mean"], here["gradient"]).statistic
+        assert ours.loc[key, "spearman"] == pytest.approx(expected)
+        assert ours.loc[key, "channels"] == 12
+    dead = input_mean_correlation.by_layer(values.assign(input_mean=0.0))
+    assert dead["spearman"].isna().all()
+    figure, tables = input_mean_correlation.draw(values)
+    assert len(tables[""]) == 8
+    assert len(legends(figure)) == 4
+
+
+@pytest.mark.parametrize("module", [single_final_bn, other_norms])
+def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
+    values = pd.concat(
+        [
+            history("batch", 0.1, [0.9, 0.8]),
+            history("none", 0.1, [None, None]),
+            history("none", 0.01, [0.7, None]),
+        ]
+    )
+    figure, tables = module.draw(values)
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert lines["batch norm"].get_ydata().tolist() == pytest.approx([85])
+    assert lines["no norm"].get_ydata().tolist() == pytest.approx([70])
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1/2 failed", "2/2 failed"]
+    assert len(tables[""]) == 6
+    assert tables[""]["failure"].notna().sum() == 3
+
+
+def test_readings_stand_side_by_side_with_the_papers_values():
+    sums = pd.DataFrame({"norm": "batch", "seed": [0, 1], "layer": 18, "ratio": [200.0, 300.0]})
+    parts = []
+    for arch, init in (("resnet-110", "xavier_uniform"), ("resnet-padded-110", "xavier_uniform")):
+        moments = moments_table().drop(columns=["arch", "init"]).assign(arch=arch, init=init)
+        parts += [moments, sums.assign(arch=arch, init=init, dataset="cifar10-ab")]
+    table, text = readings.tabulate(pd.concat(parts, ignore_index=True))
+    assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 |" in text
+    assert "projections, xavier uniform (ours)" in text
+    assert "zero padding, xavier uniform" in text
+    own = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
+    value = own.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
+    # Every log-std of the table is 2; the paper has −1.25 and −1.15 at layers 6 and 18.
+    assert value == pytest.approx(np.sqrt((3.25**2 + 3.15**2) / 2))
 
 
 def test_fig4_draws_one_seed_and_summarises_all():

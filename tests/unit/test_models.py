@@ -35,6 +35,22 @@ def test_resnet20_with_projections_has_the_published_number_of_parameters():
     assert count(resnet.build("resnet-20", "batch", "kaiming", 3, 10, 0)) == 272_474
 
 
+def test_resnet20_with_padded_shortcuts_has_the_published_number_of_parameters():
+    assert count(resnet.build("resnet-padded-20", "batch", "kaiming", 3, 10, 0)) == 269_722
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_padded_shortcuts_take_every_second_position_and_add_zeros(size):
+    x = torch.randn(2, 16, size, size)
+    short = resnet.PaddedShortcut(16, 2)(x)
+    half = (size + 1) // 2
+    assert short.shape == (2, 32, half, half)
+    assert torch.equal(short[:, :16], x[:, :, ::2, ::2])
+    assert (short[:, 16:] == 0).all()
+    model = resnet.build("resnet-padded-14", "batch", "xavier_uniform", 16, 10, 0)
+    assert model(x).shape == (2, 10)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("init", INITS)
 def test_every_norm_and_init_runs_forward_and_backward(norm, init):
@@ -144,7 +160,9 @@ def test_branch_scaled_multiplies_branches_by_one_over_root_blocks():
     assert torch.allclose(block(x), torch.relu(x + branch / 3), rtol=1e-5)
 
 
-@pytest.mark.parametrize("arch", ["resnet-21", "resnet-2", "vgg-16", "resnet-", "resnet"])
+@pytest.mark.parametrize(
+    "arch", ["resnet-21", "resnet-2", "vgg-16", "resnet-", "resnet", "resnet-padded-9", "resnet-110\n"]
+)
 def test_unknown_architectures_are_refused(arch):
     with pytest.raises(UserError, match="6n \\+ 2"):
         architecture.parse(arch)

@@ -114,6 +114,27 @@ def _report(args: argparse.Namespace) -> None:
     job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.out)
 
 
+def _benchmark_data(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import data
+
+    data.run(args.sizes, args.images, args.batch_size, args.rounds, args.out, args.threads, args.device)
+
+
+def _benchmark_train(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import train
+
+    sides = (args.archs, args.sizes, args.norms)
+    train.run(*sides, args.batch_size, args.rounds, args.steps, args.out, args.jobs, args.threads, args.device)
+
+
+def _benchmark_plan(args: argparse.Namespace) -> None:
+    from understanding_bn import config
+    from understanding_bn.benchmark import plan
+
+    resolved = config.resolve(config.load(args.preset))
+    plan.run(resolved, args.records, args.out or Path(f"results/benchmark/plan-{resolved['preset']}.json"), args.store)
+
+
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
@@ -178,6 +199,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
     p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
 
+    _benchmarks(stages.add_parser("benchmark", help="measure speed here, and plan what a preset costs"))
+
     p = stage("record", _record, "keep the small results of a finished run, with their provenance")
     p.add_argument("--results", type=Path, required=True, help="results/PRESET")
     p.add_argument("--out", type=Path, required=True, help="results/reference/PRESET")
@@ -187,6 +210,42 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--page", type=Path, default=Path("README.md"))
     p.add_argument("--reference", type=Path, default=Path("results/reference"))
     return parser
+
+
+def _benchmarks(parser: argparse.ArgumentParser) -> None:
+    """The benchmarks, each a stage of its own below `benchmark`."""
+    stages = parser.add_subparsers(required=True, metavar="WHAT")
+
+    def stage(name: str, run, text: str) -> argparse.ArgumentParser:
+        added = stages.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    def measured(parser: argparse.ArgumentParser, name: str, device: str) -> None:
+        parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32], help="sides of the images, in pixels")
+        parser.add_argument("--batch-size", type=int, default=128)
+        parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns")
+        parser.add_argument("--threads", type=int, default=1, help="of each of our processes")
+        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=device)
+        parser.add_argument("--out", type=Path, default=Path(f"results/benchmark/{name}.json"))
+
+    p = stage("data", _benchmark_data, "augmentation: ours against torchvision's transforms in a DataLoader")
+    measured(p, "data", "cpu")
+    p.add_argument("--images", type=int, default=5000)
+
+    p = stage("train", _benchmark_train, "training step: ours against the script that a user would write")
+    measured(p, "train", "auto")
+    p.add_argument("--archs", nargs="+", default=["resnet-20", "resnet-110"])
+    p.add_argument("--norms", nargs="+", default=["batch"])
+    p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
+    p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
+
+    p = stage("plan", _benchmark_plan, "what a preset's training costs, from the rates that `benchmark train` measured")
+    p.add_argument("--preset", type=Path, help="the preset's file; config.yaml if none is given")
+    kept = sorted(Path("results/reference/benchmark").glob("train*.json"))
+    p.add_argument("--records", type=Path, nargs="*", default=kept, help="by default those in results/reference")
+    p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
+    p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:

@@ -19,10 +19,12 @@ import yaml
 from understanding_bn import architecture
 from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
+from understanding_bn.files import first_line
 from understanding_bn.provenance import public_functions
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
-SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
+SCHEMA = PRESETS.parent / "schemas" / "config.schema.yaml"
+DEFAULT = PRESETS.parent.parent / "config.yaml"
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "array": "a list"}
 TYPES |= {"object": "a block of keys", "boolean": "true or false", "null": "nothing"}
@@ -44,8 +46,21 @@ def bases(config: dict[str, Any]) -> list[Path]:
         if path in found:
             raise UserError(f"config key extends: {name!r} builds on itself")
         found.insert(0, path)
-        name = yaml.safe_load(path.read_text(encoding="utf-8")).get("extends")
+        name = _read(path).get("extends")
     return found
+
+
+def load(preset: Path | None) -> dict[str, Any]:
+    """A preset file as Snakemake reads it: over config.yaml and over the presets that it builds on, not yet resolved.
+
+    Raises:
+        UserError: the file is missing or is not YAML.
+    """
+    own = _read(preset) if preset else {}
+    complete: dict[str, Any] = {}
+    for layer in (_read(DEFAULT), *map(_read, bases(own)), own):
+        _merge(complete, layer)
+    return complete
 
 
 def resolve(config: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +139,28 @@ def readings(config: dict[str, Any]) -> list[tuple[str, str]]:
     own = {"arch": start["arch"], "init": start["init"]}
     found = [own, *(own | reading for reading in start["readings"])]
     return list(dict.fromkeys((reading["arch"], reading["init"]) for reading in found))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The top-level block of a YAML file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a preset such as {PRESETS.name}/paper.yaml") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a block of keys, found {_type_of(content)}")
+    return content
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> None:
+    """Put `change` over `base`, block by block, as Snakemake does with several config files."""
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
 
 
 def _with_lists(config: dict[str, Any]) -> dict[str, Any]:

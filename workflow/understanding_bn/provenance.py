@@ -60,7 +60,7 @@ class Stopwatch:
             "flags": {"tf32": False, "flush_denormal": True},
             "started": self.started.isoformat(timespec="seconds"),
             "wall_seconds": round(time.monotonic() - self._start, 2),
-            "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_memory_mib": round(peak_memory_mib()),
         }
 
 
@@ -84,6 +84,19 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head if clean else head + "+changes"
+
+
+def peak_memory_mib() -> float:
+    """The most memory, in MiB, that this process has had in RAM.
+
+    Linux hands `ru_maxrss` on from a parent to the process that it starts, so that a small job of a large parent would
+    report its parent's size; the kernel's high-water mark begins anew. Other systems have only `ru_maxrss`.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**10
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def _processor() -> str:

@@ -1,0 +1,100 @@
+"""Gradient noise: the streaming variance, what is measured, and the slopes read from it."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional as F
+
+from understanding_bn.analysis import gradient_noise
+from understanding_bn.analysis.context import Context
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.figures import gradient_noise as figure
+from understanding_bn.training.loop import Optimiser
+
+ALPHAS = [0.01, 0.1, 1.0]
+
+
+@pytest.fixture(scope="module")
+def context(digits):
+    split = Split(digits, False, 1, torch.device("cpu"))
+    return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+
+
+def test_streaming_variance_is_numpys():
+    vectors = np.random.default_rng(0).normal(1e6, 1, size=(7, 5))
+    variance = gradient_noise.Variance()
+    for vector in vectors:
+        variance.add(torch.from_numpy(vector))
+    assert variance.value() == pytest.approx(np.var(vectors, axis=0, ddof=1).sum(), rel=1e-9)
+    assert np.isnan(gradient_noise.Variance().value())
+
+
+def test_one_vector_has_no_variance_and_the_order_does_not_matter():
+    vectors = torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = []
+    for order in (range(9), reversed(range(9))):
+        variance = gradient_noise.Variance()
+        for index in order:
+            variance.add(vectors[index])
+            assert variance.count > 1 or np.isnan(variance.value())
+        values.append(variance.value())
+    assert values[0] == pytest.approx(values[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_noise_is_the_variance_of_the_gradients_of_disjoint_minibatches(context, norm):
+    table = gradient_noise.measure(context, norm, 0, [8, 32], 6, ALPHAS)
+    for batch_size, here in table.groupby("batch_size"):
+        model = context.model(norm, 0)
+        gradients = []
+        for images, labels in islice(replace(context, batch_size=batch_size).minibatches(0), 6):
+            loss = F.cross_entropy(model(images), labels)
+            gradient = torch.autograd.grad(loss, list(model.parameters()))
+            gradients.append(torch.cat([g.double().flatten() for g in gradient]).numpy())
+        expected = np.var(gradients, axis=0, ddof=1).sum()
+        assert here["noise"].to_numpy() == pytest.approx(expected, rel=1e-4)
+        assert here["constant"].to_numpy() == pytest.approx(batch_size * expected, rel=1e-4)
+        # Weight decay is in every update alike and drops out; float32 weights round small updates.
+        assert here["update_noise"].to_numpy() == pytest.approx(here["alpha"].to_numpy() ** 2 * expected, rel=1e-3)
+
+
+def test_measuring_leaves_the_weights_where_they_were(context, monkeypatch):
+    models = []
+    monkeypatch.setattr(
+        Context,
+        "model",
+        lambda self, norm, seed, build=Context.model: models.append(build(self, norm, seed)) or models[-1],
+    )
+    gradient_noise.measure(context, "batch", 0, [8, 16], 3, ALPHAS)
+    (model,) = models
+    monkeypatch.undo()
+    for parameter, start in zip(model.parameters(), context.model("batch", 0).parameters(), strict=True):
+        assert torch.equal(parameter, start)
+
+
+def values(slope=-1.0, alpha_slope=2.0):
+    index = pd.MultiIndex.from_product(
+        [["batch", "none"], [0, 1], [4, 16, 64], [0.01, 0.1]], names=["norm", "seed", "batch_size", "alpha"]
+    ).to_frame(index=False)
+    noise = (1.0 + index["seed"]) * index["batch_size"] ** slope
+    facts = {"arch": "resnet-8", "epoch": 0, "minibatches": 32, "constant": noise * index["batch_size"]}
+    return index.assign(noise=noise, update_noise=noise * index["alpha"] ** alpha_slope, **facts)
+
+
+def test_slopes_are_those_of_the_power_laws():
+    table = figure.slopes(values(-0.8, 1.9))
+    assert len(table) == 4
+    assert table["batch_size_slope"].to_numpy() == pytest.approx(-0.8)
+    assert table["alpha_slope"].to_numpy() == pytest.approx(1.9)
+
+
+def test_the_figure_draws_everything_and_names_the_slopes():
+    drawn, tables = figure.draw(values())
+    assert list(tables[""].columns) == figure.COLUMNS
+    assert len(tables[""]) == 24
+    texts = [text.get_text() for ax in drawn.axes for text in ax.get_legend().get_texts()]
+    assert texts == ["batch norm, slope -1.00", "no norm, slope -1.00", "batch norm, slope 2.00", "no norm, slope 2.00"]

@@ -1,0 +1,109 @@
+"""The search for the largest stable learning rate, and what is read from it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from understanding_bn.analysis import max_learning_rate
+from understanding_bn.analysis.context import Context
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.figures import max_learning_rate as figure
+from understanding_bn.training.loop import Optimiser
+
+GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
+
+
+@pytest.fixture(scope="module")
+def context(digits):
+    split = Split(digits, False, 1, torch.device("cpu"))
+    return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+
+
+def test_the_grid_is_whole_steps_of_a_decade_within_the_bounds():
+    assert max_learning_rate.grid(0.001, 1, 1) == pytest.approx([1e-3, 1e-2, 1e-1, 1])
+    assert max_learning_rate.grid(0.002, 0.9, 2) == pytest.approx([10**-2.5, 1e-2, 10**-1.5, 1e-1, 10**-0.5])
+    assert len(max_learning_rate.grid(1e-14, 1e3, 4)) == 17 * 4 + 1
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e-4, 3e-4, 0.02, 1.0, 9.9, 1e9])
+def test_bisection_finds_the_limit_of_a_network_that_is_stable_up_to_it(context, monkeypatch, limit):
+    def trial(context, norm, seed, alpha, updates):
+        return ("stable", updates) if alpha <= limit else ("diverged", 2)
+
+    monkeypatch.setattr(max_learning_rate, "trial", trial)
+    trials = max_learning_rate.measure(context, "none", 0, 16, 5, **GRID).assign(seed=0)
+    alphas = np.array(max_learning_rate.grid(*GRID.values()))
+    assert len(trials) <= math.ceil(math.log2(len(alphas) + 1))
+    (found,) = figure.largest_stable(trials, ["seed"]).itertuples()
+    below = alphas[alphas <= limit]
+    if len(below):
+        assert found.alpha == below[-1]
+        assert found.limit == ("above" if len(below) == len(alphas) else "")
+    else:
+        assert math.isnan(found.alpha)
+        assert found.limit == "below"
+
+
+def test_a_sound_a_collapsed_and_a_diverging_network_are_told_apart(context):
+    assert max_learning_rate.trial(context, "none", 0, 1e-3, 8) == ("stable", 8)
+    outcome, update = max_learning_rate.trial(context, "none", 0, 1e4, 8)
+    assert outcome == "diverged"
+    assert update <= 8
+    # ResNet-8 at this rate jumps to where every ReLU is dead, without a loss beyond the bound.
+    outcomes = {max_learning_rate.trial(context, "none", 0, alpha, 30)[0] for alpha in np.geomspace(0.3, 30, 9)}
+    assert "collapsed" in outcomes
+
+
+def test_a_trial_depends_on_its_seed_alone(context):
+    options = {"batch_size": 32, "updates": 4} | GRID
+    first, again = (max_learning_rate.measure(context, "batch", 3, **options) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["batch_size"].eq(32).all()
+
+
+def trials():
+    """Two searches per network: α limits of 10^−depth/10 with norm none, and of 1 with batch norm."""
+    rows = []
+    for norm, init, depth in [
+        ("none", "xavier_uniform", 8),
+        ("none", "xavier_uniform", 20),
+        ("none", "kaiming", 20),
+        ("batch", "xavier_uniform", 8),
+        ("batch", "xavier_uniform", 20),
+    ]:
+        limit = 1.0 if norm == "batch" else 10 ** (-depth / 10 - (init == "kaiming"))
+        keys = {"norm": norm, "init": init, "arch": f"resnet-{depth}", "batch_size": 32, "updates": 20}
+        for seed in (0, 1):
+            rows.append(keys | {"seed": seed, "alpha": limit, "outcome": "stable", "update": 20})
+            rows.append(keys | {"seed": seed, "alpha": 2 * limit, "outcome": "collapsed", "update": 20})
+            rows.append(keys | {"seed": seed, "alpha": 4 * limit, "outcome": "diverged", "update": 2})
+    return pd.DataFrame(rows)
+
+
+def test_the_figure_varies_one_factor_at_a_time():
+    table = figure.found(trials())
+    assert list(table.columns[:4]) == figure.KEYS
+    assert set(table["fails_by"]) == {"collapsed"}
+    by_depth, by_init = figure.varied(table, "depth"), figure.varied(table, "init")
+    assert set(by_depth["init"]) == {"xavier_uniform"}
+    assert set(by_init["depth"]) == {20}
+    assert list(dict.fromkeys(by_init["init"])) == ["xavier_uniform", "kaiming"]
+    drawn, tables = figure.draw(trials())
+    assert set(figure.COLUMNS) == set(tables[""].columns)
+    assert len(tables[""]) == 10
+    assert len(tables["summary"]) == 30
+    assert [text.get_text() for text in drawn.axes[0].get_xticklabels()] == ["8", "20"]
+
+
+def test_networks_that_are_stable_nowhere_are_drawn_as_limits():
+    values = trials()
+    values.loc[values["norm"] == "none", "outcome"] = "diverged"
+    values.loc[values["norm"] == "batch", "outcome"] = "stable"
+    drawn, tables = figure.draw(values)
+    limits = tables[""].groupby("norm")["limit"].unique().map(list).to_dict()
+    assert limits == {"batch": ["above"], "none": ["below"]}
+    markers = {line.get_marker() for line in drawn.axes[0].get_lines() if len(line.get_xdata())}
+    assert "^" in markers
