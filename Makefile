@@ -3,6 +3,7 @@
 .PHONY: all test lint lock reference help clean
 
 CORES ?= all
+PRESETS ?= quick
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
 
@@ -21,9 +22,9 @@ lint: .venv/ready ## ruff, snakefmt and snakemake --lint
 lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.yaml
 	PATH="$(dir $(UV)):$$PATH" python3 envs/lock.py
 
-reference: .venv/ready ## keep the small results of results/quick and rewrite the README's numbers from them
-	$(UV) run python -m understanding_bn record --results results/quick --out results/reference/quick --names claims fig1
-	$(UV) run python -m understanding_bn readme
+reference: .venv/ready ## keep the small results of PRESETS (default: quick) and rewrite the numbers in README and docs
+	$(UV) run python -m understanding_bn record $(PRESETS)
+	$(UV) run python -m understanding_bn fill README.md docs/*.md
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

@@ -23,6 +23,7 @@ def test_names_are_those_that_the_design_lists():
     assert set(INITS) == {
         "xavier_uniform",
         "xavier_normal",
+        "xavier_convolutions",
         "kaiming",
         "orthogonal",
         "delta_orthogonal",
@@ -150,6 +151,17 @@ def test_fixup_starts_as_the_shortcuts_alone():
     scaled, plain = (resnet.build("resnet-20", "none", i, 3, 10, 0) for i in ("fixup", "kaiming"))
     ratio = scaled.blocks[4].first.conv.weight / plain.blocks[4].first.conv.weight
     assert ratio.mean().item() == pytest.approx(9**-0.5, rel=1e-5)
+
+
+def test_xavier_for_convolutions_leaves_the_linear_layer_as_pytorch_makes_it():
+    ours, uniform = (resnet.build("resnet-8", "none", i, 3, 10, 0) for i in ("xavier_convolutions", "xavier_uniform"))
+    assert torch.equal(ours.layer(5).weight, uniform.layer(5).weight)
+    assert ours.linear.weight.abs().max() <= 1 / 8
+    assert ours.linear.weight.std().item() == pytest.approx(1 / 8 / math.sqrt(3), rel=0.1)
+    assert 0 < ours.linear.bias.abs().max() <= 1 / 8
+    torch.manual_seed(0)
+    pytorchs = torch.stack([nn.Linear(64, 10).weight for _ in range(20)]).std()
+    assert ours.linear.weight.std().item() == pytest.approx(pytorchs.item(), rel=0.1)
 
 
 def test_branch_scaled_multiplies_branches_by_one_over_root_blocks():

@@ -1,6 +1,8 @@
 """Kept results and the README's blocks that are drawn from them."""
 
 import json
+import re
+import shutil
 
 import pytest
 
@@ -12,19 +14,30 @@ from understanding_bn.report import reference
 ROOT = SCHEMA.parent.parent.parent
 
 
-def test_the_readme_says_what_the_kept_results_say(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text((ROOT / "README.md").read_text())
-    reference.readme(page, ROOT / "results" / "reference")
-    assert page.read_text() == (ROOT / "README.md").read_text(), "run `make reference`"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECORDS = ROOT / "results" / "reference"
 
 
-def test_kept_claims_are_todays_claims():
-    kept = json.loads((ROOT / "results/reference/quick/claims.json").read_text())
+@pytest.mark.parametrize("source", PAGES, ids=lambda path: path.name)
+def test_pages_say_what_the_kept_results_say(tmp_path, source):
+    page = tmp_path / source.name
+    page.write_text(source.read_text())
+    reference.fill(page, RECORDS)
+    assert page.read_text() == source.read_text(), "run `make reference`"
+
+
+def test_the_pages_that_are_drawn_from_records_have_blocks():
+    used = {name for page in PAGES for name in re.findall(r"<!-- BEGIN (\w+)", page.read_text())}
+    assert used == set(reference.BLOCKS)
+
+
+@pytest.mark.parametrize("preset", ["quick", "cifar10-init"])
+def test_kept_claims_are_todays_claims(preset):
+    kept = json.loads((RECORDS / preset / "claims.json").read_text())
     assert [(c["id"], c["statement"], c["paper"]) for c in kept] == [(c.id, c.statement, c.paper) for c in CLAIMS]
 
 
-@pytest.mark.parametrize("folder", sorted((ROOT / "results/reference").iterdir()), ids=lambda f: f.name)
+@pytest.mark.parametrize("folder", sorted(path.parent for path in RECORDS.glob("*/claims.json")), ids=lambda f: f.name)
 def test_kept_results_are_small_and_have_their_provenance(folder):
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["jobs"] == len(provenance["runs"]) > 0
@@ -35,28 +48,45 @@ def test_kept_results_are_small_and_have_their_provenance(folder):
     assert {path.suffix for path in kept} <= {".json", ".csv", ".png", ".md"}
 
 
-def test_a_readme_without_its_block_is_refused(tmp_path):
-    (tmp_path / "README.md").write_text("nothing here")
-    with pytest.raises(UserError, match="has no block 'verdicts'"):
-        reference.readme(tmp_path / "README.md", ROOT / "results" / "reference")
+@pytest.mark.parametrize("text", ["<!-- BEGIN verdicts -->\nno end", "<!-- BEGIN nothing -->\n<!-- END nothing -->"])
+def test_blocks_without_end_or_meaning_are_refused(tmp_path, text):
+    (tmp_path / "page.md").write_text(text)
+    with pytest.raises(UserError, match="has no end or no meaning; expected one of verdicts"):
+        reference.fill(tmp_path / "page.md", RECORDS)
+    assert (tmp_path / "page.md").read_text() == text
 
 
-def test_recording_nothing_is_refused(tmp_path):
-    with pytest.raises(UserError, match="holds no finished result named fig1"):
-        reference.record(tmp_path, tmp_path / "out", ["fig1"])
+def test_recording_an_unfinished_preset_is_refused_and_keeps_the_old_record(tmp_path):
+    (tmp_path / "out" / "mine").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds no finished claims"):
+        reference.record(tmp_path, tmp_path / "out", ["mine"])
+    assert (tmp_path / "out" / "mine").is_dir()
 
 
-def test_numbers_in_the_readme_follow_the_records(tmp_path):
+def test_a_record_holds_what_is_small_and_nothing_of_an_older_one(tmp_path):
+    results = tmp_path / "results" / "mine"
+    for name, size in (("claims.json", 2), ("figures/a.csv", 9), ("figures/a.pdf", 9), ("tables/t.md", 9)):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_bytes(b"1" * size)
+    (results / "figures/large.csv").write_bytes(b"1" * (reference.LARGEST + 1))
+    (results / "job").mkdir()
+    (results / "job/run.json").write_text(json.dumps({"wall_seconds": 90, "peak_memory_mib": 7}))
+    (tmp_path / "out/mine").mkdir(parents=True)
+    (tmp_path / "out/mine/old.csv").write_text("old")
+    reference.record(tmp_path / "results", tmp_path / "out", ["mine"])
+    kept = {str(path.relative_to(tmp_path / "out/mine")) for path in (tmp_path / "out/mine").rglob("*.*")}
+    assert kept == {"claims.json", "figures/a.csv", "tables/t.md", "provenance.json"}
+    provenance = json.loads((tmp_path / "out/mine/provenance.json").read_text())
+    assert (provenance["jobs"], provenance["job_minutes"], provenance["peak_memory_mib"]) == (1, 1.5, 7)
+
+
+def test_numbers_in_pages_follow_the_records(tmp_path):
     copy = tmp_path / "reference"
-    for source in (ROOT / "results/reference").rglob("*"):
-        if source.is_file():
-            target = copy / source.relative_to(ROOT / "results/reference")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
+    shutil.copytree(RECORDS, copy)
     claims = json.loads((copy / "quick/claims.json").read_text())
     claims[0] |= {"measured": 123.456, "interval": [111.0, 222.0], "verdict": "inconclusive", "seeds": 7}
     (copy / "quick/claims.json").write_text(json.dumps(claims))
     page = tmp_path / "README.md"
     page.write_text((ROOT / "README.md").read_text())
-    reference.readme(page, copy)
+    reference.fill(page, copy)
     assert "| 123 [111, 222], n = 7 | inconclusive |" in page.read_text()

@@ -9,14 +9,16 @@ from conftest import ROOT
 from understanding_bn.claims.catalogue import CLAIMS
 
 FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
-FIGURES += ["fig6_logit_gradients", "table1_gradient_sums"]
+FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_sums"]
+# Those without a number have no short name.
+NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "max_learning_rate": 8}
 
 
 def test_the_whole_preset_plans(checkout):
     jobs = checkout.rules_planned(tiny=False)
     assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
     assert jobs["train"] == 7
-    assert jobs["initialization"] == 12
+    assert jobs["initialization"] == 2 * 9 + NAMED["max_learning_rate"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -25,6 +27,41 @@ def test_figures_at_initialisation_train_nothing(checkout, name):
     assert jobs.pop(name.split("_")[0]) == 1
     assert jobs == {name: 1, "initialization": 2, "data": 1}
     assert checkout.rules_planned(name, tiny=False) == jobs
+
+
+@pytest.mark.parametrize(("name", "measurements"), NAMED.items())
+def test_measurements_train_nothing(checkout, name, measurements):
+    jobs = checkout.rules_planned(name, tiny=False)
+    assert jobs == {name: 1, "initialization": measurements, "data": 1}
+
+
+@pytest.mark.parametrize("target", ["fig1", "fig1_accuracy", "single_final_bn", "other_norms"])
+def test_a_target_without_data_says_so(checkout, tmp_path, target):
+    for name in ("train.parquet", "test.parquet"):
+        (tmp_path / name).write_bytes(b"any")
+    options = ["--configfile", "workflow/presets/cifar10-init.yaml", "--config", f"data_dir={tmp_path}"]
+    done = checkout.run(target, *options, tiny=False)
+    assert done.returncode != 0
+    assert "error: preset cifar10-init has nothing to draw" in done.stdout + done.stderr
+
+
+def test_the_whole_paper_plans_with_every_cell_and_seed(checkout, tmp_path):
+    for name in ("train.parquet", "test.parquet"):
+        (tmp_path / name).write_bytes(b"any")
+    arguments = ["--config", f"data_dir={tmp_path}", "--configfile"]
+    jobs = checkout.rules_planned(*arguments, "workflow/presets/paper.yaml", tiny=False)
+    # Six learning rates with and without BN, three for layer and group norm, one for the single final BN.
+    assert jobs["train"] == 5 * (2 * 6 + 2 * 3 + 1)
+    figures = {
+        "fig1_accuracy",
+        "fig7_kernel_gradients",
+        "single_final_bn",
+        "other_norms",
+        "max_learning_rate",
+        "readings",
+    }
+    assert all(jobs[name] == 1 for name in figures)
+    assert checkout.rules_planned(*arguments, "workflow/presets/paper-short.yaml", tiny=False)["train"] == 2 * 19
 
 
 def test_fig1_and_fig8(checkout):
@@ -60,6 +97,8 @@ def test_the_slurm_profile_is_found_by_its_short_name(checkout):
         (["seeds=0"], ["seeds", "0 is too few"]),
         (["dataset=mnist"], ["dataset", "digits, cifar10, parquet"]),
         (["preset=../up"], ["preset", "not allowed"]),
+        (["preset=benchmark"], ["preset", "reserved"]),
+        (["extends=papre"], ["extends", "'papre' is no preset", "did you mean 'paper'?"]),
         (["sedes=3"], ["'sedes' is unknown", "did you mean 'seeds'?"]),
         (["data_dir=nowhere"], ["data_dir", "dataset 'digits' is embedded"]),
         (["dataset=parquet"], ["data_dir: missing"]),

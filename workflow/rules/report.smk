@@ -1,3 +1,7 @@
+# Verdicts of the paper's scale, kept in the repository, stand beside those of a smaller preset.
+KEPT = [path for path in ["results/reference/cifar10-init/claims.json"] if Path(path).is_file()]
+
+
 rule report:
     """One self-contained page: claims, figures and tables beside what the paper saw, provenance."""
     input:
@@ -5,6 +9,7 @@ rule report:
         figures=ITEMS,
         records=sorted({*RECORDS, *(path for path in READ if path.endswith(".json"))}),
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
+        kept=KEPT,
         template="workflow/understanding_bn/report/page.html",
     output:
         page=f"{RESULTS}/report.html",
@@ -18,7 +23,8 @@ rule report:
     params:
         preset=CONFIG["preset"],
         captions=lambda wildcards, input: Path(input.captions[0]).parent,
+        kept=["--kept", *KEPT] if KEPT else [],
         code=fingerprint("report.job"),
     shell:
         "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --items {input.figures}"
-        " --runs {input.records} --captions {params.captions} --out {output.page} 2>&1 | tee {log}"
+        " --runs {input.records} --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"

@@ -111,7 +111,7 @@ def _claims(args: argparse.Namespace) -> None:
 def _report(args: argparse.Namespace) -> None:
     from understanding_bn.report import job
 
-    job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.out)
+    job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.kept, args.out)
 
 
 def _benchmark_data(args: argparse.Namespace) -> None:
@@ -138,13 +138,14 @@ def _benchmark_plan(args: argparse.Namespace) -> None:
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
-    reference.record(args.results, args.out, args.names)
+    reference.record(args.results, args.reference, args.presets)
 
 
-def _readme(args: argparse.Namespace) -> None:
+def _fill(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
-    reference.readme(args.page, args.reference)
+    for page in args.pages:
+        reference.fill(page, args.reference)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -197,17 +198,18 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
     p.add_argument("--runs", type=Path, nargs="+", required=True, help="the run.json of every job behind them")
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
+    p.add_argument("--kept", type=Path, help="a kept claims.json of the paper's scale, set beside smaller ones")
     p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
 
     _benchmarks(stages.add_parser("benchmark", help="measure speed here, and plan what a preset costs"))
 
-    p = stage("record", _record, "keep the small results of a finished run, with their provenance")
-    p.add_argument("--results", type=Path, required=True, help="results/PRESET")
-    p.add_argument("--out", type=Path, required=True, help="results/reference/PRESET")
-    p.add_argument("--names", nargs="+", default=["fig", "table", "claims"], help="what to keep")
+    p = stage("record", _record, "keep the small results of finished presets, with their provenance")
+    p.add_argument("presets", nargs="+", help="names of folders in results")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--reference", type=Path, default=Path("results/reference"))
 
-    p = stage("readme", _readme, "rewrite the numbers in the README from kept results")
-    p.add_argument("--page", type=Path, default=Path("README.md"))
+    p = stage("fill", _fill, "rewrite the numbers in pages from kept results")
+    p.add_argument("pages", type=Path, nargs="+", help="Markdown files")
     p.add_argument("--reference", type=Path, default=Path("results/reference"))
     return parser
 

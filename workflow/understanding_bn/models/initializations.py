@@ -23,6 +23,17 @@ def xavier_normal(model: nn.Module, generator: Generator) -> None:
     _fill(model, partial(init.xavier_normal_, generator=generator))
 
 
+def xavier_convolutions(model: nn.Module, generator: Generator) -> None:
+    """Glorot & Bengio, uniform, for convolutions alone; the linear layer as PyTorch makes it: U(±1/√fan in).
+
+    That is what a loop over the convolutions of a PyTorch model leaves.
+    """
+    xavier_uniform(model, generator)
+    bound = model.linear.in_features**-0.5
+    for parameter in (model.linear.weight, model.linear.bias):
+        init.uniform_(parameter, -bound, bound, generator=generator)
+
+
 def kaiming(model: nn.Module, generator: Generator) -> None:
     """He et al. (2015), normal: variance 2 / fan in."""
     _fill(model, partial(init.kaiming_normal_, nonlinearity="relu", generator=generator))

@@ -15,9 +15,15 @@ from understanding_bn.errors import UserError
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
 
 
-def run(preset: str, claims: Path, items: list[Path], runs: list[Path], captions: Path, out: Path) -> None:
-    """Build the page from claims.json, figures (.png) and tables (.md) in the order given, and every run.json."""
+def run(
+    preset: str, claims: Path, items: list[Path], runs: list[Path], captions: Path, kept: Path | None, out: Path
+) -> None:
+    """Build the page from claims.json, figures (.png) and tables (.md) in the order given, and every run.json.
+
+    `kept` is a claims.json of the paper's scale to set beside verdicts of a smaller one.
+    """
     judged = files.read_json(claims)
+    beside = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
     records = [files.read_json(path) for path in runs]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -30,6 +36,7 @@ def run(preset: str, claims: Path, items: list[Path], runs: list[Path], captions
     page = environment.get_template("page.html").render(
         preset=preset,
         claims=judged,
+        beside={} if _at_scale(records) else beside,
         tally=Counter(claim["verdict"] for claim in judged),
         marks=MARKS,
         items=[_item(path, captions) for path in items],

@@ -1,69 +1,188 @@
-"""Small records of finished runs, kept in results/reference, and the parts of the README that are drawn from them."""
+"""Small records of finished runs, kept in results/reference, and the parts of README and docs drawn from them."""
 
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from understanding_bn import files
+import numpy as np
+import pandas as pd
+
+from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
+from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 LARGEST = 1_000_000
 KEPT = ("claims.json", "figures/*.csv", "figures/*.png", "tables/*")
+KEPT_ONLY = {"quick": ("claims.json", "figures/fig1_accuracy*.csv", "figures/fig1_accuracy.png")}
 
 
-def record(results: Path, out: Path, names: list[str]) -> None:
-    """Copy the small results of a run whose path contains one of `names`, and write provenance.json beside them.
+def record(results: Path, out: Path, presets: list[str]) -> None:
+    """Copy the small results of finished presets from results/PRESET to results/reference/PRESET.
+
+    Claims, figures (CSV and PNG) and tables are kept, of the quick preset, which anyone can run, just the first two
+    that the README shows; provenance.json beside them holds the run.json of every job.
 
     Raises:
-        UserError: nothing matches.
+        UserError: a preset has no finished claims.
     """
-    found = [path for pattern in KEPT for path in sorted(results.glob(pattern))]
-    kept = [path for path in found if any(name in path.name for name in names) and path.stat().st_size <= LARGEST]
-    if not kept:
-        raise UserError(f"{results}: holds no finished result named {' or '.join(names)}; run the preset first")
-    for path in kept:
-        target = out / path.relative_to(results)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    runs = {str(path.parent.relative_to(results)): files.read_json(path) for path in sorted(results.rglob("run.json"))}
-    files.write_json(out / "provenance.json", {"jobs": len(runs), "runs": runs} | _cost(runs))
+    for preset in presets:
+        source, target = results / preset, out / preset
+        if not (source / "claims.json").is_file():
+            raise UserError(f"{source}: holds no finished claims.json; run that preset first")
+        shutil.rmtree(target, ignore_errors=True)  # what is no longer made must not stay
+        names = KEPT_ONLY.get(preset, KEPT)
+        for path in (path for pattern in names for path in sorted(source.glob(pattern))):
+            if path.stat().st_size <= LARGEST:
+                copy = target / path.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+        runs = {
+            str(path.parent.relative_to(source)): files.read_json(path) for path in sorted(source.rglob("run.json"))
+        }
+        files.write_json(target / "provenance.json", {"jobs": len(runs), "runs": runs} | _cost(runs))
 
 
-def readme(page: Path, reference: Path) -> None:
-    """Rewrite the README's blocks `<!-- BEGIN name -->` … `<!-- END name -->` from results/reference."""
+def fill(page: Path, reference: Path) -> None:
+    """Rewrite a page's blocks `<!-- BEGIN name … -->` … `<!-- END name -->` from results/reference.
+
+    Raises:
+        UserError: a block has an unknown name or no end.
+    """
     text = page.read_text(encoding="utf-8")
-    for name, make in BLOCKS.items():
-        found = re.search(rf"<!-- BEGIN {name}[^\n]*-->\n(.*?)<!-- END {name} -->", text, re.S)
-        if not found:
-            raise UserError(f"{page}: has no block {name!r}; expected <!-- BEGIN {name} --> and <!-- END {name} -->")
-        text = text[: found.start(1)] + make(reference) + text[found.end(1) :]
+    for name in re.findall(r"<!-- BEGIN (\w+)", text):
+        found = re.search(rf"<!-- BEGIN {name}\b[^\n]*-->\n(.*?)<!-- END {name} -->", text, re.S)
+        if name not in BLOCKS or not found:
+            known = ", ".join(BLOCKS)
+            raise UserError(f"{page}: block {name!r} has no end or no meaning; expected one of {known}")
+        text = text[: found.start(1)] + BLOCKS[name](reference) + text[found.end(1) :]
     files.write_text(page, text)
 
 
 def _verdicts(reference: Path) -> str:
-    """The quick preset's verdicts in one table, with where they come from."""
-    claims = files.read_json(reference / "quick" / "claims.json")
+    """Every claim with its verdict at the paper's scale and in the quick preset, and where both come from."""
+    at_scale, quick = (files.read_json(reference / preset / "claims.json") for preset in ("cifar10-init", "quick"))
+    lines = ["", f"At the paper's scale, without training: {_tally(at_scale)}. On digits: {_tally(quick)}.", ""]
+    lines += ["| # | claim | paper | ResNet-110, CIFAR-10 | verdict | digits | verdict |", "|---" * 7 + "|"]
+    for large, small in zip(at_scale, quick, strict=True):
+        cells = [large["statement"], large["paper"]]
+        cells += [text for claim in (large, small) for text in (_measured(claim), claim["verdict"])]
+        lines.append(f"| {large['id']} | " + " | ".join(_cell(cell) for cell in cells) + " |")
+    origins = [_origin(reference / "cifar10-init"), "", _origin(reference / "quick")]
+    return "\n".join([*lines, "", *origins, ""])
+
+
+def _checks(reference: Path) -> str:
+    """Every check of every claim that was judged at the paper's scale."""
+    lines = ["", "| # | what is measured | ours | 95 % interval | required | n | verdict |", "|---" * 7 + "|"]
+    for claim in files.read_json(reference / "cifar10-init" / "claims.json"):
+        for check in claim["checks"]:
+            interval = "–" if check["interval"] is None else " to ".join(f"{end:.3g}" for end in check["interval"])
+            measured = "not finite" if check["measured"] is None else f"{check['measured']:.3g}"
+            cells = [check["name"], measured, interval, f"{check['relation']} {check['bound']:g}", str(check["seeds"])]
+            lines.append(f"| {claim['id']} | " + " | ".join(_cell(cell) for cell in [*cells, check["verdict"]]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _table(name: str) -> Callable[[Path], str]:
+    """A kept Markdown table of the paper's scale."""
+    return lambda reference: (
+        "\n" + (reference / "cifar10-init" / "tables" / f"{name}.md").read_text(encoding="utf-8") + "\n"
+    )
+
+
+def _fig3(reference: Path) -> str:
+    """Landmarks of Fig. 3 over seeds beside the paper's."""
+    table = pd.read_csv(reference / "cifar10-init" / "figures" / "fig3_relative_loss_summary.csv")
+    columns = {"minimum": "minimum", "minimum_step": "its step"}
+    columns |= {f"passes_{value}": f"passes {text}" for value, text in (("1", "1"), ("1000", "1e3"), ("1e+06", "1e6"))}
+    lines = ["", "| norm | mini-batch | | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 3) + "|"]
+    for (norm, minibatch), here in table.groupby(["norm", "minibatch"], sort=False):
+        ours = [_median(here[column]) for column in columns]
+        papers = [_known(here[f"paper_{column}"].iloc[0]) for column in columns]
+        for who, cells in (("ours", ours), ("paper", papers)):
+            lines.append(f"| {norm} | {minibatch} | {who} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", f"*Ours: median of {table['seed'].nunique()} seeds (smallest to largest).*", ""])
+
+
+def _fig5(reference: Path) -> str:
+    """Fig. 5 over seeds beside the paper's values."""
+    table = pd.read_csv(reference / "cifar10-init" / "figures" / "fig5_channel_moments.csv")
+    table = table[table["site"] == MAIN_SITE]
+    layers = sorted(table["layer"].unique())
+    lines = ["", "| | norm | | " + " | ".join(f"layer {layer}" for layer in layers) + " |"]
+    lines.append("|---" * (len(layers) + 3) + "|")
+    for (norm, statistic), published in paper.CHANNEL_MOMENTS.items():
+        here = table[(table["norm"] == norm) & (table["statistic"] == statistic)].groupby("layer")["value"]
+        ours = [f"{here.mean()[layer]:.2f} ± {here.std()[layer]:.2f}" for layer in layers]
+        theirs = [f"{value:.2f}" for value in published]
+        for who, cells in (("ours", ours), ("paper", theirs)):
+            lines.append(f"| {statistic.replace('_', '-')} | {norm} | {who} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"*Ours: mean ± standard deviation over {table['seed'].nunique()} seeds, outputs of convolutions.*",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _costs(reference: Path) -> str:
+    """What the presets that ran took, and what the others would take at the rates that were measured."""
+    lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
+    for preset in ("quick", "cifar10-init"):
+        record = files.read_json(reference / preset / "provenance.json")
+        cells = (record["jobs"], f"{record['job_minutes']:.0f} min", f"{record['peak_memory_mib']} MiB")
+        lines.append(f"| `{preset}` | " + " | ".join(map(str, cells)) + " |")
+    lines += ["", "| preset, training alone | runs | epochs | PFLOP | hours |", "|---|---|---|---|---|"]
+    for preset in ("paper-short", "paper"):
+        plan = files.read_json(reference / "benchmark" / f"plan-{preset}.json")
+        totals = plan["totals"]
+        hours = [
+            f"{totals['hours'][d['label']]:,.0f} on {d['label']} {totals['marks'][d['label']]}".rstrip()
+            for d in plan["devices"]
+        ]
+        kinds = {device["device"] for device in plan["devices"]}
+        hours += [f"{name}: not measured" for kind, name in (("cpu", "CPU"), ("cuda", "GPU")) if kind not in kinds]
+        cells = (f"{totals['runs']}", f"{totals['epochs']:,}", f"{totals['pflop']:,.0f}", "; ".join(hours))
+        lines.append(f"| `{preset}` | " + " | ".join(cells) + " |")
+    note = "Hours are from `results/reference/benchmark`, an upper bound: runs that diverge end early."
+    return "\n".join([*lines, "", f"*{note}*", ""])
+
+
+BLOCKS: dict[str, Callable[[Path], str]] = {
+    "verdicts": _verdicts,
+    "checks": _checks,
+    "fig3": _fig3,
+    "fig5": _fig5,
+    "table1": _table("table1_gradient_sums"),
+    "readings": _table("readings"),
+    "costs": _costs,
+    "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
+}
+
+
+def _tally(claims: list[dict[str, Any]]) -> str:
     tally = Counter(claim["verdict"] for claim in claims)
-    order = (REPRODUCED, REFUTED, INCONCLUSIVE, NOT_RUN)
-    lines = ["", ", ".join(f"{tally.get(verdict, 0)} {verdict}" for verdict in order) + ".", ""]
-    lines += ["| # | claim | paper | quick preset | verdict |", "|---|---|---|---|---|"]
-    for claim in claims:
-        cells = (claim["statement"], claim["paper"], _measured(claim), claim["verdict"])
-        lines.append(f"| {claim['id']} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, "", _origin(reference / "quick"), ""])
+    return ", ".join(f"{tally.get(verdict, 0)} {verdict}" for verdict in (REPRODUCED, REFUTED, INCONCLUSIVE, NOT_RUN))
 
 
-def _table1(reference: Path) -> str:
-    """Table 1 at the paper's scale."""
-    table = (reference / "cifar10-init" / "tables" / "table1_gradient_sums.md").read_text(encoding="utf-8")
-    return "\n" + table + "\n" + _origin(reference / "cifar10-init") + "\n"
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
-BLOCKS = {"verdicts": _verdicts, "table1": _table1}
+def _median(values: pd.Series) -> str:
+    """Median, smallest and largest; a curve that never passed a value counts as infinite."""
+    ordered = values.fillna(np.inf).sort_values()
+    shown = [f"{value:.2g}" if np.isfinite(value) else "never" for value in (ordered.median(), *ordered.iloc[[0, -1]])]
+    return shown[0] if len(set(shown)) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def _known(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:g}"
 
 
 def _measured(claim: dict[str, Any]) -> str:
