@@ -131,10 +131,12 @@ for name, inputs in (FIGURES | TABLES).items():
             rule:
                 name:
                     missing
+                log:
+                    f"logs/{CONFIG['preset']}/figures/{missing}.log",
                 localrule: True
                 conda:
                     ENVIRONMENT
                 params:
                     text=f"error: preset {CONFIG['preset']} has nothing to draw {name} from",
                 shell:
-                    "echo {params.text:q} >&2; exit 2"
+                    "echo {params.text:q} | tee {log} >&2; exit 2"

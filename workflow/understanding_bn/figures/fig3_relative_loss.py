@@ -5,28 +5,34 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from understanding_bn import paper
 from understanding_bn.figures import style
 
 COLUMNS = ["norm", "seed", "minibatch", "step_size", "relative_loss"]
-LIMITS = (0.03, 1e7)
+HIGHEST = 1e7  # relative loss at which a panel ends
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """One panel per mini-batch, a thin line per seed and the median over seeds in bold, both axes logarithmic.
+    """A row per norm and a column per mini-batch, a thin line per seed and the median over seeds in bold.
 
-    `values`: columns of `analysis.relative_loss`. A curve that leaves the panel at the top goes on rising or
-    overflows; the CSV has its values.
+    `values`: columns of `analysis.relative_loss`. Both axes are logarithmic; all panels share their steps, those of a
+    row their losses. A curve that leaves its panel at the top goes on rising or overflows; the CSV has its values.
     """
     minibatches = sorted(values["minibatch"].unique())
-    norms = style.ordered(values["norm"])
-    palette = style.colours(norms)
+    norms = style.ordered(values["norm"])[::-1]  # without normalisation above, as in the paper
+    palette = style.colours(style.ordered(values["norm"]))
     figure, axes = plt.subplots(
-        1, len(minibatches), figsize=(style.WIDTH, 2.5), sharex=True, sharey=True, squeeze=False
+        len(norms),
+        len(minibatches),
+        figsize=(style.WIDTH, 0.5 + 1.9 * len(norms)),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
     )
-    for ax, number in zip(axes[0], minibatches, strict=True):
-        for norm in norms:
+    for row, norm in zip(axes, norms, strict=True):
+        for ax, number in zip(row, minibatches, strict=True):
             here = values[(values["norm"] == norm) & (values["minibatch"] == number)]
             curves = here.pivot(index="step_size", columns="seed", values="relative_loss")
             curves = curves.where(np.isfinite(curves))
@@ -36,12 +42,22 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             median = median[np.isfinite(median)]
             ax.plot(median.index, median, color=palette[norm], linewidth=1.6, label=style.label(norm))
             if paper.is_scale_of(values):
-                _paper_marks(ax, norm, number, palette[norm])
-        ax.axhline(1, color="0.4", linewidth=0.7)
-        ax.axhline(1e3, color="0.4", linewidth=0.7, linestyle=":")
-        ax.set(xscale="log", yscale="log", ylim=LIMITS, title=f"mini-batch {number}", xlabel="step size")
-    axes[0, 0].set_ylabel("relative loss  ℓ(w − s·g) / ℓ(w)")
-    axes[0, 0].legend(loc="upper left", title=f"median and {values['seed'].nunique()} seeds", title_fontsize=7)
+                _paper_marks(ax, norm, number)
+            ax.axhline(1, color="0.4", linewidth=0.7)
+            ax.axhline(1e3, color="0.4", linewidth=0.7, linestyle=":")
+            ax.set(xscale="log", yscale="log", title=f"{style.label(norm)}, mini-batch {number}")
+        losses = values["relative_loss"][(values["norm"] == norm) & np.isfinite(values["relative_loss"])]
+        low, high = 0.6 * losses.min(), min(HIGHEST, 2 * losses.max())
+        row[0].set_ylim(low, high)
+        if high < 100 * low:
+            row[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            row[0].yaxis.set_major_formatter("{x:g}")
+            row[0].yaxis.set_minor_locator(NullLocator())
+        row[0].set_ylabel("ℓ(w − s·g) / ℓ(w)")
+        if row[0].get_legend_handles_labels()[1][1:]:  # there is more than the median to name
+            row[0].legend(loc="upper left", fontsize=6)
+    for ax in axes[-1]:
+        ax.set_xlabel("step size s")
     return figure, {"": values[COLUMNS], "summary": landmarks(values)}
 
 
@@ -70,23 +86,11 @@ def landmarks(values: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _paper_marks(ax: Axes, norm: str, minibatch: int, colour: str) -> None:
+def _paper_marks(ax: Axes, norm: str, minibatch: int) -> None:
     """The paper's minima (crosses) and crossings of 1, 1e3 and 1e6 (open circles)."""
     if (norm, minibatch) in paper.RELATIVE_LOSS_MINIMUM:
-        ax.plot(
-            *paper.RELATIVE_LOSS_MINIMUM[norm, minibatch],
-            "x",
-            color=colour,
-            markersize=5,
-            label="paper, minimum",
-        )
+        ax.plot(*paper.RELATIVE_LOSS_MINIMUM[norm, minibatch], "x", color="black", markersize=5, label="paper, minimum")
     crossings = paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {})
-    ax.plot(
-        list(crossings.values()),
-        list(crossings),
-        "o",
-        color=colour,
-        markersize=4,
-        markerfacecolor="white",
-        label="paper, crossing",
-    )
+    marks = {"color": "black", "markersize": 4, "markerfacecolor": "white"}
+    if crossings:
+        ax.plot(list(crossings.values()), list(crossings), "o", label="paper, crossing", **marks)

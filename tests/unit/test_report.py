@@ -1,0 +1,70 @@
+"""The report page: what stands beside what."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.report import job
+
+
+def claims(verdict, measured):
+    blank = {"scope": "", "note": "", "runs": [], "checks": [], "interval": None, "measure": "a measure"}
+    return [
+        blank
+        | {"id": c.id, "statement": c.statement, "paper": c.paper, "figure": c.figure}
+        | {"verdict": verdict, "measured": measured, "seeds": 3 if measured else 0}
+        for c in CLAIMS
+    ]
+
+
+def run_record(stage="train", dataset="cifar10", arch="resnet-110", batch_size=128):
+    data = {"dataset": dataset, "source": f"images of {dataset}", "train_images": 5, "test_images": 2}
+    data |= {"size": [8, 8, 3], "sha256": "abc", "files": {}}
+    machine = {"commit": "c", "device": "cpu", "processor": "p", "threads": 1, "dtype": "float32", "flags": {}}
+    machine |= {"versions": {"torch": "1"}, "wall_seconds": 1, "peak_memory_mib": 1, "started": "now"}
+    return {"stage": stage, "settings": {"arch": arch, "batch_size": batch_size}, "data": data} | machine
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Builds the page from records and claims; returns its text."""
+
+    def build(records, kept):
+        paths = []
+        for number, record in enumerate(records):
+            paths.append(tmp_path / f"{number}.json")
+            paths[-1].write_text(json.dumps(record))
+        (tmp_path / "claims.json").write_text(json.dumps(claims("inconclusive", 1.25)))
+        Image.new("RGB", (2, 2)).save(tmp_path / "figure.png")
+        (tmp_path / "figure.rst").write_text("A title\n\nA paragraph.\n")
+        beside = tmp_path / "kept.json" if kept else None
+        if kept:
+            beside.write_text(json.dumps(kept))
+        items = [tmp_path / "figure.png"]
+        job.run("mine", tmp_path / "claims.json", items, paths, tmp_path, beside, tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text()
+
+    return build
+
+
+def test_kept_verdicts_of_the_papers_scale_stand_beside_those_of_a_smaller_one(page):
+    small = [run_record(dataset="digits", arch="resnet-32", batch_size=64)]
+    text = page(small, claims("reproduced", 77.5))
+    assert "Not the paper's scale" in text
+    assert text.count("77.5") == 20
+    assert "kept in results/reference" in text
+    assert "77.5" not in page(small, None)
+
+
+def test_at_the_papers_scale_nothing_stands_beside(page):
+    # Measurements may vary depth or batch size on purpose.
+    records = [run_record(), run_record("initialization"), run_record("initialization", arch="resnet-8")]
+    text = page(records, claims("reproduced", 77.5))
+    assert "Not the paper's scale" not in text
+    assert "77.5" not in text
+
+
+def test_training_of_a_smaller_network_is_not_the_papers_scale(page):
+    assert "Not the paper's scale" in page([run_record("initialization"), run_record(arch="resnet-20")], None)
