@@ -69,6 +69,13 @@ def job_memory(arch, batch_size, attempt):
     return round((1100 + (0 if embedded else 1300) + activations) * attempt)
 
 
+def measuring_minutes(wildcards, attempt):
+    """Minutes on a CPU, with a margin of two or more: see logs/cifar10-init for what was measured."""
+    search = START["probes"][wildcards.probe]
+    longer = search["updates"] * search["batch_size"] / 2560 if wildcards.probe == "max_learning_rate" else 1
+    return round(60 * max(1, longer) * attempt)
+
+
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.
 LOCAL_GPU = int(shutil.which("nvidia-smi") is not None)
 
@@ -81,7 +88,7 @@ def measured(probe, file="values.parquet", networks=None):
     if probe not in START["probes"]:
         return []
     return [
-        START_PATTERN.format(arch=arch, init=init, probe=probe, norm=norm) + f"/{file}"
+        str(Path(START_PATTERN.format(arch=arch, init=init, probe=probe, norm=norm)) / file)
         for norm in START["norms"]
         for arch, init in (configs.networks(CONFIG, probe, norm) if networks is None else networks)
     ]
@@ -98,6 +105,25 @@ def training(file, wanted=lambda cell: True):
         if wanted(cell)
         for block in SEED_BLOCKS
     ]
+
+
+NORMS = {cell.norm for cell in CELLS}
+COMPARED = {"none", "batch"}
+
+
+def histories(*names):
+    """The histories of these norms and of those that every norm is compared with; none if none of them was trained."""
+    wanted = set(names) & NORMS
+    return training("history.parquet", lambda cell: cell.norm in wanted | COMPARED) if wanted else []
+
+
+READINGS = configs.readings(CONFIG)
+READ = [
+    path
+    for file in ("values.parquet", "run.json")
+    for probe in ("channel_moments", "gradient_sums")
+    for path in measured(probe, file, READINGS if len(READINGS) > 1 else [])
+]
 
 
 # The options of SGD and augmentation that every stage with a network takes.

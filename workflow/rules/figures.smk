@@ -1,21 +1,3 @@
-NORMS = {cell.norm for cell in CELLS}
-COMPARED = {"none", "batch"}
-
-
-def histories(*names):
-    """The histories of these norms and of those that every norm is compared with; none if none of them was trained."""
-    wanted = set(names) & NORMS
-    return training("history.parquet", lambda cell: cell.norm in wanted | COMPARED) if wanted else []
-
-
-READINGS = configs.readings(CONFIG)
-READ = [
-    path
-    for file in ("values.parquet", "run.json")
-    for probe in ("channel_moments", "gradient_sums")
-    for path in measured(probe, file, READINGS if len(READINGS) > 1 else [])
-]
-
 # What each figure and table is drawn from. A new one needs a line here, a module of its name in
 # workflow/understanding_bn/figures/ and a caption in workflow/report/.
 FIGURES = {

@@ -1,10 +1,3 @@
-def measuring_minutes(wildcards, attempt):
-    """Minutes on a CPU, with a margin of two or more: see logs/cifar10-init for what was measured."""
-    search = START["probes"][wildcards.probe]
-    longer = search["updates"] * search["batch_size"] / 2560 if wildcards.probe == "max_learning_rate" else 1
-    return round(60 * max(1, longer) * attempt)
-
-
 rule initialization:
     """Measure one thing at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
     input:
