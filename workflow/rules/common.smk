@@ -121,7 +121,7 @@ READINGS = configs.readings(CONFIG)
 READ = [
     path
     for file in ("values.parquet", "run.json")
-    for probe in ("channel_moments", "gradient_sums")
+    for probe in ("channel_moments", "gradient_sums", "logit_gradients")
     for path in measured(probe, file, READINGS if len(READINGS) > 1 else [])
 ]
 

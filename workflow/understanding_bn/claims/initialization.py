@@ -8,7 +8,13 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.figures import fig7_kernel_gradients, gradient_noise, input_mean_correlation, max_learning_rate
+from understanding_bn.figures import (
+    fig6_logit_gradients,
+    fig7_kernel_gradients,
+    gradient_noise,
+    input_mean_correlation,
+    max_learning_rate,
+)
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE, moments_by_layer
 
 SD_RATIO = 50.0
@@ -121,13 +127,8 @@ def activations_grow(results: Results) -> list[Check]:
 
 
 def one_class_for_all(results: Results) -> list[Check]:
-    """Claim 12. Softmax gradients are positive for every wrong class, if only just: a column counts as positive
-    where the gradient is at least half of its largest possible value, 1/B, for every image not of that class."""
-    table = results.probe("logit_gradients")
-    wrong = table[table["label"] != table["class"]]
-    positive = wrong["gradient"] >= 0.5 / wrong["batch_size"]
-    columns = positive.groupby([wrong["norm"], wrong["seed"], wrong["class"]]).all()
-    some = columns.groupby(["norm", "seed"]).any().unstack("norm")
+    """Claim 12; see `fig6_logit_gradients.one_class_for_all` for what counts as positive."""
+    some = fig6_logit_gradients.one_class_for_all(results.probe("logit_gradients")).unstack("norm")
     return [
         every("share of networks without BN with one class positive for all images", some["none"]),
         every("share of networks with BN without such a class", ~some["batch"]),

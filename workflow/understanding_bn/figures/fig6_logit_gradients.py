@@ -37,3 +37,14 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set_xlabel("class")
     figure.colorbar(image, ax=axes, shrink=0.6, label="∂ℓ/∂logit, in units of 1/B")
     return figure, {"": values[COLUMNS]}
+
+
+def one_class_for_all(values: pd.DataFrame) -> pd.Series:
+    """Whether some class's gradient is positive for every image not of that class, indexed by norm and seed.
+
+    Softmax gradients are positive for every wrong class, if only just: positive is read as at least half of the
+    largest possible value, 1/B.
+    """
+    wrong = values[values["label"] != values["class"]]
+    positive = wrong["gradient"] >= 0.5 / wrong["batch_size"]
+    return positive.groupby([wrong["norm"], wrong["seed"], wrong["class"]]).all().groupby(["norm", "seed"]).any()

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from understanding_bn import architecture, paper
-from understanding_bn.figures import style
+from understanding_bn.figures import fig6_logit_gradients, style
 from understanding_bn.figures.fig5_channel_moments import distance, moments_by_layer
 
 READING = ["arch", "init"]
@@ -13,14 +13,15 @@ COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "seeds"]
 
 
 def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Fig. 5's distance from the paper and Table 1's ratios for each reading; the first one is the preset's own.
+    """Figs. 5 and 6 and Table 1 for each reading; the first one is the preset's own.
 
-    `values`: rows of `analysis.channel_moments` and of `analysis.gradient_sums`, told apart by their columns.
+    `values`: rows of `analysis.channel_moments`, `gradient_sums` and `logit_gradients`, told apart by their columns.
     """
     rows = []
     for reading, here in values.groupby(READING, sort=False):
         key = dict(zip(READING, reading, strict=True))
-        rows += [key | row for row in _moments(here[here["site"].notna()]) + _ratios(here[here["ratio"].notna()])]
+        found = _moments(here[here["site"].notna()]) + _ratios(here[here["ratio"].notna()])
+        rows += [key | row for row in found + _one_class(here[here["gradient"].notna()])]
     table = pd.DataFrame(rows)[COLUMNS]
     return table, _markdown(table)
 
@@ -42,12 +43,22 @@ def _ratios(here: pd.DataFrame) -> list[dict]:
         {
             "site": "",
             "norm": norm,
-            "quantity": f"Table 1, a/b at layer {layer}",
+            "quantity": f"Table 1, a/b at layer {layer:g}",
             "value": group["ratio"].mean(),
             "paper": paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan),
             "seeds": group["seed"].nunique(),
         }
         for (norm, layer), group in here.groupby(["norm", "layer"])
+    ]
+
+
+def _one_class(here: pd.DataFrame) -> list[dict]:
+    """The share of networks in which one class's gradient is positive for all images; the paper shows one of each."""
+    name = "Fig. 6, share of networks with one class positive for all images"
+    return [
+        {"site": "", "norm": norm, "quantity": name, "value": some.mean(), "paper": shown, "seeds": len(some)}
+        for norm, some in fig6_logit_gradients.one_class_for_all(here).groupby("norm")
+        for shown in [{"none": 1.0, "batch": 0.0}.get(norm, math.nan)]
     ]
 
 
