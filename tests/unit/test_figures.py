@@ -183,7 +183,7 @@ def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
 
 
 def test_readings_stand_side_by_side_with_the_papers_values():
-    sums = pd.DataFrame({"norm": "batch", "seed": [0, 1], "layer": 18, "ratio": [200.0, 300.0]})
+    sums = pd.DataFrame({"norm": "batch", "seed": [0, 1], "layer": 18, "b": 0.5, "ratio": [200.0, 300.0]})
     # Two images of class 0: in seed 1 class 1 takes both, in seed 0 none is near the largest possible gradient.
     logits = pd.DataFrame({"norm": "batch", "seed": [0, 0, 1, 1], "image": [0, 1, 0, 1], "label": 0, "class": 1})
     logits = logits.assign(gradient=[0.2, 0.5, 0.3, 0.4], batch_size=2)
@@ -193,6 +193,7 @@ def test_readings_stand_side_by_side_with_the_papers_values():
         parts += [moments] + [t.assign(arch=arch, init=init, dataset="cifar10-ab") for t in (sums, logits)]
     table, text = readings.tabulate(pd.concat(parts, ignore_index=True))
     assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 |" in text
+    assert "| Table 1, b at layer 18 | batch norm | 0.5 | 0.5 | unknown |" in text
     assert "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 |" in text
     assert "projections, xavier uniform (ours)" in text
     assert "zero padding, xavier uniform" in text

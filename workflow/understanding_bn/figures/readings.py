@@ -38,18 +38,15 @@ def _moments(here: pd.DataFrame) -> list[dict]:
 
 
 def _ratios(here: pd.DataFrame) -> list[dict]:
-    """Mean a/b over seeds."""
-    return [
-        {
-            "site": "",
-            "norm": norm,
-            "quantity": f"Table 1, a/b at layer {layer:g}",
-            "value": group["ratio"].mean(),
-            "paper": paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan),
-            "seeds": group["seed"].nunique(),
-        }
-        for (norm, layer), group in here.groupby(["norm", "layer"])
-    ]
+    """Means over seeds of a/b, and of b, the mean |gradient| of a kernel entry, whose unit in the paper is unknown."""
+    rows = []
+    for (norm, layer), group in here.groupby(["norm", "layer"]):
+        shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
+        published = paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan)
+        name = f"Table 1, {{}} at layer {layer:g}"
+        rows.append(shared | {"quantity": name.format("a/b"), "value": group["ratio"].mean(), "paper": published})
+        rows.append(shared | {"quantity": name.format("b"), "value": group["b"].mean(), "paper": math.nan})
+    return rows
 
 
 def _one_class(here: pd.DataFrame) -> list[dict]:

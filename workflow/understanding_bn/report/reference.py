@@ -130,6 +130,16 @@ def _fig5(reference: Path) -> str:
     return "\n".join(lines)
 
 
+def _max_alpha(reference: Path) -> str:
+    """The largest stable learning rates over seeds."""
+    table = pd.read_csv(reference / "cifar10-init" / "figures" / "max_learning_rate.csv")
+    lines = ["", "| norm | initialisation | depth | largest stable α | seeds |", "|---" * 5 + "|"]
+    for key, here in table.groupby(["norm", "init", "depth"]):
+        cells = [*map(str, key), _median(here["alpha"]), str(here["seed"].nunique())]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "*Median (smallest to largest).*", ""])
+
+
 def _costs(reference: Path) -> str:
     """What the presets that ran took, and what the others would take at the rates that were measured."""
     lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
@@ -160,6 +170,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "fig5": _fig5,
     "table1": _table("table1_gradient_sums"),
     "readings": _table("readings"),
+    "max_alpha": _max_alpha,
     "costs": _costs,
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
 }
