@@ -11,7 +11,7 @@ from understanding_bn.claims.catalogue import CLAIMS
 FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
 FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_sums"]
 # Those without a number have no short name.
-NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "max_learning_rate": 8}
+NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "max_learning_rate": 6}
 
 
 def test_the_whole_preset_plans(checkout):
