@@ -12,7 +12,7 @@ COLUMNS = [*CELL, "seed", "test_accuracy", "failure"]
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """One line per norm over the mean of the sound seeds, a dot per seed, a cross where seeds failed.
+    """One line per norm over the mean of the sound seeds, a dash per seed, a cross where seeds failed.
 
     `values`: training histories. A seed that diverged has no accuracy and one that stayed at chance no meaningful
     one: both are counted beside a cross on the bottom line, and stand in the CSV with their failure.
@@ -27,9 +27,9 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     ax.set_ylim(bottom, 100)
     for position, norm in enumerate(norms):
         here = sound[sound["norm"] == norm]
-        ax.plot(here["alpha"], 100 * here["test_accuracy"], ".", color=palette[norm], markersize=4, alpha=0.6)
+        ax.plot(here["alpha"], 100 * here["test_accuracy"], "_", color=palette[norm], markersize=7, alpha=0.7)
         mean = 100 * here.groupby("alpha")["test_accuracy"].mean()
-        ax.plot(mean.index, mean, "-", color=palette[norm], label=style.label(norm))
+        ax.plot(mean.index, mean, "-o", markersize=4, color=palette[norm], label=style.label(norm))
         failed = last[(last["norm"] == norm) & last["failure"].notna()]
         for alpha, group in failed.groupby("alpha"):
             of = len(last[(last["norm"] == norm) & (last["alpha"] == alpha)])
