@@ -84,6 +84,23 @@ def test_the_package_never_imports_snakemake():
     assert not offenders
 
 
+def package_commands():
+    """Every command of the package that a page or a preset names."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "workflow/presets").glob("*.yaml")]
+    found = {c for page in pages for c in re.findall(r"python -m understanding_bn ([a-z][^`\n]*)", page.read_text())}
+    return sorted(command.rstrip(".") for command in found)
+
+
+@pytest.mark.parametrize("command", package_commands())
+def test_commands_of_the_package_are_understood(command):
+    from understanding_bn import cli
+
+    args = cli._parser().parse_args(command.split())
+    assert callable(args.run)
+    if getattr(args, "preset", None):
+        assert (ROOT / args.preset).is_file()
+
+
 def test_make_help_lists_the_targets():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
