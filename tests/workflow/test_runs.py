@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,15 @@ COLUMNS = {
     "figures/fig6_logit_gradients.csv": "norm seed image label class gradient",
     "figures/fig8_singular_values.csv": "factors draw bin_left bin_right count",
     "figures/fig8_singular_values_summary.csv": "factors size draw condition_number ks_statistic",
+    "figures/fig7_kernel_gradients.csv": "norm seed layer out_channel in_channel gradient",
+    "figures/max_learning_rate.csv": "norm init depth seed alpha",
+    "figures/gradient_noise.csv": "arch norm alpha batch_size seed epoch noise constant",
+    "figures/input_mean_correlation.csv": "norm seed layer spearman",
+    "figures/single_final_bn.csv": "norm alpha seed test_accuracy failure",
     "tables/table1_gradient_sums.csv": "norm seed layer a b ratio",
+    "tables/readings.csv": "arch init site norm quantity value paper",
 }
+FIGURES = {Path(name).stem.removesuffix("_summary") for name in COLUMNS if name.startswith("figures/")}
 
 
 def results(checkout):
@@ -49,7 +57,7 @@ def test_every_figure_comes_in_three_formats(finished):
         assert png.with_suffix(".csv").stat().st_size > 100
         with Image.open(png) as image:
             assert image.width > 1000
-    assert len(list(figures.glob("*.png"))) == 7
+    assert {png.stem for png in figures.glob("*.png")} == FIGURES
 
 
 def test_claims_json(finished):
@@ -77,7 +85,8 @@ def test_divergence_is_a_result_and_not_a_crash(finished):
 
 def test_run_json_says_what_was_done(finished):
     records = list(results(finished[0]).rglob("run.json"))
-    assert len(records) == 4 + 12 + 1
+    # Training; nine measurements of two norms; the search on four and two networks; another reading's three; matrices.
+    assert len(records) == 5 + 2 * 9 + 4 + 2 + 2 * 3 + 1
     for path in records:
         record = json.loads(path.read_text())
         assert {"stage", "settings", "code_fingerprint", "commit", "versions", "device", "dtype"} <= set(record)
@@ -113,7 +122,7 @@ def test_the_report_is_self_contained_and_its_links_lead_somewhere(finished):
     page.feed(text)
     assert all(source.startswith("data:") for source in page.sources)
     assert all(link[0] == "#" and link[1:] in page.ids for link in page.links)
-    assert page.tags.count("img") == 7
+    assert page.tags.count("img") == len(FIGURES)
     assert {"claim-1", "claim-20", "table1_gradient_sums", "provenance"} <= page.ids
     assert text.index('id="claims"') < text.index('id="figures"') < text.index('id="provenance"')
     assert "The paper saw" in text
@@ -130,7 +139,8 @@ def test_progress_is_shown_and_logged(finished):
 
 def test_benchmarks_are_kept_for_every_job(finished):
     files = list((finished[0].folder / "logs").rglob("*.benchmark.tsv"))
-    assert len(files) == 1 + 4 + 12 + 1 + 8 + 2
+    # Data, training, measurements, matrices; figures and two tables; claims and report.
+    assert len(files) == 1 + 5 + 30 + 1 + len(FIGURES) + 2 + 2
 
 
 def test_nothing_is_left_to_do(finished):
@@ -169,7 +179,7 @@ def test_changed_training_code_reruns_training(finished):
     checkout, _ = finished
     with appended(checkout.folder / "workflow/understanding_bn/training/job.py", "\nCHANGED = True\n"):
         jobs = checkout.rules_planned()
-    assert jobs["train"] == 4
+    assert jobs["train"] == 5
     assert "initialization" not in jobs
     assert "fig3_relative_loss" not in jobs
 
@@ -180,7 +190,9 @@ def test_one_changed_option_reruns_its_own_measurement(finished):
     config["initialization"]["probes"]["gradient_sums"]["layers"] = [2, 4]
     (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
     jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    assert jobs == {"initialization": 2, "table1_gradient_sums": 1, "claims": 1, "report": 1, "all": 1}
+    # Its own network's and the other reading's, for both norms.
+    assert jobs.pop("readings") == 1
+    assert jobs == {"initialization": 4, "table1_gradient_sums": 1, "claims": 1, "report": 1, "all": 1}
 
 
 def test_resources_rerun_nothing(finished):
