@@ -3,7 +3,7 @@ EVIDENCE = [
     *(path for probe in START["probes"] for path in measured(probe)),
     f"{RESULTS}/random_matrices/values.parquet",
 ]
-RECORDS = [str(Path(path).parent / "run.json") for path in EVIDENCE]
+RECORDS = records(EVIDENCE)
 
 
 rule claims:

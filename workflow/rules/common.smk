@@ -83,15 +83,20 @@ LOCAL_GPU = int(shutil.which("nvidia-smi") is not None)
 START_PATTERN = f"{RESULTS}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}"
 
 
-def measured(probe, file="values.parquet", networks=None):
-    """The path of one output file of a measurement, for every network and norm; none if the preset does not make it."""
+def measured(probe, networks=None):
+    """The values of a measurement, for every network and norm; none if the preset does not make it."""
     if probe not in START["probes"]:
         return []
     return [
-        str(Path(START_PATTERN.format(arch=arch, init=init, probe=probe, norm=norm)) / file)
+        f"{START_PATTERN}/values.parquet".format(arch=arch, init=init, probe=probe, norm=norm)
         for norm in START["norms"]
         for arch, init in (configs.networks(CONFIG, probe, norm) if networks is None else networks)
     ]
+
+
+def records(values):
+    """The run.json of every job that made one of these files, each once."""
+    return list(dict.fromkeys(str(Path(path).parent / "run.json") for path in values))
 
 
 SEED_BLOCKS = configs.seed_blocks(CONFIG)
@@ -120,9 +125,8 @@ def histories(*names):
 READINGS = configs.readings(CONFIG)
 READ = [
     path
-    for file in ("values.parquet", "run.json")
     for probe in ("channel_moments", "gradient_sums", "logit_gradients")
-    for path in measured(probe, file, READINGS if len(READINGS) > 1 else [])
+    for path in measured(probe, READINGS if len(READINGS) > 1 else [])
 ]
 
 

@@ -7,7 +7,7 @@ rule report:
     input:
         claims=f"{RESULTS}/claims.json",
         figures=ITEMS,
-        records=sorted({*RECORDS, *(path for path in READ if path.endswith(".json"))}),
+        records=records([*EVIDENCE, *READ]),
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
         kept=KEPT,
         template="workflow/understanding_bn/report/page.html",

@@ -8,6 +8,8 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from understanding_bn.errors import UserError
@@ -152,10 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m understanding_bn", description=__doc__.split("\n\n")[0])
     stages = parser.add_subparsers(required=True, metavar="STAGE")
 
-    def stage(name: str, run, text: str) -> argparse.ArgumentParser:
-        added = stages.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
-        return added
+    stage = partial(_stage, stages)
 
     p = stage("data", _data, "prepare a data set's store")
     p.add_argument("--dataset", choices=["digits", "cifar10", "parquet"], required=True)
@@ -214,14 +213,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _stage(stages, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    """The parser of one more stage, which `run` carries out."""
+    added = stages.add_parser(name, help=text, description=text)
+    added.set_defaults(run=run)
+    return added
+
+
 def _benchmarks(parser: argparse.ArgumentParser) -> None:
     """The benchmarks, each a stage of its own below `benchmark`."""
     stages = parser.add_subparsers(required=True, metavar="WHAT")
 
-    def stage(name: str, run, text: str) -> argparse.ArgumentParser:
-        added = stages.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
-        return added
+    stage = partial(_stage, stages)
 
     def measured(parser: argparse.ArgumentParser, name: str, device: str) -> None:
         parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32], help="sides of the images, in pixels")

@@ -6,7 +6,6 @@ Imports neither torch nor Snakemake, because the Snakefile runs this on every st
 import difflib
 import itertools
 import math
-import re
 from collections.abc import Iterator
 from copy import deepcopy
 from decimal import Decimal
@@ -25,7 +24,6 @@ from understanding_bn.provenance import public_functions
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA = PRESETS.parent / "schemas" / "config.schema.yaml"
 DEFAULT = PRESETS.parent.parent / "config.yaml"
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "array": "a list"}
 TYPES |= {"object": "a block of keys", "boolean": "true or false", "null": "nothing"}
 
@@ -37,12 +35,12 @@ def bases(config: dict[str, Any]) -> list[Path]:
         UserError: there is no such preset, or it builds on itself.
     """
     found: list[Path] = []
+    known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     name = config.get("extends")
     while name is not None:
-        path = PRESETS / f"{name}.yaml"
-        if not re.fullmatch(NAME, str(name)) or not path.is_file():
-            known = sorted(p.stem for p in PRESETS.glob("*.yaml"))
+        if name not in known:
             raise UserError(f"config key extends: {name!r} is no preset; expected {_choice(str(name), known)}")
+        path = PRESETS / f"{name}.yaml"
         if path in found:
             raise UserError(f"config key extends: {name!r} builds on itself")
         found.insert(0, path)

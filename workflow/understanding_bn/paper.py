@@ -45,6 +45,9 @@ CHANNEL_MOMENTS = {
     ("none", "log_mean"): (-1.55, -1.45, -0.27, -0.3, -0.37, 0.78, 1.25, 1.9, 2.83, 3.5),
 }
 
+# Fig. 6: whether one class takes all images; one network of each kind is shown.
+ONE_CLASS_FOR_ALL = {"none": 1.0, "batch": 0.0}
+
 # Table 1: a / b, by norm and layer (shaky; layer 108 with BN unknown).
 GRADIENT_SUM_RATIO = {
     ("batch", 18): 251.8,

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, attached
 from understanding_bn.models.resnet import ResNet
 
 # Where the moments of layer ℓ can be taken: the output of its convolution, before normalisation and ReLU, or the
@@ -45,11 +45,8 @@ def recorded(model: ResNet, layers: list[int], site: str) -> Iterator[dict[int, 
         return lambda module, inputs, output: outputs.__setitem__(layer, output.detach().clone())
 
     hooks = [SITES[site](model, layer).register_forward_hook(keep(layer)) for layer in layers]
-    try:
+    with attached(hooks):
         yield outputs
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def moments(activations: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,14 @@
 """What every measurement at initialisation and in the first steps shares."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.models.resnet import ResNet, build
@@ -51,6 +53,16 @@ class Context:
             momentum=self.optimiser.momentum,
             weight_decay=self.optimiser.weight_decay,
         )
+
+
+@contextmanager
+def attached(hooks: list[RemovableHandle]) -> Iterator[None]:
+    """Remove these hooks when the block ends, however it ends."""
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, attached
 from understanding_bn.models.resnet import ResNet
 
 
@@ -64,10 +64,7 @@ def inputs_and_gradients(
         return hook
 
     hooks = [model.layer(layer).register_forward_hook(keep(layer)) for layer in layers]
-    try:
+    with attached(hooks):
         loss = F.cross_entropy(model(images), labels)
-    finally:
-        for hook in hooks:
-            hook.remove()
     gradients = torch.autograd.grad(loss, [outputs[layer] for layer in layers])
     return {layer: (inputs[layer], gradient) for layer, gradient in zip(layers, gradients, strict=True)}

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, attached
 
 
 def measure(context: Context, norm: str, seed: int) -> pd.DataFrame:
@@ -25,11 +25,8 @@ def measure(context: Context, norm: str, seed: int) -> pd.DataFrame:
         )
 
     hooks = [model.layer(layer).register_forward_pre_hook(keep(layer)) for layer in layers]
-    try:
+    with attached(hooks):
         loss = F.cross_entropy(model(images), labels)
-    finally:
-        for hook in hooks:
-            hook.remove()
     gradients = torch.autograd.grad(loss, [model.layer(layer).weight for layer in layers])
     tables = []
     for layer, gradient in zip(layers, gradients, strict=True):

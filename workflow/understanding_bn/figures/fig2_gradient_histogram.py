@@ -47,15 +47,9 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set_ylim(0.5, 3 * max(table["count"].max() for table in bins if table["norm"].iloc[0] == norm))
         ax.set_title(
             f"{style.label(norm)}, layer {summary['layer'].iloc[0]}\n"
-            f"sd {_range(summary['sd'])}, kurtosis {_range(summary['kurtosis'])}"
+            f"sd {style.span(summary['sd'], '.2g')}, kurtosis {style.span(summary['kurtosis'], '.2g')}"
         )
         ax.set_xlabel("gradient of a kernel entry")
         ax.legend(loc="upper right")
     axes[0, 0].set_ylabel(f"kernel entries in a bin, {values['seed'].nunique()} seeds")
     return figure, {"": pd.concat(bins, ignore_index=True), "summary": pd.DataFrame(summaries)}
-
-
-def _range(values: pd.Series) -> str:
-    """Smallest to largest over seeds."""
-    low, high = values.min(), values.max()
-    return f"{low:.2g}" if len(values) == 1 else f"{low:.2g}–{high:.2g}"

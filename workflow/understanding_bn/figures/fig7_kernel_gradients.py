@@ -38,7 +38,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         rank = np.arange(1, curves.shape[1])
         ax.plot(rank, curves[:, :-1].T, color=palette[norm], alpha=0.35, linewidth=0.6)
         top = here["top_share"]
-        text = f"{style.label(norm)}\nσ₁²/Σσ² = {_range(100 * top)} %"
+        text = f"{style.label(norm)}\nσ₁²/Σσ² = {style.span(100 * top, '.1f')} %"
         ax.plot(rank, curves[:, :-1].mean(0), color=palette[norm], linewidth=1.6, label=text)
     ax.set(xscale="log", yscale="log", xlabel="singular values kept", ylabel="share of the energy left out")
     ax.set_ylim(1e-7, 1)
@@ -62,8 +62,3 @@ def matrix_energy(matrix: np.ndarray) -> np.ndarray:
     """σ²/Σσ², descending, of a matrix."""
     squares = np.linalg.svd(matrix, compute_uv=False) ** 2
     return squares / squares.sum()
-
-
-def _range(values: pd.Series) -> str:
-    low, high = values.min(), values.max()
-    return f"{low:.1f}" if len(values) == 1 else f"{low:.1f}–{high:.1f}"

@@ -53,9 +53,9 @@ def _one_class(here: pd.DataFrame) -> list[dict]:
     """The share of networks in which one class's gradient is positive for all images; the paper shows one of each."""
     name = "Fig. 6, share of networks with one class positive for all images"
     return [
-        {"site": "", "norm": norm, "quantity": name, "value": some.mean(), "paper": shown, "seeds": len(some)}
+        {"site": "", "norm": norm, "quantity": name, "value": some.mean(), "seeds": len(some)}
+        | {"paper": paper.ONE_CLASS_FOR_ALL.get(norm, math.nan)}
         for norm, some in fig6_logit_gradients.one_class_for_all(here).groupby("norm")
-        for shown in [{"none": 1.0, "batch": 0.0}.get(norm, math.nan)]
     ]
 
 

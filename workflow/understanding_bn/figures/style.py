@@ -66,6 +66,12 @@ def label(norm: str) -> str:
     return LABELS.get(norm, f"{norm} norm")
 
 
+def span(values: pd.Series, form: str) -> str:
+    """Smallest to largest over seeds, each written in this format; a single value alone."""
+    low, high = values.min(), values.max()
+    return f"{low:{form}}" if len(values) == 1 else f"{low:{form}}–{high:{form}}"
+
+
 def ordered(norms: pd.Series) -> list[str]:
     """The norms present, those of `COLOURS` first and in its order."""
     present = list(norms.unique())
