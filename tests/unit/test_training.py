@@ -1,44 +1,17 @@
-"""The training loop: schedule, divergence, independence of seeds, resuming."""
+"""The training loop: schedule, divergence, independence of seeds."""
 
-import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
+from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, train
 
-from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
-from understanding_bn.training import checkpoint, divergence, job, loop
-
-CPU = torch.device("cpu")
-MILESTONES = [0.5, 0.75]
-AUGMENTATION = Augmentation(1, False)
-OPTIMISER = loop.Optimiser(0.9, 5e-4)
-
-
-def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
-    return Cell(arch, "xavier_uniform", norm, alpha, batch_size, epochs)
-
-
-def train(path, out, state, seeds, **changes):
-    job.run(
-        path, cell(**changes), OPTIMISER, AUGMENTATION, MILESTONES, seeds, out, state, threads=1, wanted_device="cpu"
-    )
-    history = pd.read_parquet(out / "history.parquet")
-    return (
-        history,
-        torch.load(out / "weights.pt", weights_only=True),
-        json.loads((out / "run.json").read_text()),
-    )
+from understanding_bn.training import divergence, job, loop
 
 
 @pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
@@ -112,9 +85,9 @@ def test_first_update_is_momentum_sgd_with_weight_decay(digits):
     gradients = torch.autograd.grad(loss, list(reference.parameters()))
     one_batch = Split.__new__(Split)
     one_batch.__dict__.update(split.__dict__)
-    one_batch.epoch = lambda *_: iter([(images, labels)])
-    losses, _ = loop._train_epoch(run, 0, 128, one_batch, AUGMENTATION)
-    assert losses[0] == pytest.approx(loss.item(), rel=1e-5)
+    one_batch.epoch = lambda *_, **__: iter([(images, labels)])
+    loop._train_epoch(run, 0, 128, one_batch, AUGMENTATION, lambda: None)
+    assert run.losses[0].item() == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs, gradient in zip(run.model.parameters(), reference.parameters(), gradients, strict=True):
         expected = theirs.detach() - 0.05 * (gradient + 5e-4 * theirs.detach())
         assert torch.allclose(ours.double(), expected, atol=1e-5)
@@ -163,75 +136,6 @@ def test_diverged_runs_are_results(digits_path, tmp_path):
     measured = history[["train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"]]
     assert measured.isna().all(axis=None)
     assert history["train_loss"].dtype == np.float64
-
-
-def test_resumed_equals_uninterrupted(digits_path, digits, tmp_path):
-    whole, weights, _ = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0], epochs=4)
-    # The same run, stopped after two of its four epochs, put away and taken up again.
-    train_split, test_split = Split(digits, False, 1, CPU), Split(digits, True, 0, CPU)
-    run = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
-
-    def stop(run):
-        checkpoint.save(run, tmp_path / "state.pt")
-        if run.epoch == 2:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        loop.train(run, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, MILESTONES, stop)
-    resumed = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
-    assert checkpoint.restore(resumed, tmp_path / "state.pt")
-    assert resumed.epoch == 2
-    loop.train(resumed, cell(epochs=4), 0, train_split, test_split, AUGMENTATION, MILESTONES, lambda run: None)
-    assert all(torch.equal(v, weights[0][k]) for k, v in resumed.model.state_dict().items())
-    rows = pd.DataFrame(loop.finish(resumed, train_split.count, digits.info["majority_share"]))
-    assert rows["train_loss"].tolist() == whole["train_loss"].tolist()
-    assert rows["test_loss"].tolist() == whole["test_loss"].tolist()
-
-
-def test_a_killed_job_goes_on_and_ends_the_same(digits_path, tmp_path):
-    expected, weights, _ = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=3)
-    command = [
-        sys.executable,
-        "-m",
-        "understanding_bn",
-        "train",
-        "--store",
-        digits_path,
-        "--arch",
-        "resnet-8",
-    ]
-    command += ["--init", "xavier_uniform", "--norm", "batch", "--alpha", "0.05", "--batch-size", "128"]
-    command += ["--epochs", "3", "--pad", "1", "--seeds", "0", "1", "--device", "cpu"]
-    command += ["--out", tmp_path / "killed", "--state", tmp_path / "s2"]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-    # Seed 0 leaves a checkpoint when it is done; the job is killed as soon as that is there.
-    while process.poll() is None and not list((tmp_path / "s2").glob("*/state.pt")):
-        time.sleep(0.01)
-    assert process.poll() is None, "the job ended before it could be killed"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed" / "run.json").exists()
-    history, again, record = train(digits_path, tmp_path / "killed", tmp_path / "s2", [0, 1], epochs=3)
-    assert 0 in record["resumed_seeds"]
-    pd.testing.assert_frame_equal(history, expected, check_exact=True)
-    assert all(torch.equal(again[s][k], weights[s][k]) for s in (0, 1) for k in again[s])
-    assert not any((tmp_path / "s2").iterdir())
-
-
-def test_damaged_checkpoint_is_reported_and_not_used(tmp_path, capsys):
-    path = tmp_path / "state.pt"
-    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
-    checkpoint.save(run, path)
-    path.write_bytes(path.read_bytes()[:1000])
-    assert not checkpoint.restore(run, path)
-    assert "damaged checkpoint" in capsys.readouterr().err
-    assert not checkpoint.restore(run, path)
-
-
-def test_checkpoints_of_other_settings_are_never_found(tmp_path):
-    facts = {"alpha": "0.1", "seed": 1}
-    assert checkpoint.folder(tmp_path, facts) == checkpoint.folder(tmp_path, dict(reversed(facts.items())))
-    assert checkpoint.folder(tmp_path, facts) != checkpoint.folder(tmp_path, facts | {"seed": 2})
 
 
 def test_flip_is_refused_for_digits(digits_path, tmp_path):

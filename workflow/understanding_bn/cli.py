@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from understanding_bn.errors import UserError
+from understanding_bn.errors import Stopped, UserError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
         args.run(args)
     except UserError as error:
         sys.exit(_fail(str(error)))
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.number)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise

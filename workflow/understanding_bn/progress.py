@@ -5,27 +5,41 @@ import time
 
 
 class Progress:
-    """Prints `label: done/total unit, rate, time left` on stderr, at most once every `interval` seconds."""
+    """Prints `label: done/total unit, note, rate, time left` on stderr, at most once every `interval` seconds.
 
-    def __init__(self, label: str, total: int, unit: str, interval: float = 10.0):
-        self.label, self.total, self.unit, self.interval = label, total, unit, interval
+    Args:
+        label: what is being done.
+        total: how many units there are.
+        unit: what they are called, in the plural.
+        rate: what to give the speed in, and how many of these make a unit: ("images", 50_000).
+        interval: seconds between lines.
+    """
+
+    def __init__(self, label: str, total: int, unit: str, rate: tuple[str, int] | None = None, interval: float = 10.0):
+        self.label, self.total, self.unit, self.rate, self.interval = label, total, unit, rate, interval
         self.start = self.last = time.monotonic()
-        self.first: int | None = None
+        self.first: float | None = None
 
-    def show(self, done: int, note: str = "") -> None:
+    def due(self, done: float) -> bool:
+        """Whether a line would be printed now, for callers that would rather not make up a note in vain."""
+        return self.first is None or done >= self.total or time.monotonic() - self.last >= self.interval
+
+    def show(self, done: float, note: str = "") -> None:
         """Report that `done` of `total` units are done; the first call sets where this process began."""
         now = time.monotonic()
         if self.first is None:
             self.first, self.start = done, now
-        if done < self.total and now - self.last < self.interval:
+            if done < self.total:
+                return
+        if not self.due(done):
             return
         self.last = now
-        fresh = done - self.first
-        left = (now - self.start) / fresh * (self.total - done) if fresh else None
+        speed = (done - self.first) / (now - self.start) if now > self.start else 0
         parts = [
-            f"{self.label}: {done}/{self.total} {self.unit}",
+            f"{self.label}: {int(done * 10) / 10:g}/{self.total} {self.unit}",
             note,
-            f"{_clock(left)} left" if left else "",
+            f"{speed * self.rate[1]:,.0f} {self.rate[0]}/s" if self.rate and speed else "",
+            f"{_clock((self.total - done) / speed)} left" if speed and done < self.total else "",
         ]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 

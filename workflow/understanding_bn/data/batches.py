@@ -64,9 +64,11 @@ class Split:
         return images.permute(0, 3, 1, 2)
 
     def epoch(
-        self, seed: int, epoch: int, batch_size: int, augmentation: Augmentation
+        self, seed: int, epoch: int, batch_size: int, augmentation: Augmentation, done: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The ⌊N/B⌋ mini-batches of one epoch, without replacement: images (B, C, H, W) and labels (B,).
+
+        The first `done` of them are left out, for a run that goes on from the middle of an epoch.
 
         The N mod B images left over differ from epoch to epoch; every mini-batch has the same size, because the
         noise of SGD and batch statistics depend on it.
@@ -78,7 +80,7 @@ class Split:
         offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
         mirror = torch.randint(0, 2, (self.count,), generator=generator).bool() & augmentation.flip
         plan = [t.to(self.pixels.device) for t in (order, offsets[0], offsets[1], mirror)]
-        for start in range(0, self.count - batch_size + 1, batch_size):
+        for start in range(done * batch_size, self.count - batch_size + 1, batch_size):
             index, top, left, flipped = (t[start : start + batch_size] for t in plan)
             yield self.gather(index, top, left, flipped), self.labels.index_select(0, index)
 

@@ -1,8 +1,21 @@
-"""Training state that survives the job: kept outside Snakemake's outputs, which a failed job loses."""
+"""Training state that survives the job: kept outside Snakemake's outputs, which a failed job loses.
 
+A run's folder is named by a hash of everything that its result depends on. It holds the newest checkpoint, the one
+before it, and a lock. A checkpoint is a SHA-256 digest and then what `torch.save` wrote, so that damage is found
+before anything is believed; the previous one is there to go back to.
+"""
+
+import fcntl
 import hashlib
+import io
 import json
+import os
+import shutil
+import socket
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,43 +26,124 @@ from understanding_bn import files
 from understanding_bn.training.divergence import Divergence
 from understanding_bn.training.loop import Run
 
-
-def folder(base: Path, facts: dict[str, Any]) -> Path:
-    """The state folder of one job: named by a hash of everything that its result depends on."""
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-    return base / key
+DIGEST = hashlib.sha256().digest_size
+WAIT_SECONDS = 2
 
 
-def save(run: Run, path: Path) -> None:
-    """Write a run's state, atomically. Order and augmentation derive from (seed, epoch) and need no saving."""
+def key(facts: dict[str, Any]) -> str:
+    """What names a run: a hash of everything that its result depends on."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@contextmanager
+def claim(folder: Path, tick: Callable[[], None]) -> Iterator[bool]:
+    """Hold the run of `folder` for this process, as long as the block runs; wait while another process has it.
+
+    Two processes come to train one run when Snakemake was killed and started again while its jobs went on on a
+    cluster. The system frees the lock however its holder ends. Yields whether another process was waited for: it
+    may have finished the run. `tick` is called while waiting and may raise.
+    """
+    waited = False
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "lock"
+        with path.open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not waited:
+                    handle.seek(0)
+                    print(f"{handle.read().strip()} is at this run already: waiting for it to end", file=sys.stderr)
+                waited = True
+                tick()
+                time.sleep(WAIT_SECONDS)
+                continue
+            except OSError as error:  # a file system without locks
+                print(f"{path}: cannot be locked ({error}); never start this run twice at once", file=sys.stderr)
+            # The holder before us may have finished and removed the folder: then this lock is of a file that is gone.
+            if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
+                continue
+            job = os.environ.get("SLURM_JOB_ID")
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}" + (f" (SLURM job {job})" if job else ""))
+            handle.flush()
+            yield waited
+            return
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write a run's state, atomically, and keep the state before it.
+
+    Order and augmentation derive from (seed, epoch) and need no saving.
+    """
     state = {
+        "key": folder.name,
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         "epoch": run.epoch,
+        "losses": torch.stack(run.losses) if run.losses else torch.empty(0),
+        "correct": torch.stack(run.correct) if run.correct else torch.empty(0),
         "rows": run.rows,
         "steps": run.steps,
         "first_loss": run.first_loss,
         "last_loss": run.last_loss,
         "failure": asdict(run.failure),
+        "seconds": run.seconds,
     }
-    with files.atomic(path) as temporary:
-        torch.save(state, temporary)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getbuffer()
+    newest = _newest(folder)
+    with files.atomic(newest) as temporary:
+        with temporary.open("wb") as handle:
+            handle.write(hashlib.sha256(payload).digest())
+            handle.write(payload)
+            handle.flush()
+            os.fsync(handle.fileno())
+        if newest.exists():  # killed right after this, the run goes on from the previous state
+            newest.replace(_previous(folder))
 
 
-def restore(run: Run, path: Path) -> bool:
-    """Put a fresh run where `path` left it, if there is such a file. A damaged one is reported and ignored."""
-    if not path.is_file():
-        return False
-    try:
-        device = next(run.model.parameters()).device
-        state = torch.load(path, map_location=device, weights_only=True)
+def restore(run: Run, folder: Path) -> bool:
+    """Put a fresh run where its newest sound checkpoint left it, if there is one. Damaged ones are reported."""
+    for path in (_newest(folder), _previous(folder)):
+        if not path.is_file():
+            continue
+        state = _read(path, next(run.model.parameters()).device)
+        if state is None:
+            continue
         run.model.load_state_dict(state["model"])
         run.optimiser.load_state_dict(state["optimiser"])
         run.epoch, run.rows, run.steps = state["epoch"], state["rows"], state["steps"]
+        run.losses, run.correct = list(state["losses"]), list(state["correct"])
         run.first_loss, run.last_loss = state["first_loss"], state["last_loss"]
-        run.failure = Divergence(**state["failure"])
-    except Exception as error:  # pickle, zip and torch each raise their own
-        print(f"{path}: damaged checkpoint ({files.first_line(error)}); starting anew", file=sys.stderr)
-        path.unlink()
-        return False
-    return True
+        run.failure, run.seconds = Divergence(**state["failure"]), state["seconds"]
+        return True
+    return False
+
+
+def remove(folder: Path) -> None:
+    """Forget a run that is finished."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _newest(folder: Path) -> Path:
+    return folder / "newest.checkpoint"
+
+
+def _previous(folder: Path) -> Path:
+    return folder / "previous.checkpoint"
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state in a checkpoint, if it is whole and belongs to the run of its folder; otherwise says why not."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+        why = "it is damaged (its checksum differs)"
+    else:
+        state = torch.load(io.BytesIO(content[DIGEST:]), map_location=device, weights_only=True)
+        if state["key"] == path.parent.name:
+            return state
+        why = f"it belongs to another run ({state['key']})"
+    print(f"{path}: not used, {why}; going back to what was saved before it", file=sys.stderr)
+    return None

@@ -1,8 +1,8 @@
 """One training job: a cell of the grid and a block of seeds, from the data store to files."""
 
-import shutil
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
-from understanding_bn.training import checkpoint, loop
+from understanding_bn.training import checkpoint, loop, signals
 
-CHECKPOINT_SECONDS = 30
 MODULE = "training.job"
+CHECKPOINT_SECONDS = 30  # between checkpoints; more, if saving would take more than its share of the time
+SAVING_SHARE = 0.01
 
 
 def run(
@@ -37,8 +38,12 @@ def run(
 ) -> None:
     """Train every seed of the block, one after the other, and write history.parquet, weights.pt and run.json.
 
-    A seed's result does not depend on the others: nothing is shared between them but the data. Interrupted, the
-    job goes on from the last checkpoint in `state` when it is started again with the same settings.
+    A seed's result does not depend on the others: nothing is shared between them but the data. Interrupted in
+    whatever way, the job goes on from the last checkpoint in `state` when it is started again with the same settings.
+
+    Raises:
+        UserError: a setting does not suit the data.
+        Stopped: the job was told to stop by a signal, and has saved where it stands.
     """
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
@@ -51,55 +56,96 @@ def run(
     test_split = Split(store, True, 0, device)
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
     settings["milestones"] = milestones
+    facts = settings | {"data": store.info["sha256"], "device": device.type, "threads": threads}
+    facts |= {"code": provenance.fingerprint(MODULE), "torch": torch.__version__}
+    keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in seeds}
 
-    code = provenance.fingerprint(MODULE)
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
-    progress = Progress(label, cell.epochs * len(seeds), "epochs")
-    histories, weights, states, resumed = [], {}, {}, []
-    for position, seed in enumerate(seeds):
-        facts = settings | {
-            "seed": seed,
-            "data": store.info["sha256"],
-            "device": device.type,
-            "threads": threads,
-        }
-        facts |= {"code": code, "torch": torch.__version__}
-        checkpoint_path = checkpoint.folder(state, facts) / "state.pt"
-        training = loop.start(cell, optimiser, seed, store.channels, store.classes, device)
-        if checkpoint.restore(training, checkpoint_path):
-            resumed.append(seed)
-            print(f"seed {seed}: going on after epoch {training.epoch}", file=sys.stderr)
-        progress.show(position * cell.epochs + training.epoch)
-        saved = time.monotonic()
+    batches = max(1, train_split.count // cell.batch_size)
+    progress = Progress(label, cell.epochs * len(seeds), "epochs", ("images", batches * cell.batch_size))
+    histories, weights, resumed, seconds = [], {}, [], []
+    with signals.listening() as stop, ExitStack() as claims:
+        for position, seed in enumerate(seeds):
+            folder = state / keys[seed]
+            if claims.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
+                print(f"{out}: another process has finished these runs meanwhile", file=sys.stderr)
+                checkpoint.remove(folder)
+                return
+            training = loop.start(cell, optimiser, seed, store.channels, store.classes, device)
+            if checkpoint.restore(training, folder):
+                resumed.append(seed)
+                print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
+            watch = _Watch(training, f"seed {seed}", folder, stop, progress, position * cell.epochs, batches)
+            loop.train(training, cell, seed, train_split, test_split, augmentation, milestones, watch.tick)
+            watch.save()
+            seconds.append(round(training.seconds, 2))
+            histories += loop.finish(training, train_split.count, store.info["majority_share"])
+            weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
 
-        def after_epoch(
-            training: loop.Run, position: int = position, seed: int = seed, path: Path = checkpoint_path
-        ) -> None:
-            nonlocal saved
-            accuracy = training.rows[-1]["test_accuracy"]
-            note = f"seed {seed} " + ("diverged" if accuracy is None else f"test accuracy {accuracy:.1%}")
-            progress.show(position * cell.epochs + training.epoch, note)
-            finished = training.diverged or training.epoch == cell.epochs
-            if time.monotonic() - saved > CHECKPOINT_SECONDS or finished:
-                checkpoint.save(training, path)
-                saved = time.monotonic()
+        tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
+        with files.atomic(out / "weights.pt") as temporary:
+            torch.save(weights, temporary)
+        files.write_json(
+            out / "run.json",
+            {"stage": "train", "settings": settings, "seeds": seeds, "resumed_seeds": resumed}
+            | {"state_keys": list(keys.values()), "training_seconds": seconds}
+            | {"bn_mode": "train mode in training, eval mode for test accuracy", "data": store.info}
+            | stopwatch.record(MODULE, devices.name(device), threads),
+        )
+        for key in keys.values():
+            checkpoint.remove(state / key)
 
-        loop.train(training, cell, seed, train_split, test_split, augmentation, milestones, after_epoch)
-        histories += loop.finish(training, train_split.count, store.info["majority_share"])
-        weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
-        states[seed] = checkpoint_path.parent
 
-    tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
-    with files.atomic(out / "weights.pt") as temporary:
-        torch.save(weights, temporary)
-    files.write_json(
-        out / "run.json",
-        {"stage": "train", "settings": settings, "seeds": seeds, "resumed_seeds": resumed}
-        | {"bn_mode": "train mode in training, eval mode for test accuracy", "data": store.info}
-        | stopwatch.record(MODULE, devices.name(device), threads),
-    )
-    for folder in states.values():
-        shutil.rmtree(folder, ignore_errors=True)
+class _Watch:
+    """Looks at one run after every mini-batch: saves it every so often and when told to stop, and shows progress."""
+
+    def __init__(
+        self,
+        training: loop.Run,
+        name: str,
+        folder: Path,
+        stop: signals.Stop,
+        progress: Progress,
+        before: int,
+        batches: int,
+    ):
+        self.training, self.name, self.folder, self.stop = training, name, folder, stop
+        self.progress, self.before, self.batches = progress, before, batches
+        self.saved_at = self.counted_at = time.monotonic()
+        self.interval: float = CHECKPOINT_SECONDS
+        self._show()
+
+    def tick(self) -> None:
+        """After a mini-batch. Raises Stopped, with all saved, once a signal has come."""
+        if self.stop.signal is not None:
+            self.save()
+            self.stop.check(f"in {self.name} after {self.training.where}")
+        if time.monotonic() - self.saved_at > self.interval:
+            self.save()
+        self._show()
+
+    def save(self) -> None:
+        """Write a checkpoint. The next is due so late that saving takes no more than its share of the time."""
+        begun = time.monotonic()
+        self.training.seconds += begun - self.counted_at
+        self.counted_at = begun
+        checkpoint.save(self.training, self.folder)
+        self.saved_at = time.monotonic()
+        self.interval = max(CHECKPOINT_SECONDS, (self.saved_at - begun) / SAVING_SHARE)
+
+    def _show(self) -> None:
+        run = self.training
+        done = self.before + run.epoch + len(run.losses) / self.batches
+        if self.progress.due(done):
+            accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None
+            ending = ", diverged" if run.diverged else f", test accuracy {accuracy:.1%}" if run.rows else ""
+            self.progress.show(done, self.name + ending)
+
+
+def _finished(out: Path, keys: dict[int, str]) -> bool:
+    """Whether `out` holds the results of these very runs."""
+    record = out / "run.json"
+    return record.is_file() and files.read_json(record).get("state_keys") == list(keys.values())
 
 
 def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -29,17 +29,25 @@ class Run:
 
     model: nn.Module
     optimiser: torch.optim.SGD
-    epoch: int = 0
+    epoch: int = 0  # epochs finished
+    losses: list[Tensor] = field(default_factory=list)  # of each mini-batch of the epoch under way
+    correct: list[Tensor] = field(default_factory=list)  # images that it had right
     rows: list[dict[str, Any]] = field(default_factory=list)
-    steps: int = 0  # mini-batches so far
+    steps: int = 0  # mini-batches of the finished epochs
     first_loss: float | None = None  # of the run's first mini-batch
     last_loss: float | None = None
     failure: divergence.Divergence = field(default_factory=divergence.Divergence)
+    seconds: float = 0.0  # spent on training, in all processes that had a part in it
 
     @property
     def diverged(self) -> bool:
         """Whether the run was stopped by a bad loss."""
         return self.failure.first_bad_step is not None
+
+    @property
+    def where(self) -> str:
+        """How far the run has come, in words."""
+        return f"{self.epoch} epochs and {len(self.losses)} mini-batches"
 
 
 def start(cell: Cell, optimiser: Optimiser, seed: int, channels: int, classes: int, device: torch.device) -> Run:
@@ -78,9 +86,12 @@ def train(
     test_split: Split,
     augmentation: Augmentation,
     milestones: list[float],
-    after_epoch: Callable[[Run], None],
+    tick: Callable[[], None] = lambda: None,
 ) -> None:
     """Train `run` from where it stands to the end of `cell.epochs`, or until it diverges.
+
+    `tick` is called after every mini-batch, of training and of the test split, and after every epoch. It may save
+    the run, which can go on from any such moment, or raise.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
     (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
@@ -90,19 +101,24 @@ def train(
         rate = learning_rate(float(cell.alpha), run.epoch, cell.epochs, milestones)
         for parameters in run.optimiser.param_groups:
             parameters["lr"] = rate
-        losses, correct = _train_epoch(run, seed, cell.batch_size, train_split, augmentation)
+        _train_epoch(run, seed, cell.batch_size, train_split, augmentation, tick)
+        losses = torch.stack(run.losses).float().cpu().numpy()
+        correct = int(torch.stack(run.correct).sum())
         run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
-        run.failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
-        run.steps, run.last_loss, run.epoch = run.steps + len(losses), float(losses[-1]), run.epoch + 1
-        row = {"seed": seed, "epoch": run.epoch, "fraction": run.epoch / cell.epochs, "learning_rate": rate}
+        failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
+        epoch = run.epoch + 1
+        row = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
         row |= dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"))
-        if not run.diverged:
+        if failure.first_bad_step is None:
             row["train_loss"] = float(losses.mean(dtype=np.float64))
             row["train_accuracy"] = correct / (len(losses) * cell.batch_size)
-            row["test_loss"], row["test_accuracy"] = evaluate(run.model, test_split)
+            row["test_loss"], row["test_accuracy"] = evaluate(run.model, test_split, tick)
             row["weight_norm"] = weight_norm(run.model)
+        # All at once, with nothing between that could raise: what is saved is before the epoch's end or after it.
         run.rows.append(row)
-        after_epoch(run)
+        run.steps, run.last_loss, run.epoch, run.failure = run.steps + len(losses), float(losses[-1]), epoch, failure
+        run.losses, run.correct = [], []
+        tick()
 
 
 def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str, Any]]:
@@ -115,7 +131,7 @@ def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str,
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split) -> tuple[float, float]:
+def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: None) -> tuple[float, float]:
     """Mean cross-entropy (nats, accumulated in float64) and accuracy (a share) over a split, in eval mode."""
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=split.pixels.device)
@@ -124,6 +140,7 @@ def evaluate(model: nn.Module, split: Split) -> tuple[float, float]:
         logits = model(images)
         loss += F.cross_entropy(logits, labels, reduction="sum").double()
         correct += (logits.argmax(1) == labels).sum()
+        tick()
     return loss.item() / split.count, correct.item() / split.count
 
 
@@ -133,21 +150,21 @@ def weight_norm(model: nn.Module) -> float:
 
 
 def _train_epoch(
-    run: Run, seed: int, batch_size: int, split: Split, augmentation: Augmentation
-) -> tuple[np.ndarray, int]:
-    """One epoch of updates. Returns the mini-batch losses, (steps,) float32, and how many images were right.
+    run: Run, seed: int, batch_size: int, split: Split, augmentation: Augmentation, tick: Callable[[], None]
+) -> None:
+    """The updates of an epoch from where `run` stands in it; adds to its mini-batch losses (float32) and hits.
 
     Ends early after a loss that is not finite: nothing can come back from there. On a GPU that check would force
     a synchronisation, so there it is made once an epoch, from the recorded losses; the step found is the same.
     """
     run.model.train()
-    losses: list[Tensor] = []
-    correct: list[Tensor] = []
     on_cpu = split.pixels.device.type == "cpu"
-    for images, labels in split.epoch(seed, run.epoch, batch_size, augmentation):
+    if on_cpu and run.losses and not run.losses[-1].isfinite():
+        return
+    for images, labels in split.epoch(seed, run.epoch, batch_size, augmentation, done=len(run.losses)):
         loss, logits = step(run.model, run.optimiser, images, labels)
-        losses.append(loss)
-        correct.append((logits.argmax(1) == labels).sum())
+        run.losses.append(loss)
+        run.correct.append((logits.argmax(1) == labels).sum())
         if on_cpu and not loss.isfinite():
-            break
-    return torch.stack(losses).float().cpu().numpy(), int(torch.stack(correct).sum())
+            return
+        tick()
