@@ -89,17 +89,42 @@ class Checkout:
 
     def run(self, *arguments, tiny=True):
         """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
-        environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        environment.pop("PYTHONPATH", None)
+        return subprocess.run(
+            self._command(arguments, tiny), cwd=self.folder, env=_environment(), capture_output=True, text=True
+        )
+
+    def start(self, *arguments, tiny=True):
+        """The same in the background, in a process group of its own. What it says goes to said.txt."""
+        with (self.folder / "said.txt").open("w") as said:
+            return subprocess.Popen(
+                self._command(arguments, tiny),
+                cwd=self.folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    def said(self):
+        """What the run in the background has said."""
+        return (self.folder / "said.txt").read_text()
+
+    def _command(self, arguments, tiny):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
-        command += ["--configfile", "tiny.yaml"] if tiny else []
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        return command + (["--configfile", "tiny.yaml"] if tiny else [])
 
     def rules_planned(self, *arguments, tiny=True):
         """The number of jobs of each rule that a dry run plans."""
         done = self.run(*arguments, "--dry-run", "--quiet", "host", tiny=tiny)
         assert done.returncode == 0, done.stderr + done.stdout
         return planned(done.stdout + done.stderr)
+
+
+def _environment():
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    environment.pop("PYTHONPATH", None)
+    return environment
 
 
 def planned(text):

@@ -8,6 +8,7 @@ rule data:
         f"logs/data/{DATA_TAG}.log",
     benchmark:
         f"logs/data/{DATA_TAG}.benchmark.tsv"
+    localrule: True  # where Snakemake runs: a cluster's nodes may not reach the internet
     conda:
         ENVIRONMENT
     resources:

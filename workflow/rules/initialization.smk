@@ -9,6 +9,8 @@ rule initialization:
         f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.log",
     benchmark:
         f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.benchmark.tsv"
+    # On a cluster several share a job where each takes seconds, less than it takes to start one.
+    group: "measurements" if EMBEDDED else None
     conda:
         ENVIRONMENT
     threads: 1

@@ -16,7 +16,7 @@ rule train:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, int(wildcards.batch_size), attempt),
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        runtime=training_minutes,
         gpu=LOCAL_GPU,
     params:
         sgd=SGD,

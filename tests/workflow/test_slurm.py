@@ -1,0 +1,283 @@
+"""`snakemake --profile slurm` on a real cluster of one node, and what befalls jobs there.
+
+Every test ends by comparing what the cluster made with an undisturbed run in this process, bit for bit.
+"""
+
+import csv
+import itertools
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from cluster import Cluster, missing
+
+from understanding_bn import config as configs
+from understanding_bn.data.batches import Augmentation
+from understanding_bn.training import job
+from understanding_bn.training.loop import Optimiser
+
+EPOCHS = {"batch": 300, "group": 60, "none": 20}
+SETTINGS = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20"]
+
+
+def skip_without(accounting):
+    if why := missing(accounting):
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """With accounting, and one GPU."""
+    skip_without(accounting=True)
+    each = Cluster(tmp_path_factory.mktemp("cluster"))
+    each.start()
+    yield each
+    print(each.run("sacct", "-X", "--format=JobID,State%20,Elapsed,ReqMem,AllocTRES%45,Comment%75"))
+    each.stop()
+
+
+@pytest.fixture
+def scratch(checkout, cluster):
+    """A checkout whose jobs are gone when the test ends, and which knows those that were there before it began."""
+    checkout.earlier = {row["JobID"] for row in everything(cluster)}
+    yield checkout
+    cluster.run("scancel", "--user=root", check=False)
+
+
+def cells(checkout, *grid, seeds=1):
+    """The configuration file of a preset that trains these cells of ResNet-8 and nothing else."""
+    base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
+    config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
+    config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
+    (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
+    return "cells.yaml"
+
+
+def undisturbed(checkout, digits_path, folder):
+    """Train the same cells here, and compare."""
+    config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
+    augmentation = Augmentation(**config["augmentation"])
+    for cell in configs.cells(config):
+        seeds = config["seeds"]
+        out = folder / cell.path
+        job.run(
+            digits_path,
+            cell,
+            Optimiser(**config["optimiser"]),
+            augmentation,
+            config["schedule"]["milestones"],
+            seeds,
+            out,
+            folder / "state",
+            threads=1,
+            wanted_device="cpu",
+        )
+        theirs = checkout.folder / "results/cells/train" / cell.path / f"seeds-{'-'.join(map(str, seeds))}"
+        left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+        left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
+        assert all(torch.equal(left[seed][name], right[seed][name]) for seed in left for name in left[seed])
+
+
+def record(checkout, norm):
+    """The run.json of the cell with this norm."""
+    return json.loads(next((checkout.folder / "results/cells/train").rglob(f"norm-{norm}/**/run.json")).read_text())
+
+
+def log(checkout, norm):
+    """What the training job of the cell with this norm has said, in its last attempt."""
+    found = list((checkout.folder / "logs/cells/train").rglob(f"norm-{norm}/**/*.log"))
+    return found[0].read_text() if found else ""
+
+
+def wait_until(true, what, process=None, seconds=180):
+    """Wait for something to come true; fail if the process ends first."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        assert process is None or process.poll() is None, f"Snakemake ended before {what}"
+        time.sleep(0.1)
+    return value
+
+
+def comments(cluster):
+    """The running jobs: SLURM's id of each, by the wildcards that the executor puts into its comment."""
+    lines = cluster.run("squeue", "--noheader", "--states=R", "--format=%i %k").splitlines()
+    return {comment: number for number, _, comment in (line.partition(" ") for line in lines)}
+
+
+def training(checkout, cluster, norm):
+    """SLURM's id of the job that trains the cell with this norm at this moment, if one does."""
+    number = next((n for comment, n in comments(cluster).items() if f"_{norm}_0.05_" in comment), None)
+    locks = (checkout.folder / "results/.state").glob("*/lock")
+    return number if number and any(f"(SLURM job {number})" in lock.read_text() for lock in locks) else None
+
+
+def everything(cluster):
+    """What accounting says of all jobs: rows of JobID, State, Start, End, Elapsed (s), AllocTRES, Comment."""
+    names = ["JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "Comment"]
+    text = cluster.run("sacct", "-X", "--noheader", "--parsable2", "--duplicates", f"--format={','.join(names)}")
+    return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
+
+
+def jobs(checkout, cluster):
+    """The rows of this test's jobs, oldest first; a job that SLURM started again has several."""
+    return [row for row in everything(cluster) if row["JobID"] not in checkout.earlier]
+
+
+def states(checkout, cluster, norm):
+    """How each start of the jobs that trained the cell with this norm ended, oldest first."""
+    return [row["State"].split()[0] for row in jobs(checkout, cluster) if f"_{norm}_0.05_" in row["Comment"]]
+
+
+def test_the_quick_presets_training_and_a_figure(scratch, cluster):
+    """One job at a time has the GPU, the measurements share a job without. One seed and a few epochs of every cell."""
+    quick = yaml.safe_load((scratch.folder / "config.yaml").read_text())
+    grid = [entry | {"epochs": 2} for entry in quick["grid"]]
+    (scratch.folder / "shorter.yaml").write_text(yaml.safe_dump({"grid": grid, "seeds": 1}))
+    done = scratch.run("fig1", "fig6", *SETTINGS, "--configfile", "shorter.yaml", tiny=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for name in ("fig1_accuracy", "fig6_logit_gradients"):
+        assert (scratch.folder / f"results/quick/figures/{name}.png").is_file()
+    records = [json.loads(path.read_text()) for path in (scratch.folder / "results/quick/train").rglob("run.json")]
+    rows = jobs(scratch, cluster)
+    with_gpu = [row for row in rows if "gres/gpu=1" in row["AllocTRES"]]
+    assert len(records) == len(with_gpu) == 7
+    holders = sorted((row["Start"], row["End"]) for row in with_gpu)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(holders))
+    others = [row for row in rows if "gres/gpu" not in row["AllocTRES"]]
+    assert len(others) == 1  # both of Fig. 6's measurements
+    assert all(row["State"] == "COMPLETED" for row in rows)
+    held = sum(int(row["ElapsedRaw"]) for row in with_gpu)
+    trained = sum(sum(each["training_seconds"]) for each in records)
+    print(f"the GPU was held {held / 7:.1f} s a job, {trained / 7:.1f} s of it in training")
+    assert 0 < trained < held
+    report = next((scratch.folder / "logs/slurm").glob("efficiency_report_*.csv"))
+    with report.open() as lines:
+        assert {row["RuleName"].split("_wildcards")[0] for row in csv.DictReader(lines)} >= {"rule_train"}
+    # SLURM's own files of jobs that went well are gone; what stages said is where it always is.
+    assert not list((scratch.folder / "logs/slurm").rglob("*.log"))
+    assert len(list((scratch.folder / "logs/quick/train").rglob("*.log"))) == 7
+
+
+def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_path, tmp_path):
+    """Three jobs at once, each with a trouble of its own; the second attempt of each goes on and ends right."""
+    config = cells(scratch, *({"norm": norm, "epochs": epochs} for norm, epochs in EPOCHS.items()))
+    needs = [
+        "train:gpu=0",
+        "train:slurm_extra='--signal=TERM@90'",
+        "train:mem_mb=(500, 2000)[attempt - 1] if wildcards.norm == 'none' else 2000",
+    ]
+    process = scratch.start("fig1", *SETTINGS, "--set-resources", *needs, "--configfile", config, tiny=False)
+    limited = wait_until(lambda: training(scratch, cluster, "batch"), "training with batch norm", process)
+    cluster.run("scontrol", "update", f"JobId={limited}", "TimeLimit=1")
+    cancelled = wait_until(lambda: training(scratch, cluster, "group"), "training with group norm", process)
+    cluster.run("scancel", cancelled)
+    assert process.wait(400) == 0, scratch.said()[-4000:]
+    for norm, first in (("batch", "FAILED"), ("group", "CANCELLED"), ("none", "FAILED")):
+        assert states(scratch, cluster, norm) == [first, "COMPLETED"], norm
+    assert "exceeded memory limit" in "".join(path.read_text() for path in scratch.folder.rglob("slurm/**/*.log"))
+    said = scratch.said()
+    assert said.count("stopped by SIGTERM in seed 0 after ") == 2  # the failed jobs' logs are shown
+    assert record(scratch, "batch")["resumed_seeds"] == record(scratch, "group")["resumed_seeds"] == [0]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
+    """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
+    config = cells(scratch, {"norm": "batch", "epochs": 250})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    number = wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    wait_until(lambda: list(scratch.folder.glob("results/.state/*/newest.checkpoint")), "a checkpoint", process)
+    cluster.kill_node()
+    cluster.start_node()
+    assert process.wait(400) == 0, scratch.said()[-4000:]
+    assert {row["JobID"] for row in jobs(scratch, cluster)} == {number}
+    assert states(scratch, cluster, "batch") == ["NODE_FAIL", "COMPLETED"]
+    assert "Trying to restart" not in scratch.said()
+    assert record(scratch, "batch")["resumed_seeds"] == [0]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
+    """Ctrl-C cancels the jobs, which save. The same command again goes on from there."""
+    config = cells(scratch, {"norm": ["batch", "group"], "epochs": 40})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+
+    def under_way():
+        return next((norm for norm in ("batch", "group") if training(scratch, cluster, norm)), None)
+
+    norm = wait_until(under_way, "training", process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(120) != 0
+    wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
+    assert log(scratch, norm).splitlines()[-1].startswith("stopped by SIGTERM in seed 0 after ")
+    again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert record(scratch, norm)["resumed_seeds"] == [0]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_path, tmp_path):
+    """The job goes on without its Snakemake. The next one's job for the same run waits for it and trains nothing."""
+    config = cells(scratch, {"norm": "batch", "epochs": 200})
+    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]  # both jobs run at once
+    process = scratch.start("fig1", *settings, tiny=False)
+    orphan = wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    refused = scratch.run("fig1", *settings, tiny=False)
+    assert refused.returncode != 0
+    assert "--unlock" in refused.stdout + refused.stderr
+    assert scratch.run("--unlock", "--configfile", config, tiny=False).returncode == 0
+    process = scratch.start("fig1", *settings, tiny=False)
+    wait_until(lambda: "waiting for it to end" in log(scratch, "batch"), "the second job to wait", process)
+    assert process.wait(300) == 0, scratch.said()[-4000:]
+    assert f"(SLURM job {orphan}) is at this run already" in log(scratch, "batch")
+    assert "another process has finished these runs meanwhile" in log(scratch, "batch")
+    assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
+    """A damaged data set: every attempt ends at once with the same line, and nothing is left behind."""
+    config = cells(scratch, {"norm": "batch", "epochs": 1})
+    settings = [*SETTINGS, "--retries", "1", "--configfile", config]
+    assert scratch.run("data", *settings, tiny=False).returncode == 0
+    store = scratch.folder / "results/data/digits/store.npz"
+    content = bytearray(store.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    store.write_bytes(content)
+    done = scratch.run("fig1", *settings, "--rerun-triggers", "params", tiny=False)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    lines = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 2
+    assert all("store.npz" in line and "damaged" in line for line in lines)
+    assert "Traceback" not in text
+    assert states(scratch, cluster, "batch") == ["FAILED", "FAILED"]
+    assert not (scratch.folder / "results/cells/train").exists()
+
+
+def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
+    """Last in this file, because it takes the cluster down."""
+    cluster.stop()
+    bare = Cluster(tmp_path_factory.mktemp("bare"))
+    bare.start(accounting=False)
+    try:
+        config = cells(checkout, {"norm": "batch", "epochs": 2})
+        settings = [*SETTINGS, "--slurm-no-account", "--configfile", config]
+        done = checkout.run("fig1", *settings, tiny=False)
+    finally:
+        bare.stop()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert re.search(r"submitted with SLURM jobid 1 ", done.stdout + done.stderr)
+    assert (checkout.folder / "results/cells/figures/fig1_accuracy.png").is_file()
+    assert not Path("/etc/slurm/slurm.conf").exists()
