@@ -13,6 +13,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
+from understanding_bn import files
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
@@ -55,10 +56,22 @@ START = CONFIG["initialization"]
 CELLS = configs.cells(CONFIG)
 
 
+# Inputs by the thousand do not fit on a command line: Linux allows 128 KiB for the one string that a shell is given.
+# So each job that takes many reads their names from a file.
+LISTS = {}
+
+
+def listed(item, paths):
+    """The argument that names these paths to an item's command: @ and the list file, which is written on start."""
+    LISTS[f"{RESULTS}/inputs/{item}.txt"] = paths
+    return f"@{RESULTS}/inputs/{item}.txt"
+
+
 onstart:
     # Read above, at the next start: results of different data sets never share a folder.
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    (Path(RESULTS) / "dataset.txt").write_text(f"{DATA_TAG}\n")
+    files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
+    for path, paths in LISTS.items():
+        files.write_list(Path(path), paths)
 
 
 # Memory of a job, in MB: torch and its libraries, the images as float32, and activations, which grow with depth, batch
