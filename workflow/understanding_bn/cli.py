@@ -146,6 +146,12 @@ def _benchmark_plan(args: argparse.Namespace) -> None:
     plan.run(resolved, args.records, args.out or Path(f"results/benchmark/plan-{resolved['preset']}.json"), args.store)
 
 
+def _benchmark_scale(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import scale
+
+    scale.run(args.cells, args.out)
+
+
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
@@ -262,6 +268,10 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--records", type=Path, nargs="*", default=kept, help="by default those in results/reference")
     p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
     p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
+
+    p = stage("scale", _benchmark_scale, "what planning a large grid costs, and finding a finished one finished")
+    p.add_argument("--cells", type=int, default=10_000, help="how many; a multiple of 400")
+    p.add_argument("--out", type=Path, default=Path("results/benchmark/scale.json"))
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
