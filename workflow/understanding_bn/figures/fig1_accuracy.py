@@ -33,6 +33,8 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         sharey=True,
         squeeze=False,
     )
+    # Before anything is drawn: free limits are sought anew, over all that is drawn so far, at each further line.
+    axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
     for row, alpha in zip(axes, alphas, strict=True):
         here = values[values["alpha"] == alpha]
         own = cells[cells["alpha"] == alpha]
@@ -51,7 +53,6 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handlelength=1.2)
     for ax in axes[-1]:
         ax.set_xlabel("training done (%)")
-    axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
     drawn = values.melt(
         id_vars=[*CELL, "seed", "epoch", "fraction"],
         value_vars=ACCURACIES,
