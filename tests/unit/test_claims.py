@@ -20,6 +20,7 @@ from understanding_bn.claims.checks import (
     every,
     mean_check,
 )
+from understanding_bn.claims.results import Results
 from understanding_bn.config import SCHEMA
 
 ROLES = {
@@ -360,3 +361,18 @@ def test_the_catalogue_has_the_twenty_claims_and_figures_that_exist():
     assert [claim.id for claim in CLAIMS] == list(range(1, 21))
     figures = SCHEMA.parent.parent / "understanding_bn" / "figures"
     assert all((figures / f"{claim.figure}.py").is_file() for claim in CLAIMS)
+
+
+def test_an_accuracy_that_two_claims_ask_for_counts_as_used_by_both(tmp_path):
+    path = tmp_path / "history.parquet"
+    cell = {"arch": "resnet-8", "init": "any", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 2}
+    rows = [cell | {"seed": 0, "epoch": epoch, "train_accuracy": 0.5, "test_accuracy": epoch / 4} for epoch in (1, 2)]
+    pd.DataFrame(rows).to_parquet(path)
+    (tmp_path / "run.json").write_text(json.dumps({"stage": "train", "settings": cell}))
+    results = Results([path], ROLES)
+    for _ in range(2):
+        results.forget()
+        last = results.final("batch", 0.1)
+        assert last["test_accuracy"].tolist() == [50]
+        assert results.used == {str(path)}
+        last["test_accuracy"] = 0  # whoever asks next is not told this

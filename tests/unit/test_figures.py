@@ -75,6 +75,20 @@ def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
     assert lines["batch norm 85.0 ± 7.1 %"].get_ydata().tolist() == pytest.approx([42.5, 85])
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_fig1_names_norms_where_it_cannot_name_every_cell(more):
+    size = fig1_accuracy.MOST_NAMED + more - 1
+    cells = [history("batch", 0.1, [0.5 + number / 100, None]).assign(batch_size=number) for number in range(size)]
+    figure, tables = fig1_accuracy.draw(pd.concat([*cells, history("none", 0.1, [0.4])]))
+    if more:
+        batch = f"batch norm, {size} cells\n50.0–{49 + size:.1f} %\n{size} of {2 * size} diverged"
+        assert legends(figure) == [batch, "no norm, 1 cell\n40.0 %"]
+    else:
+        assert len(legends(figure)) == size + 1
+    assert all(len(ax.get_lines()) == size + 1 for ax in figure.axes[:2])
+    assert len(tables["summary"]) == 2 * size + 1
+
+
 def test_fig2_counts_every_entry():
     rng = np.random.default_rng(0)
     values = pd.concat(

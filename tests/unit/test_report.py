@@ -68,3 +68,19 @@ def test_at_the_papers_scale_nothing_stands_beside(page):
 
 def test_training_of_a_smaller_network_is_not_the_papers_scale(page):
     assert "Not the paper's scale" in page([run_record("initialization"), run_record(arch="resnet-20")], None)
+
+
+@pytest.mark.parametrize(("more", "told"), [(0, False), (3, True)])
+def test_long_lists_are_cut_and_say_by_how_much(page, monkeypatch, more, told):
+    count = job.MOST_LISTED + more
+    runs = [f"results/mine/train/{number}/history.parquet" for number in range(count)]
+    check = {"name": "n", "measured": 1, "interval": None, "relation": "<", "bound": 2, "seeds": 3}
+    judged = [c | {"runs": runs, "checks": [check | {"verdict": "reproduced"}]} for c in claims("reproduced", 1)[:1]]
+    monkeypatch.setitem(globals(), "claims", lambda *_: judged)
+    text = page([run_record(dataset="digits")] * count, None)
+    assert f"{count} files" in text
+    assert f"All {count} jobs" in text
+    assert text.count("/history.parquet</code>") == job.MOST_LISTED
+    assert text.count("<td>now</td>") == job.MOST_LISTED
+    assert ("and 3 more, all in" in text) == ("And 3 more; all are named in" in text) == told
+    assert (" more" in text.split("<main>")[1]) == told

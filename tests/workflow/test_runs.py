@@ -151,6 +151,36 @@ def test_nothing_is_left_to_do(finished):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+def test_list_files_name_just_what_each_command_reads(finished):
+    folder = results(finished[0])
+    lists = {path.stem: path.read_text().splitlines() for path in (folder / "inputs").iterdir()}
+    assert set(lists) == FIGURES | {"table1_gradient_sums", "readings", "claims", "report"}
+    histories = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("history.parquet")}
+    assert set(lists["fig1_accuracy"]) == histories
+    assert len(lists["fig1_accuracy"]) == len(histories) == 5
+    assert set(lists["report"]) == {str(path.relative_to(finished[0].folder)) for path in folder.rglob("run.json")}
+    values = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("values.parquet")}
+    assert set(lists["claims"]) | set(lists["readings"]) == histories | values
+
+
+def test_a_grid_that_grows_reruns_what_is_drawn_from_it(finished):
+    checkout, _ = finished
+    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
+    config["grid"][1]["alpha"] = [0.05, 0.1]
+    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
+    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
+    assert jobs == {"train": 1, "fig1_accuracy": 1, "single_final_bn": 1, "claims": 1, "report": 1, "all": 1}
+
+
+def test_a_grid_that_shrinks_reruns_what_is_drawn_from_it(finished):
+    checkout, _ = finished
+    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
+    config["grid"][0]["alpha"] = [0.05]
+    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
+    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
+    assert jobs == {"fig1_accuracy": 1, "single_final_bn": 1, "claims": 1, "report": 1, "all": 1}
+
+
 @contextmanager
 def appended(path, text):
     """While the block runs, `path` ends in `text`."""

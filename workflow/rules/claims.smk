@@ -21,8 +21,9 @@ rule claims:
     conda:
         ENVIRONMENT
     params:
+        inputs=listed("claims", EVIDENCE),
         roles=json.dumps(CONFIG["claims"]),
         code=fingerprint("claims.job"),
     shell:
-        "python -m understanding_bn claims --inputs {input.values} --roles {params.roles:q} --out {output.claims}"
+        "python -m understanding_bn claims --inputs {params.inputs} --roles {params.roles:q} --out {output.claims}"
         " 2>&1 | tee {log}"

@@ -17,6 +17,7 @@ shell.prefix(
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
+from understanding_bn import files
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
@@ -59,10 +60,22 @@ START = CONFIG["initialization"]
 CELLS = configs.cells(CONFIG)
 
 
+# Inputs by the thousand do not fit on a command line: Linux allows 128 KiB for the one string that a shell is given.
+# So each job that takes many reads their names from a file.
+LISTS = {}
+
+
+def listed(item, paths):
+    """The argument that names these paths to an item's command: @ and the list file, which is written on start."""
+    LISTS[f"{RESULTS}/inputs/{item}.txt"] = paths
+    return f"@{RESULTS}/inputs/{item}.txt"
+
+
 onstart:
     # Read above, at the next start: results of different data sets never share a folder.
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    (Path(RESULTS) / "dataset.txt").write_text(f"{DATA_TAG}\n")
+    files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
+    for path, paths in LISTS.items():
+        files.write_list(Path(path), paths)
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.

@@ -54,10 +54,11 @@ for name, inputs in FIGURES.items():
                 ENVIRONMENT
             params:
                 name=name,
+                inputs=listed(name, inputs),
                 out=lambda wildcards, output: Path(output.csv).parent,
                 code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
             shell:
-                "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
+                "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out}"
                 " 2>&1 | tee {log}"
 
 
@@ -87,10 +88,11 @@ for name, inputs in TABLES.items():
                 ENVIRONMENT
             params:
                 name=name,
+                inputs=listed(name, inputs),
                 out=lambda wildcards, output: Path(output.csv).parent,
                 code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
             shell:
-                "python -m understanding_bn figure {params.name} --inputs {input.values} --out {params.out}"
+                "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out}"
                 " 2>&1 | tee {log}"
 
 

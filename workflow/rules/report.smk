@@ -1,3 +1,4 @@
+RUNS = records([*EVIDENCE, *READ])
 # Verdicts of the paper's scale, kept in the repository, stand beside those of a smaller preset.
 KEPT = [path for path in ["results/reference/cifar10-init/claims.json"] if Path(path).is_file()]
 
@@ -7,7 +8,7 @@ rule report:
     input:
         claims=f"{RESULTS}/claims.json",
         figures=ITEMS,
-        records=records([*EVIDENCE, *READ]),
+        records=RUNS,
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
         kept=KEPT,
         template="workflow/understanding_bn/report/page.html",
@@ -21,10 +22,11 @@ rule report:
     conda:
         ENVIRONMENT
     params:
+        runs=listed("report", RUNS),
         preset=CONFIG["preset"],
         captions=lambda wildcards, input: Path(input.captions[0]).parent,
         kept=["--kept", *KEPT] if KEPT else [],
         code=fingerprint("report.job"),
     shell:
         "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --items {input.figures}"
-        " --runs {input.records} --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"
+        " --runs {params.runs} --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"

@@ -12,16 +12,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from understanding_bn import files
 from understanding_bn.errors import Stopped, UserError
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one stage. A mistake of the user's is one line on stderr and exit status 2."""
-    args = _parser().parse_args(arguments)
-    # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(getattr(args, "threads", 1))
     try:
+        args = _parser().parse_args(arguments)
+        # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
+        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[variable] = str(getattr(args, "threads", 1))
         args.run(args)
     except UserError as error:
         sys.exit(_fail(str(error)))
@@ -38,6 +39,14 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 2
+
+
+class _Paths(argparse.Action):
+    """Paths; @FILE stands for those that the lines of FILE name. One that begins with @ itself is written ./@…"""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        expanded = (files.read_list(Path(value[1:])) if value.startswith("@") else [value] for value in values)
+        setattr(namespace, self.dest, [Path(name) for names in expanded for name in names])
 
 
 # Imports stand inside the stages: reading --help, or drawing a figure, must not wait for torch.
@@ -140,6 +149,12 @@ def _benchmark_plan(args: argparse.Namespace) -> None:
     plan.run(resolved, args.records, args.out or Path(f"results/benchmark/plan-{resolved['preset']}.json"), args.store)
 
 
+def _benchmark_scale(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import scale
+
+    scale.run(args.cells, args.out)
+
+
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
@@ -186,11 +201,12 @@ def _parser() -> argparse.ArgumentParser:
 
     p = stage("figure", _figure, "draw one figure or table from result files")
     p.add_argument("name", help="a module of understanding_bn.figures, such as fig3_relative_loss")
-    p.add_argument("--inputs", type=Path, nargs="+", required=True)
+    p.add_argument("--inputs", action=_Paths, nargs="+", required=True, help="Parquet files, or @FILE that lists them")
     p.add_argument("--out", type=Path, required=True, help="folder to write to")
 
     p = stage("claims", _claims, "judge every claim of the paper")
-    p.add_argument("--inputs", type=Path, nargs="+", required=True, help="Parquet files, run.json beside each")
+    help_ = "Parquet files, run.json beside each, or @FILE that lists them"
+    p.add_argument("--inputs", action=_Paths, nargs="+", required=True, help=help_)
     p.add_argument("--roles", type=json.loads, required=True, help="the config's claims block, as JSON")
     p.add_argument("--out", type=Path, required=True, help="the claims.json to write")
 
@@ -198,7 +214,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--preset", required=True)
     p.add_argument("--claims", type=Path, required=True)
     p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
-    p.add_argument("--runs", type=Path, nargs="+", required=True, help="the run.json of every job behind them")
+    help_ = "the run.json of every job behind them, or @FILE that lists them"
+    p.add_argument("--runs", action=_Paths, nargs="+", required=True, help=help_)
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
     p.add_argument("--kept", type=Path, help="a kept claims.json of the paper's scale, set beside smaller ones")
     p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
@@ -254,6 +271,10 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--records", type=Path, nargs="*", default=kept, help="by default those in results/reference")
     p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
     p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
+
+    p = stage("scale", _benchmark_scale, "what planning a large grid costs, and finding a finished one finished")
+    p.add_argument("--cells", type=int, default=10_000, help="how many; a multiple of 400")
+    p.add_argument("--out", type=Path, default=Path("results/benchmark/scale.json"))
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:

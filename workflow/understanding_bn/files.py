@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,26 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. Infinities and NaN are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_list(path: Path, lines: Iterable[str]) -> None:
+    """Write one line each, atomically, as `read_list` reads it."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a list that Snakemake wrote when its run started.
+
+    Raises:
+        UserError: the file is missing or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such list of files; snakemake writes it when a run starts") from None
+    if not lines:
+        raise UserError(f"{path}: an empty list; expected one file name per line")
+    return lines
 
 
 def read_json(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """The result files that claims are judged on, recognised by the run.json beside each."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Results:
         self.roles = roles
         self.forget()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
+        self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
         self._tables = {str(path): tables.read([path]) for path in paths}
 
     def forget(self) -> None:
@@ -63,28 +65,45 @@ class Results:
         Raises:
             NotRunError: there is no such cell.
         """
+        if (norm, alpha) not in self._finals:  # many claims ask for the same cells, which may have thousands of files
+            self._finals[norm, alpha] = self._final(norm, alpha)
+        used, last = self._finals[norm, alpha]
+        self.used |= used
+        return last.copy()
+
+    def _final(self, norm: str, alpha: float) -> tuple[set[str], pd.DataFrame]:
+        """The files of all cells (norm, α), and what `final` says of them."""
 
         def matches(run: dict[str, Any]) -> bool:
             settings = run["settings"]
             return run["stage"] == "train" and settings["norm"] == norm and float(settings["alpha"]) == alpha
 
-        table = self._gather(matches)
-        if table.empty:
+        used = self._matching(matches)
+        if not used:
             raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
+        table = self._rows(used)
         cell = ["arch", "init", "batch_size", "epochs"]
         longest = max(table[cell].drop_duplicates().itertuples(index=False, name=None), key=lambda c: c[-1])
         table = table[(table[cell] == pd.Series(longest, index=cell)).all(axis=1)]
         last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
         last[["train_accuracy", "test_accuracy"]] *= 100
-        return last
+        return set(used), last
 
     def alphas(self, norm: str) -> list[float]:
         """The learning rates at which `norm` was trained, ascending."""
         runs = (run["settings"] for run in self.runs.values() if run["stage"] == "train")
         return sorted({float(settings["alpha"]) for settings in runs if settings["norm"] == norm})
 
-    def _gather(self, matches: Any) -> pd.DataFrame:
+    def _gather(self, matches: Callable[[dict[str, Any]], bool]) -> pd.DataFrame:
         """The rows of all files whose run.json satisfies `matches`; they count as used."""
-        chosen = [path for path, run in self.runs.items() if matches(run)]
+        chosen = self._matching(matches)
         self.used |= set(chosen)
-        return pd.concat([self._tables[path] for path in chosen], ignore_index=True) if chosen else pd.DataFrame()
+        return self._rows(chosen) if chosen else pd.DataFrame()
+
+    def _matching(self, matches: Callable[[dict[str, Any]], bool]) -> list[str]:
+        """The files whose run.json satisfies `matches`."""
+        return [path for path, run in self.runs.items() if matches(run)]
+
+    def _rows(self, paths: list[str]) -> pd.DataFrame:
+        """The rows of these files, one after the other."""
+        return pd.concat([self._tables[path] for path in paths], ignore_index=True)

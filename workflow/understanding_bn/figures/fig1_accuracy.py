@@ -10,14 +10,19 @@ from understanding_bn.figures import style
 
 CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
 COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", "accuracy"]
+ACCURACIES = ["train_accuracy", "test_accuracy"]
+MOST_NAMED = 16  # cells of one learning rate that a legend beside its panels has room for
+FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """One row per learning rate, train beside test; mean and standard deviation over the seeds that did not diverge.
 
-    `values`: training histories. Diverged seeds have no accuracy to draw; the legend counts them.
+    `values`: training histories. Diverged seeds have no accuracy to draw; the legend counts them. It names each cell,
+    or each norm where a learning rate has more cells than it could name.
     """
     cells = values.drop_duplicates(CELL)[CELL]
+    varied = {key for key in CELL if cells[key].nunique() > 1}
     alphas = sorted(cells["alpha"].unique(), reverse=True)
     palette = style.colours(style.ordered(values["norm"]))
     figure, axes = plt.subplots(
@@ -28,12 +33,18 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         sharey=True,
         squeeze=False,
     )
+    # Before anything is drawn: free limits are sought anew, over all that is drawn so far, at each further line.
+    axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
     for row, alpha in zip(axes, alphas, strict=True):
         here = values[values["alpha"] == alpha]
+        own = cells[cells["alpha"] == alpha]
+        told = varied if own["epochs"].nunique() > 1 else varied - {"epochs"}
         for norm in style.ordered(here["norm"]):
-            for cell, history in here[here["norm"] == norm].groupby(CELL):
+            common = _norm_legend(here[here["norm"] == norm], norm) if len(own) > MOST_NAMED else None
+            for position, (cell, history) in enumerate(here[here["norm"] == norm].groupby(CELL)):
                 facts = dict(zip(CELL, cell, strict=True))
-                _lines(row, history, palette[norm], _legend(history, facts, cells))
+                legend = _legend(history, facts, told) if common is None else common if position == 0 else None
+                _lines(row, history, palette[norm], legend)
                 if paper.is_scale_of(history):
                     _paper_mark(row[1], facts, palette[norm])
         for ax, split in zip(row, ("train", "test"), strict=True):
@@ -42,10 +53,9 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handlelength=1.2)
     for ax in axes[-1]:
         ax.set_xlabel("training done (%)")
-    axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
     drawn = values.melt(
         id_vars=[*CELL, "seed", "epoch", "fraction"],
-        value_vars=["train_accuracy", "test_accuracy"],
+        value_vars=ACCURACIES,
         var_name="split",
         value_name="accuracy",
     ).dropna(subset="accuracy")
@@ -53,32 +63,43 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     return figure, {"": drawn[[*COLUMNS, "arch", "init", "epochs"]], "summary": _summary(values)}
 
 
-def _lines(row: list[Axes], history: pd.DataFrame, colour: str, legend: str) -> None:
+def _lines(row: list[Axes], history: pd.DataFrame, colour: str, legend: str | None) -> None:
     """Mean and band of one cell, in the train and the test panel. A cell without a sound seed has a legend only."""
-    sound = history[history["first_bad_step"].isna()]
-    for ax, column in zip(row, ("train_accuracy", "test_accuracy"), strict=True):
-        by_epoch = sound.groupby("fraction")[column]
-        mean, spread = 100 * by_epoch.mean(), 100 * by_epoch.std().fillna(0)
+    by_epoch = history[history["first_bad_step"].isna()].groupby("fraction")[ACCURACIES]
+    means, spreads = 100 * by_epoch.mean(), 100 * by_epoch.std().fillna(0)
+    for ax, column in zip(row, ACCURACIES, strict=True):
+        mean, spread = means[column], spreads[column]
         ax.plot(100 * mean.index, mean, color=colour, label=legend, linestyle="-" if len(mean) else "None")
         ax.fill_between(100 * mean.index, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
 
 
-def _legend(history: pd.DataFrame, facts: dict, cells: pd.DataFrame) -> str:
-    """The cell's name, as far as it is needed, its final test accuracy, and what became of its failed seeds."""
+def _legend(history: pd.DataFrame, facts: dict, told: set[str]) -> str:
+    """The cell's name with the factors that are `told`, its final test accuracy, and what became of failed seeds."""
     last = history.sort_values("epoch").groupby("seed").tail(1)
-    name = style.label(facts["norm"])
     extras = {"arch": "", "init": "", "batch_size": "B = ", "epochs": "epochs "}
-    name += "".join(f", {prefix}{facts[key]}" for key, prefix in extras.items() if cells[key].nunique() > 1)
-    if facts["epochs"] and cells[cells["alpha"] == facts["alpha"]]["epochs"].nunique() == 1:
-        name = name.removesuffix(f", epochs {facts['epochs']}")
-    parts = [name]
+    name = style.label(facts["norm"])
+    name += "".join(f", {prefix}{facts[key]}" for key, prefix in extras.items() if key in told)
     final = 100 * last["test_accuracy"].dropna()
     if len(final):
-        parts[0] += f" {final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f" {final.mean():.1f} %"
-    for kind, count in last["failure"].dropna().value_counts().items():
-        text = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}[kind]
-        parts.append(f"{count} of {len(last)} {text}")
-    return "\n".join(parts)
+        name += f" {final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f" {final.mean():.1f} %"
+    return "\n".join([name, *_failures(last)])
+
+
+def _norm_legend(histories: pd.DataFrame, norm: str) -> str:
+    """All cells of a norm in one entry: how many, the range of their final test accuracy, and how many runs failed."""
+    last = histories.sort_values("epoch").groupby([*CELL, "seed"]).tail(1)
+    count = len(last.drop_duplicates(CELL))
+    name = f"{style.label(norm)}, {count} {'cell' if count == 1 else 'cells'}"
+    final = 100 * last.groupby(CELL)["test_accuracy"].mean().dropna()
+    if len(final):
+        name += f"\n{style.span(final, '.1f')} %"
+    return "\n".join([name, *_failures(last)])
+
+
+def _failures(last: pd.DataFrame) -> list[str]:
+    """How many of these runs failed, by kind. `last` has one row for each run."""
+    counts = last["failure"].dropna().value_counts()
+    return [f"{count} of {len(last)} {FAILURES[kind]}" for kind, count in counts.items()]
 
 
 def _paper_mark(ax: Axes, facts: dict, colour: str) -> None:

@@ -13,6 +13,7 @@ from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRO
 from understanding_bn.errors import UserError
 
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
+MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
 
 
 def run(
@@ -42,6 +43,7 @@ def run(
         items=[_item(path, captions) for path in items],
         provenance=_provenance(records),
         at_scale=_at_scale(records),
+        most=MOST_LISTED,
         data=next((record["data"] for record in records if record["data"]), None),
         records=sorted(({"path": str(p), **r} for p, r in zip(runs, records, strict=True)), key=lambda r: r["path"]),
     )
