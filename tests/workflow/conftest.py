@@ -4,10 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 import yaml
+
+from understanding_bn import config as configs
+from understanding_bn.data.batches import Augmentation
+from understanding_bn.training import job
+from understanding_bn.training.loop import Optimiser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -87,11 +95,10 @@ class Checkout:
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
 
-    def run(self, *arguments, tiny=True):
-        """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
-        return subprocess.run(
-            self._command(arguments, tiny), cwd=self.folder, env=_environment(), capture_output=True, text=True
-        )
+    def run(self, *arguments, tiny=True, under=()):
+        """`snakemake ARGUMENTS` here, `under` another command if given, with the tiny config unless told otherwise."""
+        command = [*under, *self._command(arguments, tiny)]
+        return subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True)
 
     def start(self, *arguments, tiny=True):
         """The same in the background, in a process group of its own. What it says goes to said.txt."""
@@ -139,6 +146,51 @@ def planned(text):
             break
         jobs[parts[0]] = int(parts[1])
     return jobs
+
+
+def cells(checkout, *grid, seeds=1):
+    """The configuration file of a preset that trains these cells of ResNet-8 and nothing else."""
+    base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
+    config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
+    config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
+    (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
+    return "cells.yaml"
+
+
+def undisturbed(checkout, digits_path, folder):
+    """Train the same cells here, and compare."""
+    config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
+    augmentation = Augmentation(**config["augmentation"])
+    for cell in configs.cells(config):
+        seeds = config["seeds"]
+        out = folder / cell.path
+        job.run(
+            digits_path,
+            cell,
+            Optimiser(**config["optimiser"]),
+            augmentation,
+            config["schedule"]["milestones"],
+            seeds,
+            out,
+            folder / "state",
+            threads=1,
+            wanted_device="cpu",
+        )
+        theirs = checkout.folder / "results/cells/train" / cell.path / f"seeds-{'-'.join(map(str, seeds))}"
+        left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+        left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
+        assert all(torch.equal(left[seed][name], right[seed][name]) for seed in left for name in left[seed])
+
+
+def wait_until(true, what, process=None, seconds=180):
+    """Wait for something to come true; fail if the process ends first."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        assert process is None or process.poll() is None, f"Snakemake ended before {what}"
+        time.sleep(0.1)
+    return value
 
 
 @pytest.fixture

@@ -9,19 +9,12 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
-import torch
 import yaml
 from cluster import Cluster, missing
-
-from understanding_bn import config as configs
-from understanding_bn.data.batches import Augmentation
-from understanding_bn.training import job
-from understanding_bn.training.loop import Optimiser
+from conftest import cells, undisturbed, wait_until
 
 EPOCHS = {"batch": 300, "group": 60, "none": 20}
 SETTINGS = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20"]
@@ -51,41 +44,6 @@ def scratch(checkout, cluster):
     cluster.run("scancel", "--user=root", check=False)
 
 
-def cells(checkout, *grid, seeds=1):
-    """The configuration file of a preset that trains these cells of ResNet-8 and nothing else."""
-    base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
-    config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
-    config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
-    (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
-    return "cells.yaml"
-
-
-def undisturbed(checkout, digits_path, folder):
-    """Train the same cells here, and compare."""
-    config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
-    augmentation = Augmentation(**config["augmentation"])
-    for cell in configs.cells(config):
-        seeds = config["seeds"]
-        out = folder / cell.path
-        job.run(
-            digits_path,
-            cell,
-            Optimiser(**config["optimiser"]),
-            augmentation,
-            config["schedule"]["milestones"],
-            seeds,
-            out,
-            folder / "state",
-            threads=1,
-            wanted_device="cpu",
-        )
-        theirs = checkout.folder / "results/cells/train" / cell.path / f"seeds-{'-'.join(map(str, seeds))}"
-        left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
-        pd.testing.assert_frame_equal(left, right, check_exact=True)
-        left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
-        assert all(torch.equal(left[seed][name], right[seed][name]) for seed in left for name in left[seed])
-
-
 def record(checkout, norm):
     """The run.json of the cell with this norm."""
     return json.loads(next((checkout.folder / "results/cells/train").rglob(f"norm-{norm}/**/run.json")).read_text())
@@ -95,16 +53,6 @@ def log(checkout, norm):
     """What the training job of the cell with this norm has said, in its last attempt."""
     found = list((checkout.folder / "logs/cells/train").rglob(f"norm-{norm}/**/*.log"))
     return found[0].read_text() if found else ""
-
-
-def wait_until(true, what, process=None, seconds=180):
-    """Wait for something to come true; fail if the process ends first."""
-    end = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        assert process is None or process.poll() is None, f"Snakemake ended before {what}"
-        time.sleep(0.1)
-    return value
 
 
 def comments(cluster):

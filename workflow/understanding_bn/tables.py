@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from understanding_bn import runs
 from understanding_bn.errors import UserError
 from understanding_bn.files import atomic, first_line
 
@@ -21,11 +22,12 @@ def read(paths: list[Path]) -> pd.DataFrame:
     """The rows of several Parquet files of the same columns, one after the other.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or damaged, or is not what run.json beside it says.
     """
     tables = []
     for path in paths:
         try:
+            runs.verify(path)
             tables.append(pd.read_parquet(path))
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run the job that makes it first") from None

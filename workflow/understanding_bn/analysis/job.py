@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance, tables
+from understanding_bn import provenance, runs, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
@@ -61,8 +61,10 @@ def run(
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     settings |= {"options": options, "optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
     tables.write(out / "values.parquet", pd.concat(parts, ignore_index=True))
-    files.write_json(
-        out / "run.json",
+    runs.finish(
+        out,
+        f"initialization/{arch}/{init}/{probe}/norm-{norm}",
+        ["values.parquet"],
         {
             "stage": "initialization",
             "settings": settings,

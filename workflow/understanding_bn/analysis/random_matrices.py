@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from understanding_bn import files, provenance, tables
+from understanding_bn import provenance, runs, tables
 from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
 
@@ -89,4 +89,5 @@ def run(size: int, factors: list[int], draws: int, out: Path, threads: int) -> N
     tables.write(out / "values.parquet", pd.concat(parts, ignore_index=True))
     settings = {"size": size, "factors": factors, "draws": draws}
     record = stopwatch.record("analysis.random_matrices", "cpu", threads) | {"dtype": "float64"}
-    files.write_json(out / "run.json", {"stage": "random_matrices", "settings": settings, "data": None} | record)
+    record |= {"stage": "random_matrices", "settings": settings, "data": None}
+    runs.finish(out, "random_matrices", ["values.parquet"], record)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance, tables
+from understanding_bn import files, provenance, runs, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
@@ -85,8 +85,10 @@ def run(
         tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
         with files.atomic(out / "weights.pt") as temporary:
             torch.save(weights, temporary)
-        files.write_json(
-            out / "run.json",
+        runs.finish(
+            out,
+            f"train/{cell.path}",
+            ["history.parquet", "weights.pt"],
             {"stage": "train", "settings": settings, "seeds": seeds, "resumed_seeds": resumed}
             | {"state_keys": list(keys.values()), "training_seconds": seconds}
             | {"bn_mode": "train mode in training, eval mode for test accuracy", "data": store.info}
