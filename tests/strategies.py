@@ -1,6 +1,8 @@
 """Configs for property tests: valid ones drawn from the whole schema, and ones with a single mistake."""
 
+import functools
 import math
+import random
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -29,21 +31,25 @@ HOSTILE = [
 ]
 
 
+@functools.cache
 def archs(deepest: int = 10**6) -> st.SearchStrategy[str]:
     """Names of networks of at most this depth."""
     return st.sampled_from([arch for arch in ARCHS if int(arch.rsplit("-", 1)[1]) <= deepest])
 
 
+@functools.cache
 def whole(low: int, high: int) -> st.SearchStrategy[int | float]:
     """Whole numbers, some as YAML reads 64.0."""
     return st.integers(low, high) | st.integers(low, high).map(float)
 
 
+@functools.cache
 def alphas() -> st.SearchStrategy[float]:
     """Learning rates, whole ones too."""
     return st.floats(1e-30, 1000) | st.integers(1, 1000) | st.sampled_from([0.1, 0.003, 1e-4, 3e-05])
 
 
+@functools.cache
 def shares(low: float = 0, **options: bool) -> st.SearchStrategy[float]:
     """Numbers up to 1, without the very small ones that tests with torch flush to zero."""
     return st.floats(low, 1, allow_subnormal=False, **options)
@@ -59,19 +65,22 @@ def one_or_several(values: st.SearchStrategy, most: int = 3) -> st.SearchStrateg
     return values | several(values, most)
 
 
+@functools.cache
 def presets() -> st.SearchStrategy[str]:
     """Names of results folders."""
     return st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True).filter(lambda name: name not in RESERVED)
 
 
+@functools.cache
 def folders() -> st.SearchStrategy[str]:
     """Names that folders can have, whatever they mean to a shell."""
     harmless = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40)
     return harmless | st.sampled_from(["my data; touch pwned $(touch pwned2) 'q' {x}", "-rf", "~/data", '"', "`id`"])
 
 
+@functools.cache
 def grids(largest_batch: int, small: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Grids of training runs; `small` ones have few cells."""
+    """Grids of training runs; `small` ones have few cells, and at least one."""
     most = 2 if small else 4
     required = {
         "norm": one_or_several(st.sampled_from(NORMS), most),
@@ -83,7 +92,8 @@ def grids(largest_batch: int, small: bool) -> st.SearchStrategy[list[dict[str, A
         "init": one_or_several(st.sampled_from(INITS), most),
         "batch_size": one_or_several(whole(2, largest_batch), most),
     }
-    return st.lists(st.fixed_dictionaries(required, optional=optional), max_size=2 if small else 3)
+    entries = st.fixed_dictionaries(required, optional=optional)
+    return st.lists(entries, min_size=1, max_size=2) if small else st.lists(entries, max_size=3)
 
 
 @st.composite
@@ -183,7 +193,6 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
             optional={"milestones": several(shares(1e-300, exclude_max=True), least=0).map(sorted)},
         ),
         "epochs_fraction": shares(1e-300) | st.just(1),
-        "grid": grids(largest_batch, small),
         "random_matrices": st.fixed_dictionaries(
             {}, optional={"size": whole(2, 20_000), "factors": several(whole(1, 20)), "draws": whole(1, 1000)}
         ),
@@ -194,6 +203,7 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     required = {
         "preset": presets(),
         "dataset": st.just(dataset),
+        "grid": grids(largest_batch, small),
         "initialization": initializations(largest_batch),
         "augmentation": st.fixed_dictionaries({"flip": flips}, optional={"pad": whole(0, 64)}),
         "data_dir": folders() if dataset == "parquet" else st.none(),
@@ -245,14 +255,13 @@ def mistakes(config: dict[str, Any]) -> list[Mistake]:
     return [*_by_schema(config, SCHEMA, ()), *_by_meaning(config)]
 
 
-@st.composite
-def invalid_configs(draw) -> tuple[Mistake, dict[str, Any]]:
-    """A mistake, each kind as likely as the others, and a config that is valid but for it."""
-    config = configs.resolve(draw(valid_configs()))
-    found = mistakes(config)
-    kind = draw(st.sampled_from(sorted({mistake.kind for mistake in found})))
-    mistake = draw(st.sampled_from([mistake for mistake in found if mistake.kind == kind]))
-    return mistake, mistake.made(config)
+def one_of_each_kind(config: dict[str, Any]) -> list[Mistake]:
+    """A mistake of every kind that can be made in a resolved config, at places that depend on the config alone."""
+    chance = random.Random(repr(config))
+    by_kind: dict[str, list[Mistake]] = {}
+    for mistake in mistakes(config):
+        by_kind.setdefault(mistake.kind, []).append(mistake)
+    return [chance.choice(found) for found in by_kind.values()]
 
 
 def _shown(value: Any) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 # The Snakefile imports the package, and jobs run `python -m understanding_bn`: in both cases this checkout's.
 PACKAGE = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE))
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; ")
+# Snakemake fills in braces in this text, so those of the path and of the shell are doubled.
+QUOTED = shlex.quote(str(PACKAGE)).replace("{", "{{").replace("}", "}}")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={QUOTED}:$" + "{{PYTHONPATH:-}}; ")
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
@@ -32,7 +34,7 @@ def checked_config():
     """The resolved config and the data set's tag; any mistake ends the run with one line."""
     try:
         resolved = configs.resolve(config)
-        folder = Path(resolved["data_dir"]).expanduser() if resolved["data_dir"] else None
+        folder = sources.folder(resolved["data_dir"]) if resolved["data_dir"] else None
         tag = sources.tag(resolved["dataset"], folder)
         marker = Path("results") / resolved["preset"] / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag

@@ -61,9 +61,10 @@ def explain(error: jsonschema.ValidationError, shared: dict[str, Any]) -> str:
             return f"{where}: key {shown(unknown)} is unknown; expected {expected}"
         case "required":
             missing = next(key for key in rule if key not in error.instance)
-            below = schema["properties"][missing]
+            below = schema.get("properties", {}).get(missing) or schema["additionalProperties"]
             below = shared[below["$ref"].rsplit("/", 1)[1]] if "$ref" in below else below
-            return f"{where}: key {missing!r} is missing; expected {_wanted(below['type'])}"
+            expected = _wanted(below["type"]) if "type" in below else choice(missing, below["enum"])
+            return f"{where}: key {missing!r} is missing; expected {expected}"
         case "minProperties":
             return f"{where}: the block is empty; expected {' or '.join(schema['properties'])} in it"
         case "type":

@@ -49,6 +49,18 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
     return cifar10(data_dir, download_dir)
 
 
+def folder(data_dir: str) -> Path:
+    """The folder that a config names, where `~` is the user's own.
+
+    Raises:
+        UserError: it is the home of a user that does not exist.
+    """
+    try:
+        return Path(data_dir).expanduser()
+    except RuntimeError:
+        raise UserError(f"data_dir: {data_dir!r} is in the home of an unknown user; give the folder's path") from None
+
+
 def find(dataset: str, data_dir: Path | None) -> list[Path]:
     """The files that `read` will open: none for digits or a download, else those recognised in `data_dir`.
 
