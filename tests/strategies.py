@@ -26,7 +26,7 @@ HOSTILE = [
     *("", " ", ".", "..", "../up", "/etc/passwd", "a/b", "a\\b", "~", "~root", "-rf", "--help", "a b", "a\tb", "a\nb"),
     *("resnet-8\n", "batch\n", "digits\n", "quick\n", "a\rb", "a\0b", "a;b", "a|b", "a&b", "a>b", "$(touch pwned)"),
     *("`touch pwned`", "$HOME", "${x}", "{x}", "{{x}}", "{wildcards.norm}", "%s", "*", "?", "[a]", "!", "#", "'", '"'),
-    *("naïve", "α", "resnet-१४", "resnet-8\u2028", "\u202e", "\ud800", "batch ", " batch", "BATCH", "x" * 300),
+    *("naïve", "α", "resnet-१४", "resnet-8\u2028", "\u202e", "\ud800", "batch ", " batch", "BATCH", "x" * 3000),
     *("resnet-8; touch pwned", "quick$(touch pwned)", "con:aux", "a=b", "a,b", "resnet-8\x85"),
 ]
 
@@ -350,7 +350,7 @@ def _out_of_range(schema: dict[str, Any]) -> Iterator[float]:
     if "minimum" in schema and "exclusiveMinimum" not in schema:
         yield from (schema["minimum"] - 1, -(10**12))
     if "exclusiveMinimum" in schema:
-        yield from (schema["exclusiveMinimum"], -1, -0.1, 1e-320 if "minimum" in schema else -1e-320)
+        yield from (schema["exclusiveMinimum"], -1, -0.1, 1e-31 if "minimum" in schema else -1e-31)
     if "maximum" in schema:
         yield from (schema["maximum"] + 1, 10**30, 10**400)
     if "exclusiveMaximum" in schema:

@@ -173,7 +173,7 @@ def test_whole_numbers_stay_whole_where_yaml_reads_64_point_0():
     assert [str(seed) for seed in resolved["seeds"]] == ["0", "3"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_of_bases_and_networks_are_one_line(name):
     with pytest.raises(UserError) as caught:
         configs.bases({"extends": name})

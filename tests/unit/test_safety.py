@@ -182,6 +182,13 @@ def encoded(kind, image, **options):
     return buffer.getvalue()
 
 
+def png_with_a_long_remark():
+    """A tiny PNG with compressed text in it that unfolds to 100 million letters."""
+    start = encoded("PNG", small())
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 10**8, 1))
+    return start[:33] + text + start[33:]
+
+
 def jpeg_that_claims(side):
     """A small JPEG whose header claims a picture of this size."""
     data = bytearray(encoded("JPEG", Image.new("RGB", (8, 8))))
@@ -224,6 +231,7 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" h
         (encoded("PNG", small(), **FRAMES), "holds 2 pictures; expected one, without animation"),
         (encoded("MPO", small(), **FRAMES), "holds 2 pictures; expected one"),
         (encoded("PNG", Image.fromarray(np.full((9, 9), 60_000, np.uint16))), "mode I;16; expected 8 bits a channel"),
+        (png_with_a_long_remark(), "can't be decoded (Decompressed data too large"),
         (encoded("PNG", small())[:-60], "can't be decoded"),
         (encoded("JPEG", small())[:-30], "can't be decoded"),
         (encoded("GIF", small()), "can't be decoded; expected PNG or JPEG"),
