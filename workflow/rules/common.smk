@@ -8,6 +8,8 @@ from pathlib import Path
 
 # The Snakefile imports the package, and jobs run `python -m understanding_bn`: in both cases this checkout's.
 PACKAGE = Path(workflow.basedir) / "workflow"
+if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
+    sys.exit(f"error: {workflow.basedir!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
 # A scheduler signals every process of a job. The shell and `tee` must outlive the stage, which has things to save.
 shell.prefix(
@@ -37,7 +39,7 @@ def checked_config():
     """The resolved config and the data set's tag; any mistake ends the run with one line."""
     try:
         resolved = configs.resolve(config)
-        folder = Path(resolved["data_dir"]).expanduser() if resolved["data_dir"] else None
+        folder = sources.folder(resolved["data_dir"]) if resolved["data_dir"] else None
         tag = sources.tag(resolved["dataset"], folder)
         marker = Path("results") / resolved["preset"] / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag

@@ -16,7 +16,7 @@ rule data:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         dataset=CONFIG["dataset"],
-        data_dir=["--data-dir", str(DATA_DIR)] if DATA_DIR else [],
+        data_dir=[f"--data-dir={DATA_DIR}"] if DATA_DIR else [],  # one word: a folder's name may begin with a hyphen
         code=fingerprint("data.store"),
     shell:
         "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} --out {output.store}"

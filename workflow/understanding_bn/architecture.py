@@ -14,10 +14,10 @@ def parse(arch: str) -> tuple[str, int]:
     Raises:
         UserError: the name is not FAMILY-D with D = 6n + 2.
     """
-    match = re.fullmatch(r"(.+)-(\d{1,5})", arch)
+    match = re.fullmatch(r"(.+)-([1-9][0-9]{0,4})", arch)
     if not match or match[1] not in SHORTCUTS or int(match[2]) < 8 or int(match[2]) % 6 != 2:
         raise UserError(
-            f"arch: {arch!r} is unknown; write {' or '.join(f'{family}-D' for family in SHORTCUTS)} "
+            f"arch: {arch[:60]!r} is unknown; expected {' or '.join(f'{family}-D' for family in SHORTCUTS)} "
             "with depth D = 6n + 2, such as resnet-20 or resnet-110"
         )
     return SHORTCUTS[match[1]], int(match[2])

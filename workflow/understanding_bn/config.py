@@ -3,12 +3,12 @@
 Imports neither torch nor Snakemake, because the Snakefile runs this on every start.
 """
 
-import difflib
+import functools
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from copy import deepcopy
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import yaml
 
 from understanding_bn import architecture
 from understanding_bn.cell import Cell
+from understanding_bn.complaints import canonical, choice, explain, path_of, shown, type_of
 from understanding_bn.errors import UserError
 from understanding_bn.files import first_line
 from understanding_bn.provenance import public_functions
@@ -24,8 +25,9 @@ from understanding_bn.provenance import public_functions
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA = PRESETS.parent / "schemas" / "config.schema.yaml"
 DEFAULT = PRESETS.parent.parent / "config.yaml"
-TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "array": "a list"}
-TYPES |= {"object": "a block of keys", "boolean": "true or false", "null": "nothing"}
+# How many images there are to train on, where that is known before the data is read.
+TRAINING_IMAGES = {"digits": 1437, "cifar10": 50_000}
+LONGEST_SEEDS = 200  # characters in the name of a job's folder
 
 
 def bases(config: dict[str, Any]) -> list[Path]:
@@ -39,7 +41,7 @@ def bases(config: dict[str, Any]) -> list[Path]:
     name = config.get("extends")
     while name is not None:
         if name not in known:
-            raise UserError(f"config key extends: {name!r} is no preset; expected {_choice(str(name), known)}")
+            raise UserError(f"config key extends: {shown(name)} is no preset; expected {choice(name, known)}")
         path = PRESETS / f"{name}.yaml"
         if path in found:
             raise UserError(f"config key extends: {name!r} builds on itself")
@@ -68,23 +70,18 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         UserError: one line that names the key, its value and what is allowed.
     """
     config = _with_lists(deepcopy(config))
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = _schema()
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
     if errors:
-        raise UserError(_explain(min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))))
+        first = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
+        raise UserError(explain(first, schema["$defs"]))
     config = _with_defaults(config, schema, schema["$defs"])
-    for path, value in _leaves(config, ""):
+    for path, value in _leaves(config, ()):
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"config key {path}: {value} is not a finite number")
-    _check_names(config)
-    _check_layers(config)
+            raise UserError(f"config key {path_of(path)}: {value} is not a finite number, expected one")
+    for check in (_check_names, _check_layers, _check_batch_sizes, _check_order, _check_search, _check_seeds):
+        check(config)
     return config
-
-
-def canonical(alpha: float) -> str:
-    """A learning rate as the decimal that names it in paths: 0.1, 0.0001, 3; never with an exponent."""
-    text = f"{Decimal(repr(float(alpha))):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def names(module: str) -> list[str]:
@@ -139,6 +136,12 @@ def readings(config: dict[str, Any]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((reading["arch"], reading["init"]) for reading in found))
 
 
+@functools.cache
+def _schema() -> dict[str, Any]:
+    """The schema of the config. Every caller gets the same, so none may change it."""
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+
 def _read(path: Path) -> dict[str, Any]:
     """The top-level block of a YAML file."""
     try:
@@ -148,7 +151,7 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({first_line(error)})") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a block of keys, found {_type_of(content)}")
+        raise UserError(f"{path}: expected a block of keys, found {type_of(content)}")
     return content
 
 
@@ -166,13 +169,18 @@ def _with_lists(config: dict[str, Any]) -> dict[str, Any]:
     seeds = config.get("seeds")
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if seeds < 1:
-            raise UserError(f"config key seeds: {seeds} is too few; give at least 1, or a list such as [0, 1, 2]")
+            raise UserError(
+                f"config key seeds: {shown(seeds)} is too few; give at least 1, or a list such as [0, 1, 2]"
+            )
         if seeds > 1000:
-            raise UserError(f"config key seeds: {seeds} is too many; give at most 1000, or a list such as [0, 1, 2]")
+            raise UserError(
+                f"config key seeds: {shown(seeds)} is too many; give at most 1000, or a list such as [0, 1, 2]"
+            )
         config["seeds"] = list(range(seeds))
     elif isinstance(seeds, list):  # on Snakemake's command line, lists come as text
-        config["seeds"] = [int(s) if isinstance(s, str) and s.isdecimal() else s for s in seeds]
-    for entry in config.get("grid") or []:
+        config["seeds"] = [int(s) if isinstance(s, str) and re.fullmatch("[0-9]{1,20}", s) else s for s in seeds]
+    grid = config.get("grid")
+    for entry in grid if isinstance(grid, list) else []:
         if isinstance(entry, dict):
             for key in ("arch", "init", "norm", "alpha", "batch_size"):
                 if key in entry and not isinstance(entry[key], list):
@@ -181,7 +189,7 @@ def _with_lists(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], shared: dict[str, Any]) -> Any:
-    """A copy of `value` in which every missing key has its schema's default."""
+    """A copy of `value` with its schema's default for every missing key, and whole numbers written as such."""
     if "$ref" in schema:
         schema = shared[schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
     if isinstance(value, dict) and "properties" in schema:
@@ -192,128 +200,114 @@ def _with_defaults(value: Any, schema: dict[str, Any], shared: dict[str, Any]) -
         return complete
     if isinstance(value, list) and "items" in schema:
         return [_with_defaults(item, schema["items"], shared) for item in value]
-    return value
+    # JSON Schema counts 64.0 as whole. In a path, or on a job's command line, it would not be one.
+    return int(value) if schema.get("type") == "integer" else value
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     """Every scalar in a nested config, with its path."""
-    if isinstance(value, dict):
-        for key, below in value.items():
-            yield from _leaves(below, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            yield from _leaves(below, f"{path}[{index}]")
+    if isinstance(value, dict | list):
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(below, (*path, key))
     else:
         yield path, value
 
 
-def _explain(error: jsonschema.ValidationError) -> str:
-    """One line for one schema error: key, value, what is allowed."""
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".")
-    where, value, rule = f"config key {path or '(top level)'}", repr(error.instance), error.validator_value
-    if len(value) > 60:
-        value = value[:57] + "..."
-    match error.validator:
-        case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            unknown = next(key for key in error.instance if key not in known)
-            return f"{where}: key {unknown!r} is unknown; expected {_choice(str(unknown), known)}"
-        case "required":
-            missing = next(key for key in rule if key not in error.instance)
-            return f"{where}: key {missing!r} is missing"
-        case "type":
-            wanted = " or ".join(TYPES[t] for t in ([rule] if isinstance(rule, str) else rule))
-            hint = ""
-            if isinstance(error.instance, str) and "number" in wanted and _is_number(error.instance):
-                hint = f"; YAML takes {error.instance} as text, write {canonical(float(error.instance))}"
-            return f"{where}: {value} is {_type_of(error.instance)}, expected {wanted}{hint}"
-        case "enum":
-            return f"{where}: {value} is unknown; expected {_choice(str(error.instance), [str(r) for r in rule])}"
-        case "not":
-            return f"{where}: {value} is reserved; choose another name"
-        case "pattern":
-            return f"{where}: {value} is not allowed; expected {error.schema.get('description')} matching {rule}"
-        case "exclusiveMinimum":
-            return f"{where}: {value} is too small; expected more than {rule}"
-        case "minimum":
-            return f"{where}: {value} is too small; expected at least {rule}"
-        case "exclusiveMaximum":
-            return f"{where}: {value} is too large; expected less than {rule}"
-        case "maximum":
-            return f"{where}: {value} is too large; expected at most {rule}"
-        case "minItems":
-            return f"{where}: the list is empty; expected at least {rule} value"
-        case "uniqueItems":
-            return f"{where}: {value} names a value twice; expected each once"
-    return f"{where}: {error.message}"
+def _named(config: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+    """Every place in a config that names an `arch`, `init` or `norm`, and the name there."""
+    keys = (kind, f"{kind}s")
+    for path, value in _leaves({key: config[key] for key in ("initialization", "grid")}, ()):
+        if path[-1] in keys or (isinstance(path[-1], int) and path[-2] in keys):
+            yield path_of(path), value
 
 
 def _check_names(config: dict[str, Any]) -> None:
     """Norms, initialisations and architectures must exist; a digit must not be mirrored."""
-    start = config["initialization"]
-    uses = [("initialization", start["norms"], [start["init"]], [start["arch"]])]
-    search = start["probes"].get("max_learning_rate", {})
-    where = "initialization.probes.max_learning_rate"
-    uses += [(where, [], search.get("inits", []), search.get("archs", []))]
-    for i, reading in enumerate(start["readings"]):
-        where = f"initialization.readings[{i}]"
-        given = ([reading[key]] if key in reading else [] for key in ("init", "arch"))
-        uses += [(where, [], *given)]
-    uses += [(f"grid[{i}]", e["norm"], e["init"], e["arch"]) for i, e in enumerate(config["grid"])]
-    known_norms, known_inits = names("models.norms"), names("models.initializations")
-    for where, norms, inits, archs in uses:
-        for kind, given, known in (("norm", norms, known_norms), ("init", inits, known_inits)):
-            for name in given:
-                if name not in known:
-                    raise UserError(f"config key {where}.{kind}: {name!r} is unknown; expected {_choice(name, known)}")
-        for arch in archs:
-            try:
-                architecture.parse(arch)
-            except UserError as error:
-                raise UserError(f"config key {where}.{error}") from None
+    known = {"norm": names("models.norms"), "init": names("models.initializations")}
+    for kind, allowed in known.items():
+        for where, name in _named(config, kind):
+            if name not in allowed:
+                raise UserError(f"config key {where}: {shown(name)} is unknown; expected {choice(name, allowed)}")
+    for where, name in _named(config, "arch"):
+        try:
+            architecture.parse(name)
+        except UserError as error:
+            raise UserError(f"config key {where}: {str(error).removeprefix('arch: ')}") from None
+    rates = config["initialization"]["probes"].get("relative_loss", {"alpha": {}})["alpha"]
+    for norm in rates:
+        if norm not in (allowed := ["default", *known["norm"]]):
+            where = "initialization.probes.relative_loss.alpha"
+            raise UserError(f"config key {where}: key {shown(norm)} is unknown; expected {choice(norm, allowed)}")
     if config["dataset"] == "digits" and config["augmentation"]["flip"]:
         raise UserError("config key augmentation.flip: true, but a mirrored digit is another sign; set it to false")
 
 
 def _check_layers(config: dict[str, Any]) -> None:
-    """Layers must lie in the network, and where a kernel is meant they must be convolutions."""
+    """Layers must lie in every network that they are measured in, and where a kernel is meant be convolutions."""
     start = config["initialization"]
-    depth = architecture.depth(start["arch"])
     for probe, options in start["probes"].items():
-        top = depth if probe == "channel_moments" else depth - 1
-        for layer in options.get("layers", [options["layer"]] if "layer" in options else []):
+        read = [arch for arch, _ in readings(config)] if probe in ("channel_moments", "gradient_sums") else []
+        shallowest = min([start["arch"], *read], key=architecture.depth)
+        top = architecture.depth(shallowest) - (probe != "channel_moments")
+        for path, layer in _leaves({key: options[key] for key in ("layer", "layers") if key in options}, ()):
             if layer > top:
+                where = path_of(("initialization", "probes", probe, *path))
                 raise UserError(
-                    f"config key initialization.probes.{probe}: layer {layer} is too deep; "
-                    f"expected 1 to {top} in {start['arch']}"
+                    f"config key {where}: layer {layer} is too deep; expected 1 to {top} in {shown(shallowest)[1:-1]}"
                 )
+
+
+def _check_batch_sizes(config: dict[str, Any]) -> None:
+    """A mini-batch cannot hold more images than there are to train on, where that is known before they are read."""
+    most = TRAINING_IMAGES.get(config["dataset"], math.inf)
+    for path, size in _leaves({key: config[key] for key in ("initialization", "grid")}, ()):
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        if key in ("batch_size", "batch_sizes") and size > most:
+            raise UserError(
+                f"config key {path_of(path)}: {size} is more than the {most} training images of {config['dataset']}; "
+                f"expected at most {most}"
+            )
+
+
+def _check_order(config: dict[str, Any]) -> None:
+    """What ascends by its meaning must do so."""
     for probe, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
-        sweep = start["probes"].get(probe)
+        sweep = config["initialization"]["probes"].get(probe)
         if sweep and sweep[f"smallest_{what}"] >= sweep[f"largest_{what}"]:
             raise UserError(
                 f"config key initialization.probes.{probe}.smallest_{what}: {sweep[f'smallest_{what}']} is not below "
-                f"largest_{what}, {sweep[f'largest_{what}']}"
+                f"largest_{what}, expected less than {sweep[f'largest_{what}']}"
             )
     milestones = config["schedule"]["milestones"]
     if milestones != sorted(milestones):
-        raise UserError(f"config key schedule.milestones: {milestones} do not ascend; write them in order")
+        raise UserError(f"config key schedule.milestones: {shown(milestones)} do not ascend; write them in order")
+    roles = config["claims"]
+    for smaller, larger in (("small", "middle"), ("middle", "large")):
+        if roles[f"{smaller}_alpha"] > roles[f"{larger}_alpha"]:
+            raise UserError(
+                f"config key claims.{smaller}_alpha: {roles[f'{smaller}_alpha']} is more than {larger}_alpha; "
+                f"expected at most {roles[f'{larger}_alpha']}"
+            )
 
 
-def _choice(given: str, known: list[str]) -> str:
-    """The allowed names, with a guess at what was meant."""
-    near = difflib.get_close_matches(given, known, n=1)
-    return f"one of {', '.join(known)}" + (f" (did you mean {near[0]!r}?)" if near else "")
+def _check_search(config: dict[str, Any]) -> None:
+    """The search for the largest learning rate needs one to try: see `analysis.max_learning_rate.grid`."""
+    search = config["initialization"]["probes"].get("max_learning_rate")
+    if not search:
+        return
+    first, last = (search["steps_per_decade"] * math.log10(search[f"{end}_alpha"]) for end in ("smallest", "largest"))
+    if math.ceil(first - 1e-9) > math.floor(last + 1e-9):
+        raise UserError(
+            f"config key initialization.probes.max_learning_rate.steps_per_decade: {search['steps_per_decade']} puts "
+            f"no learning rate between {search['smallest_alpha']} and {search['largest_alpha']}; expected more steps"
+        )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _type_of(value: Any) -> str:
-    if value is None:
-        return "empty"
-    kinds = {bool: "true or false", str: "text", int: "a whole number", float: "a number", list: "a list"}
-    return kinds.get(type(value), "a block of keys")
+def _check_seeds(config: dict[str, Any]) -> None:
+    """The seeds of one job name its folder and its log, and a file system takes names of 255 bytes."""
+    longest = max(len("-".join(map(str, block))) for block in seed_blocks(config))
+    if config["grid"] and longest > LONGEST_SEEDS:
+        raise UserError(
+            f"config key seeds_per_job: {config['seeds_per_job']} makes names of {longest} digits for these seeds, "
+            f"which files cannot have; expected fewer seeds in a job, for at most {LONGEST_SEEDS} digits"
+        )

@@ -6,8 +6,10 @@ an `Images` and add a line to `read`.
 
 import hashlib
 import io
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,10 @@ from understanding_bn.files import first_line
 
 LARGEST_SIDE = 1024
 SMALLEST_SIDE = 8
-LOSSY = {"JPEG", "WEBP", "AVIF"}
+ALLOWED_SIZE = f"a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
+FORMATS = ("PNG", "JPEG")  # Pillow knows dozens more; none of their decoders is ever run
+LOSSY = {"JPEG"}
+EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,18 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
     return cifar10(data_dir, download_dir)
 
 
+def folder(data_dir: str) -> Path:
+    """The folder that a config names, where `~` is the user's own.
+
+    Raises:
+        UserError: it is the home of a user that does not exist.
+    """
+    try:
+        return Path(data_dir).expanduser()
+    except RuntimeError:
+        raise UserError(f"data_dir: {data_dir!r} is in the home of an unknown user; give the folder's path") from None
+
+
 def find(dataset: str, data_dir: Path | None) -> list[Path]:
     """The files that `read` will open: none for digits or a download, else those recognised in `data_dir`.
 
@@ -66,7 +83,7 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
         if dataset == "parquet":
             raise UserError("data_dir: missing; dataset 'parquet' needs the folder of train.parquet and test.parquet")
         return []
-    if not data_dir.is_dir():
+    if not _is_folder(data_dir):
         raise UserError(f"data_dir: {str(data_dir)!r} is not a folder; give the folder that holds the data set")
     pair = [data_dir / "train.parquet", data_dir / "test.parquet"]
     present = [file for file in pair if file.is_file()]
@@ -81,6 +98,14 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
         return batches
     layouts = "train.parquet and test.parquet" + (", or cifar-10-batches-py/" if dataset == "cifar10" else "")
     raise UserError(f"data_dir: {str(data_dir)!r} holds no {dataset} data; expected {layouts} in it")
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a path that no file system could have leads to none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def tag(dataset: str, data_dir: Path | None) -> str:
@@ -197,25 +222,38 @@ def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, set[str]]:
 
 def _decode(cell: object, path: Path, row: int) -> tuple[np.ndarray, str]:
     """One encoded image → uint8 (H, W, C), C = 1 (grey) or 3 (RGB), square, of a size that we allow; and its format."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes):
         raise UserError(f"{path}: row {row} has no image bytes; expected a struct with 'bytes', or bytes")
+    where = f"{path}: image in row {row}"
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            # Checked before decoding, so that a small file cannot claim a huge picture.
-            if width != height or not SMALLEST_SIDE <= width <= LARGEST_SIDE:
-                raise UserError(
-                    f"{path}: image in row {row} is {width}×{height}; "
-                    f"expected a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
-                )
+        # Pillow warns of what is refused below.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _must_be_allowed(image, where)
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
             codec = image.format or "unknown"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: image in row {row} can't be decoded ({first_line(error)})") from None
+    except UserError:
+        raise
+    except UnidentifiedImageError:
+        raise UserError(f"{where} can't be decoded; expected {' or '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{where} claims to be huge; expected {ALLOWED_SIZE}") from None
+    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
+        raise UserError(f"{where} can't be decoded ({first_line(error)}); expected a whole image") from None
     return pixels if pixels.ndim == 3 else pixels[..., None], codec
+
+
+def _must_be_allowed(image: Any, where: str) -> None:
+    """Refuse an image by its header, before it is decoded: a small file can claim a huge picture."""
+    width, height = image.size
+    if width != height or not SMALLEST_SIDE <= width <= LARGEST_SIDE:
+        raise UserError(f"{where} is {width}×{height}; expected {ALLOWED_SIZE}")
+    if getattr(image, "n_frames", 1) != 1:
+        raise UserError(f"{where} holds {image.n_frames} pictures; expected one, without animation")
+    if image.mode not in EIGHT_BIT_MODES:
+        raise UserError(f"{where} has pixels of mode {image.mode}; expected 8 bits a channel")
 
 
 def _must_be_cifar10(images: Images, path: Path) -> None:

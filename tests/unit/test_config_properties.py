@@ -1,0 +1,199 @@
+"""Any config: valid ones are accepted and name their cells, invalid ones are refused with one line that helps."""
+
+import re
+from collections import Counter
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from strategies import HOSTILE, one_of_each_kind, valid_configs
+
+from understanding_bn import architecture, complaints
+from understanding_bn import config as configs
+from understanding_bn.analysis import max_learning_rate
+from understanding_bn.cell import Cell
+from understanding_bn.errors import UserError
+
+ROOT = configs.SCHEMA.parent.parent.parent
+# The same configs on every run: a test that fails today must fail tomorrow.
+REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+REPEATABLE["phases"] = [Phase.generate]  # a failure says enough as it is, and to shrink one takes minutes
+ALLOWED = re.compile(r"\b(expected|write|give|set it)\b")
+
+
+def wildcards():
+    """What Snakemake lets each wildcard be, from the rules."""
+    text = (ROOT / "workflow/rules/common.smk").read_text()
+    return dict(re.findall(r'^    (\w+)="(.+)",$', text.split("wildcard_constraints:")[1], re.M))
+
+
+def cell_pattern():
+    """The paths of cells that Snakemake recognises, with a group for each wildcard."""
+    patterns = {name: f"(?P<{name}>{pattern})" for name, pattern in wildcards().items()}
+    return re.compile(re.sub(r"\\?\{(\w+)\\?\}", lambda m: patterns[m[1]], re.escape(Cell.PATTERN)))
+
+
+def assert_one_helpful_line(message):
+    assert message.isprintable()  # so on one line, and without anything that a terminal would take as a command
+    assert ALLOWED.search(message), message
+    assert len(message) < 600
+
+
+def test_every_valid_config_is_accepted_and_names_its_cells():
+    pattern, limits = cell_pattern(), wildcards()
+    seen, jobs = set(), Counter()
+
+    @settings(max_examples=150, **REPEATABLE)
+    @given(valid_configs())
+    def check(config):
+        resolved = configs.resolve(config)
+        assert configs.resolve(resolved) == resolved
+        cells = configs.cells(resolved)
+        paths = [cell.path for cell in cells]
+        assert len(set(paths)) == len(cells)
+        for cell, path in zip(cells, paths, strict=True):
+            found = pattern.fullmatch(path)
+            assert found
+            assert found.groupdict() == {key: str(getattr(cell, key)) for key in found.groupdict()}
+            assert all(len(part.encode()) < 200 for part in path.split("/"))
+        for block in configs.seed_blocks(resolved):
+            name = "-".join(map(str, block))
+            assert re.fullmatch(limits["seeds"], name)
+            assert not cells or len(f"seeds-{name}.benchmark.tsv") < 255
+        for probe in resolved["initialization"]["probes"]:
+            assert re.fullmatch(limits["probe"], probe)
+        jobs["cells"] += len(cells)
+        seen.add(repr(config))
+
+    check()
+    assert len(seen) >= 120
+    assert jobs["cells"] >= 200
+
+
+def test_every_mistake_is_refused_with_one_line_that_helps():
+    seen, kinds = set(), Counter()
+
+    @settings(max_examples=80, **REPEATABLE)
+    @given(valid_configs())
+    def check(config):
+        config = configs.resolve(config)
+        for mistake in one_of_each_kind(config):
+            wrong = mistake.made(config)
+            with pytest.raises(UserError) as caught:
+                configs.resolve(wrong)
+            message = str(caught.value)
+            assert_one_helpful_line(message)
+            assert re.match(rf"config key {re.escape(mistake.where)}(\[0\])?: ", message), (mistake, message)
+            assert mistake.says in message, (mistake, message)
+            assert "write 0.0001" in message or mistake.value != "1e-4" or "number" not in message
+            seen.add(repr(wrong))
+            kinds[mistake.kind] += 1
+
+    check()
+    print(f"{len(seen)} distinct invalid configs: {dict(kinds)}")
+    assert len(seen) >= 300
+    expected = {"type", "range", "not finite", "empty list", "twice", "name", "unknown key", "missing key", "reserved"}
+    expected |= {"count", "order", "long name", "flip", "depth", "layer", "batch size"}
+    assert set(kinds) == expected, kinds
+
+
+def quick(**changes):
+    return yaml.safe_load((ROOT / "config.yaml").read_text()) | changes
+
+
+def start(**changes):
+    """The default preset, with changes to what is measured at initialisation."""
+    return quick(initialization=quick()["initialization"] | changes)
+
+
+def search(**changes):
+    options = {"batch_size": 8, "updates": 5, "smallest_alpha": 0.1, "largest_alpha": 1, "steps_per_decade": 1}
+    return start(probes={"max_learning_rate": options | changes})
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        (quick(grid=5), ["grid: 5 is a whole number, expected a list"]),
+        (quick(grid=True), ["grid: True is true or false, expected a list"]),
+        (quick(seeds="three"), ["seeds: 'three' is text, expected a list of whole numbers, or how many"]),
+        (quick(seeds=10**5000), ["seeds: a number of thousands of digits is too many"]),
+        (quick(seeds=["1" * 5000]), ["seeds[0]: '111", "expected a whole number"]),
+        (quick(seeds=1000, seeds_per_job=1000), ["seeds_per_job: 1000 makes names of 3889 digits"]),
+        (
+            start(readings=[{"arch": "resnet-20"}]),
+            ["channel_moments.layers[2]: layer 30 is too deep", "1 to 20 in resnet-20"],
+        ),
+        (
+            start(readings=[{"arch": "resnet-20"}], probes={"gradient_sums": {"layers": [18, 20]}}),
+            ["gradient_sums.layers[1]: layer 20 is too deep", "1 to 19 in resnet-20"],
+        ),
+        (
+            search(smallest_alpha=0.2, largest_alpha=0.9),
+            ["max_learning_rate.steps_per_decade: 1 puts no learning rate between 0.2 and 0.9"],
+        ),
+        (search(batch_size=1438), ["max_learning_rate.batch_size: 1438 is more than the 1437 training images"]),
+        (
+            start(probes={"gradient_noise": {"batch_sizes": [8, 2000], "minibatches": 4, "alphas": [0.1, 1]}}),
+            ["gradient_noise.batch_sizes[1]: 2000 is more than the 1437 training images of digits"],
+        ),
+    ],
+)
+def test_values_that_a_job_would_die_of_are_refused_before_it_starts(config, parts):
+    with pytest.raises(UserError) as caught:
+        configs.resolve(config)
+    assert_one_helpful_line(str(caught.value))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_reading_that_only_logits_are_compared_in_may_be_shallow():
+    probes = {"gradient_histogram": {"layer": 100, "minibatches": 2}, "logit_gradients": {}}
+    assert configs.resolve(start(readings=[{"arch": "resnet-8"}], probes=probes))
+
+
+@pytest.mark.parametrize(("smallest", "largest", "steps"), [(0.2, 0.9, 1), (0.1, 0.9, 1), (0.2, 1, 1), (0.2, 0.9, 2)])
+def test_the_search_is_refused_just_where_its_grid_is_empty(smallest, largest, steps):
+    config = search(smallest_alpha=smallest, largest_alpha=largest, steps_per_decade=steps)
+    if max_learning_rate.grid(smallest, largest, steps):
+        assert configs.resolve(config)
+    else:
+        with pytest.raises(UserError, match="puts no learning rate"):
+            configs.resolve(config)
+
+
+def test_training_images_are_counted_right(raw_digits):
+    assert configs.TRAINING_IMAGES["digits"] == len(raw_digits.train_labels)
+
+
+def test_whole_numbers_stay_whole_where_yaml_reads_64_point_0():
+    entry = {"norm": "batch", "alpha": 1, "batch_size": 64.0, "epochs": 2.0, "arch": "resnet-8"}
+    resolved = configs.resolve(quick(grid=[entry], seeds=[0.0, 3.0]))
+    assert configs.cells(resolved)[0].path == "resnet-8/xavier_uniform/norm-batch/alpha-1/batch-64/epochs-2"
+    assert [str(seed) for seed in resolved["seeds"]] == ["0", "3"]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_of_bases_and_networks_are_one_line(name):
+    with pytest.raises(UserError) as caught:
+        configs.bases({"extends": name})
+    assert_one_helpful_line(str(caught.value))
+    with pytest.raises(UserError) as caught:
+        architecture.parse(name)
+    assert_one_helpful_line(str(caught.value))
+
+
+def test_every_keyword_of_the_schema_has_words():
+    known = set(re.findall(r'case "(\w+)"', complaints.__loader__.get_source(complaints.__name__)))
+    silent = {"$schema", "$defs", "$ref", "description", "default", "properties", "items", "allowed"}
+
+    def keywords(schema):
+        found = set(schema)
+        for below in [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]:
+            found |= keywords(below)
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict):
+                found |= keywords(schema[key])
+        return found
+
+    assert keywords(yaml.safe_load(configs.SCHEMA.read_text())) - silent <= known
