@@ -1,5 +1,6 @@
 """Results that are not what their job wrote are refused, before a figure or a verdict rests on them."""
 
+import re
 import shutil
 
 import pandas as pd
@@ -42,7 +43,7 @@ def test_the_history_of_another_cell_is_refused(tmp_path):
 def test_the_whole_folder_of_another_cell_is_refused(tmp_path):
     path, other = (finished(tmp_path / "results/quick", norm) for norm in ("batch", "none"))
     shutil.copytree(other.parent, path.parent, dirs_exist_ok=True)
-    with pytest.raises(UserError, match="belongs to train/resnet-8/kaiming/norm-none/alpha-0.1/batch-64/epochs-2"):
+    with pytest.raises(UserError, match=f"belongs to {re.escape(PLACE.format(norm='none'))}, as run.json"):
         tables.read([path])
 
 

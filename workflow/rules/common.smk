@@ -74,10 +74,13 @@ def listed(item, paths):
 
 
 onstart:
-    # Read above, at the next start: results of different data sets never share a folder.
-    files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
-    for path, paths in LISTS.items():
-        files.write_list(Path(path), paths)
+    try:
+        # Read above, at the next start: results of different data sets never share a folder.
+        files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
+        for path, paths in LISTS.items():
+            files.write_list(Path(path), paths)
+    except OSError as error:
+        sys.exit(f"error: {files.trouble(error) or error}")
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.

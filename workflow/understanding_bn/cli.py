@@ -4,7 +4,6 @@ python -m understanding_bn STAGE --help
 """
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -23,6 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
         # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[variable] = str(getattr(args, "threads", 1))
+        for path in files.date_back(_inputs(args)):
+            print(f"{path}: its date lay in the future, as a clock has gone back; it is dated now", file=sys.stderr)
         args.run(args)
     except UserError as error:
         sys.exit(_fail(str(error)))
@@ -30,10 +31,15 @@ def main(arguments: list[str] | None = None) -> None:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.number)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if (trouble := files.trouble(error)) is None:
             raise
-        what = "no room left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else os.strerror(error.errno)
-        sys.exit(_fail(f"{error.filename or 'output'}: {what}; nothing half-written is left, mend that and run again"))
+        sys.exit(_fail(trouble))
+
+
+def _inputs(args: argparse.Namespace) -> list[Path]:
+    """The files that a stage reads, of those that its arguments name."""
+    given = [getattr(args, name, None) for name in ("store", "inputs", "claims", "items", "runs", "kept")]
+    return [path for value in given if value for path in (value if isinstance(value, list) else [value])]
 
 
 def _fail(message: str) -> int:

@@ -1,8 +1,10 @@
 """Files written whole or not at all, and hashes. Light: the Snakefile imports this on every start."""
 
+import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +22,29 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        with named(path):
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give the system's errors in the block, such as a full disk, the name of the file that they are about."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` to `path`, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -77,6 +96,31 @@ def sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def date_back(paths: Iterable[Path]) -> list[Path]:
+    """Date files from the future now, where that is allowed, and return them.
+
+    They are there after a clock went back, or when a node's is ahead. Snakemake would throw away what is made of
+    them, because it looks older than its input.
+    """
+    dated = []
+    for path in paths:
+        if path.is_file() and path.stat().st_mtime > time.time() + 1 and os.access(path, os.W_OK):
+            os.utime(path)
+            dated.append(path)
+    return dated
+
+
+def trouble(error: OSError) -> str | None:
+    """One line for what users can mend about a disk: full, over quota, read-only, not theirs. None for all else."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "no room left on the disk"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        what = f"cannot be written ({os.strerror(error.errno).lower()})"
+    else:
+        return None
+    return f"{error.filename or 'output'}: {what}; nothing half-written is left, mend that and run again"
 
 
 def first_line(error: BaseException) -> str:

@@ -64,9 +64,10 @@ def claim(folder: Path, tick: Callable[[], None]) -> Iterator[bool]:
             if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
                 continue
             job = os.environ.get("SLURM_JOB_ID")
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}" + (f" (SLURM job {job})" if job else ""))
-            handle.flush()
+            with files.named(path):
+                handle.truncate(0)
+                handle.write(f"process {os.getpid()} on {socket.gethostname()}" + f" (SLURM job {job})" * bool(job))
+                handle.flush()
             yield waited
             return
 

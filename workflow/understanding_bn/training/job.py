@@ -1,5 +1,6 @@
 """One training job: a cell of the grid and a block of seeds, from the data store to files."""
 
+import io
 import sys
 import time
 from contextlib import ExitStack
@@ -83,8 +84,9 @@ def run(
             weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
 
         tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
-        with files.atomic(out / "weights.pt") as temporary:
-            torch.save(weights, temporary)
+        buffer = io.BytesIO()  # torch does not pass on the system's error, such as a full disk
+        torch.save(weights, buffer)
+        files.write_bytes(out / "weights.pt", buffer.getbuffer())
         runs.finish(
             out,
             f"train/{cell.path}",
