@@ -20,7 +20,7 @@ lint: .venv/ready ## ruff, snakefmt and snakemake --lint
 	$(UV) run snakemake --lint
 
 lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.yaml
-	PATH="$(dir $(UV)):$$PATH" python3 envs/lock.py
+	PATH="$(abspath $(dir $(UV))):$$PATH" python3 envs/lock.py
 
 reference: .venv/ready ## keep the small results of PRESETS (default: quick) and rewrite the numbers in README and docs
 	$(UV) run python -m understanding_bn record $(PRESETS)

@@ -163,6 +163,18 @@ def _costs(reference: Path) -> str:
     return "\n".join([*lines, "", f"*{note}*", ""])
 
 
+def _scale(reference: Path) -> str:
+    """What planning a large grid takes."""
+    record = files.read_json(reference / "benchmark" / "scale.json")
+    lines = ["", "| | seconds | of them processor time | MiB |", "|---|---|---|---|"]
+    for what, cost in record["costs"].items():
+        cells = [f"{cost[name]:,.0f}" for name in ("wall_seconds", "cpu_seconds", "peak_memory_mib")]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    where = f"{record['processor']}, Snakemake {record['versions'].get('snakemake', 'unknown')}"
+    note = f"A grid of {record['settings']['cells']:,} cells, one job each, on one core of {where}."
+    return "\n".join([*lines, "", f"*{note}*", ""])
+
+
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "verdicts": _verdicts,
     "checks": _checks,
@@ -172,6 +184,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "readings": _table("readings"),
     "max_alpha": _max_alpha,
     "costs": _costs,
+    "scale": _scale,
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
 }
 
