@@ -1,6 +1,7 @@
 """Files from elsewhere: none of them runs code, fills the memory, or ends in more than one clear line."""
 
 import ast
+import hashlib
 import io
 import json
 import pickle
@@ -48,16 +49,19 @@ def marker(tmp_path):
 
 
 def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path, marker, capsys):
-    path = tmp_path / "state.pt"
-    torch.save({"model": Payload(marker)}, path)
-    torch.load(path, weights_only=False)
+    buffer = io.BytesIO()
+    torch.save({"key": tmp_path.name, "model": Payload(marker)}, buffer)
+    torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)
     assert marker.exists()  # so the file is one that would
     marker.unlink()
+    # Its checksum is right: whoever writes a file can write that too.
+    payload = buffer.getvalue()
+    (tmp_path / "newest.checkpoint").write_bytes(hashlib.sha256(payload).digest() + payload)
     cell = Cell("resnet-8", "kaiming", "batch", "0.1", 8, 1)
     run = loop.start(cell, loop.Optimiser(0.9, 0.0), 0, 1, 10, torch.device("cpu"))
-    assert not checkpoint.restore(run, path)
+    assert not checkpoint.restore(run, tmp_path)
     assert not marker.exists()
-    assert "damaged checkpoint" in capsys.readouterr().err
+    assert "newest.checkpoint: not used, it is no checkpoint" in capsys.readouterr().err
 
 
 def test_a_store_with_code_in_it_is_not_run(digits, tmp_path, marker):

@@ -6,7 +6,11 @@ an `Images` and add a line to `read`.
 
 import hashlib
 import io
+import socket
+import sys
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,9 @@ import numpy as np
 from understanding_bn.errors import UserError
 from understanding_bn.files import first_line
 
+ATTEMPTS = 3
+PAUSE = 5.0  # seconds after the first failed download; twice that after the second
+DOWNLOAD_TIMEOUT = 60.0  # seconds of silence
 LARGEST_SIDE = 1024
 SMALLEST_SIDE = 8
 ALLOWED_SIZE = f"a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
@@ -153,7 +160,9 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
 
     where = data_dir or download_dir
     try:
-        train = CIFAR10(where, train=True, download=data_dir is None)
+        if data_dir is None:
+            _download(lambda: CIFAR10(where, download=True))
+        train = CIFAR10(where, train=True, download=False)
         test = CIFAR10(where, train=False, download=False)
     except Exception as error:
         expected = "give data_dir=FOLDER with CIFAR-10 in it" if data_dir is None else "fetch it again"
@@ -166,6 +175,29 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
         "CIFAR-10 (torchvision's files, loss-free)",
         flip=True,
     )
+
+
+def _download(fetch: Callable[[], object]) -> None:
+    """Call `fetch`, which verifies checksums itself, up to ATTEMPTS times, with a pause in between that grows.
+
+    What arrived in part is not taken for whole: it does not match its checksum, and is fetched anew.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torchvision sets none, and would wait for ever for a silent server
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                fetch()
+                return
+            except Exception as error:  # urllib, tarfile and torchvision each have their own
+                if attempt == ATTEMPTS:
+                    raise
+                pause = PAUSE * attempt
+                said = f"download failed ({first_line(error)}); trying again in {pause:g} s, {attempt} of {ATTEMPTS}"
+                print(said, file=sys.stderr)
+                time.sleep(pause)
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def parquet(train: Path, test: Path) -> Images:

@@ -142,9 +142,12 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
     if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
         why = "it is damaged (its checksum differs)"
     else:
-        state = torch.load(io.BytesIO(content[DIGEST:]), map_location=device, weights_only=True)
-        if state["key"] == path.parent.name:
-            return state
-        why = f"it belongs to another run ({state['key']})"
+        try:
+            state = torch.load(io.BytesIO(content[DIGEST:]), map_location=device, weights_only=True)
+            if state["key"] == path.parent.name:
+                return state
+            why = f"it belongs to another run ({state['key']})"
+        except Exception as error:  # pickle, zip and torch each raise their own
+            why = f"it is no checkpoint ({files.first_line(error)})"
     print(f"{path}: not used, {why}; going back to what was saved before it", file=sys.stderr)
     return None
