@@ -321,3 +321,10 @@ def test_two_jobs_at_once_train_once(digits_path, tmp_path, monkeypatch):
     same(both, train(digits_path, tmp_path / "whole", tmp_path / "s", [0, 1], epochs=8))
     assert both[2]["resumed_seeds"] == []  # the second wrote nothing
     assert not any((tmp_path / "state").iterdir())
+
+
+def test_the_end_is_told_once_with_the_last_accuracy(digits_path, tmp_path, capsys):
+    history, _, _ = train(digits_path, tmp_path / "out", tmp_path / "state", [0])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "/2 epochs" in line]
+    assert len(lines) == 1
+    assert f"2/2 epochs, seed 0, test accuracy {history['test_accuracy'].iloc[-1]:.1%}" in lines[0]

@@ -62,7 +62,7 @@ def run(
     keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in seeds}
 
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
-    batches = max(1, train_split.count // cell.batch_size)
+    batches = train_split.count // cell.batch_size
     progress = Progress(label, cell.epochs * len(seeds), "epochs", ("images", batches * cell.batch_size))
     histories, weights, resumed, seconds = [], {}, [], []
     with signals.listening() as stop, ExitStack() as claims:
@@ -139,7 +139,7 @@ class _Watch:
 
     def _show(self) -> None:
         run = self.training
-        done = self.before + run.epoch + len(run.losses) / self.batches
+        done = self.before + run.epoch + len(run.losses) / (self.batches + 1)  # testing is the last part of an epoch
         if self.progress.due(done):
             accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None
             ending = ", diverged" if run.diverged else f", test accuracy {accuracy:.1%}" if run.rows else ""
