@@ -32,8 +32,14 @@ def cluster(tmp_path_factory):
     each = Cluster(tmp_path_factory.mktemp("cluster"))
     each.start()
     yield each
-    print(each.run("sacct", "-X", "--format=JobID,State%20,Elapsed,ReqMem,AllocTRES%45,Comment%75"))
-    each.stop()
+    stop(each)
+
+
+def stop(cluster):
+    """End a cluster, and leave in pytest's output what it did: each job, how long it ran and how it ended."""
+    listing = ["sacct", "-X", "--duplicates", "--format=JobID,State%16,Elapsed,ReqMem,AllocTRES%45,Comment%75"]
+    print(cluster.run(*listing, check=False))
+    cluster.stop()
 
 
 @pytest.fixture
@@ -213,8 +219,10 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     text = done.stdout + done.stderr
     assert done.returncode != 0
     lines = [line for line in text.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 2
-    assert all("store.npz" in line and "damaged" in line for line in lines)
+    # Two attempts, and each is told by training's log and by SLURM's.
+    assert len(lines) == 4
+    assert len(set(lines)) == 1
+    assert "store.npz: damaged data store (" in lines[0]
     assert "Traceback" not in text
     assert states(scratch, cluster, "batch") == ["FAILED", "FAILED"]
     assert not (scratch.folder / "results/cells/train").exists()
@@ -222,7 +230,7 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
 
 def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
     """Last in this file, because it takes the cluster down."""
-    cluster.stop()
+    stop(cluster)
     bare = Cluster(tmp_path_factory.mktemp("bare"))
     bare.start(accounting=False)
     try:
