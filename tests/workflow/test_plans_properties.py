@@ -108,7 +108,7 @@ def test_valid_configs_plan_on_the_command_line(tmp_path, folder_of_images):
         jobs, expected = checkout.rules_planned(tiny=False), jobs_expected(config)
         assert {rule: jobs.get(rule) for rule in expected} == expected, config
 
-    chosen = [placed(config, folder_of_images) for config in drawn(valid_configs(small=True), 12)]
+    chosen = [placed(config, folder_of_images) for config in drawn(valid_configs(small=True), 6)]
     side_by_side(2, tmp_path, check, chosen)
 
 
@@ -134,7 +134,7 @@ def test_mistakes_start_no_job_and_leave_nothing(tmp_path):
         assert files_of(checkout) == before
 
     chosen = []
-    for number, config in enumerate(map(configs.resolve, drawn(valid_configs(small=True), 10))):
+    for number, config in enumerate(map(configs.resolve, drawn(valid_configs(small=True), 8))):
         possible = one_of_each_kind(config)
         mistake = possible[number % len(possible)]
         chosen.append((mistake, mistake.made(config)))
