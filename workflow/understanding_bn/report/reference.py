@@ -165,7 +165,10 @@ def _costs(reference: Path) -> str:
 
 def _scale(reference: Path) -> str:
     """What planning a large grid takes."""
-    record = files.read_json(reference / "benchmark" / "scale.json")
+    kept = reference / "benchmark" / "scale.json"
+    if not kept.is_file():
+        return "\nNot measured yet.\n\n"
+    record = files.read_json(kept)
     lines = ["", "| | seconds | of them processor time | MiB |", "|---|---|---|---|"]
     for what, cost in record["costs"].items():
         cells = [f"{cost[name]:,.0f}" for name in ("wall_seconds", "cpu_seconds", "peak_memory_mib")]
