@@ -153,11 +153,7 @@ def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, t
     wait_until(lambda: list(scratch.folder.glob("results/.state/*/newest.checkpoint")), "a checkpoint", process)
     cluster.kill_node()
     cluster.start_node()
-    # SLURM holds a job that it starts again back for two minutes; that much of its caution is left out.
-    wait_until(
-        lambda: "PENDING" in cluster.run("squeue", "--noheader", f"--jobs={number}", "--format=%T"), "a new start"
-    )
-    cluster.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+    # SLURM holds the job back for two minutes. Hurried on, it fails now and then: the node still refuses its number.
     assert process.wait(400) == 0, scratch.said()[-4000:]
     assert {row["JobID"] for row in jobs(scratch, cluster)} == {number}
     assert states(scratch, cluster, "batch") == ["NODE_FAIL", "COMPLETED"]
