@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test lint lock reference help clean
+.PHONY: all test test-all lint lock reference help clean
 
 CORES ?= all
 PRESETS ?= quick
@@ -10,8 +10,11 @@ SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
 all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
 	$(SNAKEMAKE)
 
-test: .venv/ready ## set up, then run every test
+test: .venv/ready ## set up, then run the tests
 	$(UV) run pytest
+
+test-all: .venv/ready ## the same, with those that take minutes each
+	$(UV) run pytest -m ""
 
 lint: .venv/ready ## ruff, snakefmt and snakemake --lint
 	$(UV) run ruff check .
@@ -27,7 +30,7 @@ reference: .venv/ready ## keep the small results of PRESETS (default: quick) and
 	$(UV) run python -m understanding_bn fill README.md docs/*.md
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 clean: ## remove the results of every preset (not results/reference) and nothing else
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +

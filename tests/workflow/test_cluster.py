@@ -145,6 +145,7 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
     """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
     config = cells(scratch, {"norm": "batch", "epochs": 250})
@@ -181,6 +182,7 @@ def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_path, tmp_path):
     """The job goes on without its Snakemake. The next one's job for the same run waits for it and trains nothing."""
     config = cells(scratch, {"norm": "batch", "epochs": 200})
@@ -224,6 +226,7 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     assert not (scratch.folder / "results/cells/train").exists()
 
 
+@pytest.mark.slow
 def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
     """Last in this file, because it takes the cluster down."""
     stop(cluster)

@@ -66,6 +66,7 @@ def small_disk(checkout):
     subprocess.run(["umount", "--lazy", results], check=True)
 
 
+@pytest.mark.slow
 def test_training_is_killed(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     trainer.kill()
@@ -90,6 +91,7 @@ def test_training_is_told_to_stop_and_its_checkpoint_is_damaged(checkout, digits
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     os.killpg(process.pid, signal.SIGINT)
@@ -100,6 +102,7 @@ def test_ctrl_c(checkout, digits_path, tmp_path):
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_snakemake_is_told_to_stop(checkout, digits_path, tmp_path):
     """It lets running jobs end, starts no others, and the next start does the rest."""
     process, _ = begin(checkout, ONE, "fig1")
@@ -189,6 +192,7 @@ def test_a_history_of_another_cell(checkout):
     again(checkout, "fig1")
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_back(checkout, digits_path, tmp_path):
     """Between two jobs it goes back three days: nothing is lost or done twice.
 
