@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
-from strategies import HOSTILE, one_of_each_kind, valid_configs
+from mistakes import one_of_each_kind
+from strategies import HOSTILE, valid_configs
 
 from understanding_bn import architecture, complaints
 from understanding_bn import config as configs

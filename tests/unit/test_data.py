@@ -2,11 +2,13 @@
 
 import io
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from damage import flip_a_bit
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -204,12 +206,11 @@ def test_image_sizes_are_bounded(tmp_path, size):
 
 def test_a_damaged_store_is_refused(digits_path, tmp_path):
     damaged = tmp_path / "store.npz"
-    content = bytearray(digits_path.read_bytes())
-    content[len(content) // 2] ^= 1
-    damaged.write_bytes(content)
+    shutil.copy(digits_path, damaged)
+    flip_a_bit(damaged)
     with pytest.raises(UserError, match="damaged data store"):
         store.load(damaged)
-    damaged.write_bytes(content[: len(content) // 2])
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
     with pytest.raises(UserError, match="damaged data store"):
         store.load(damaged)
     with pytest.raises(UserError, match="no such file"):

@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from damage import flip_a_bit
 
 from understanding_bn import runs, tables
 from understanding_bn.errors import UserError
@@ -26,9 +27,7 @@ def test_what_a_job_wrote_is_read(tmp_path):
 
 def test_one_flipped_bit_is_found(tmp_path):
     path = finished(tmp_path / "results/quick", "batch")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip_a_bit(path)
     with pytest.raises(UserError, match=r"history.parquet: not the file that its job wrote.*remove .*seeds-0 and run"):
         tables.read([path])
 

@@ -1,7 +1,6 @@
 """A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import torch
 import yaml
 
 from understanding_bn import config as configs
+from understanding_bn.benchmark.scale import copy_workflow
 from understanding_bn.data.batches import Augmentation
 from understanding_bn.training import job
 from understanding_bn.training.loop import Optimiser
@@ -86,18 +86,13 @@ class Checkout:
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True)
-        for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs"):
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, folder / name)
+        copy_workflow(folder)
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
 
-    def run(self, *arguments, tiny=True, under=()):
-        """`snakemake ARGUMENTS` here, `under` another command if given, with the tiny config unless told otherwise."""
-        command = [*under, *self._command(arguments, tiny)]
+    def run(self, *arguments, tiny=True):
+        """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
+        command = self._command(arguments, tiny)
         return subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True)
 
     def start(self, *arguments, tiny=True):
@@ -132,6 +127,24 @@ def _environment():
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     environment.pop("PYTHONPATH", None)
     return environment
+
+
+def only_line(done):
+    """What a run that must fail says; it must be one line beside Snakemake's own on the files that it reads."""
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).splitlines()
+    lines = [line for line in said if not line.startswith(("Using workflow specific profile", "Config file "))]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def refused(checkout, *arguments):
+    """The one line with which Snakemake must fail; it must have written nothing."""
+    line = only_line(checkout.run(*arguments, tiny=False))
+    assert line.startswith("error: ")
+    assert not (checkout.folder / "results").exists()
+    assert not (checkout.folder / "logs").exists()
+    return line
 
 
 def planned(text):

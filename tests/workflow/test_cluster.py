@@ -15,6 +15,7 @@ import pytest
 import yaml
 from cluster import Cluster, missing
 from conftest import cells, undisturbed, wait_until
+from damage import flip_a_bit
 
 EPOCHS = {"batch": 300, "group": 60, "none": 20}
 SETTINGS = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20"]
@@ -209,10 +210,7 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     config = cells(scratch, {"norm": "batch", "epochs": 1})
     settings = [*SETTINGS, "--retries", "1", "--configfile", config]
     assert scratch.run("data", *settings, tiny=False).returncode == 0
-    store = scratch.folder / "results/data/digits/store.npz"
-    content = bytearray(store.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    store.write_bytes(content)
+    flip_a_bit(scratch.folder / "results/data/digits/store.npz")
     done = scratch.run("fig1", *settings, "--rerun-triggers", "params", tiny=False)
     text = done.stdout + done.stderr
     assert done.returncode != 0

@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 from conftest import cells, undisturbed, wait_until
+from damage import flip_a_bit
 
 ONE = {"norm": "batch", "epochs": 30}
 SHORT = ONE | {"epochs": 2}
@@ -82,10 +83,7 @@ def test_training_is_told_to_stop_and_its_checkpoint_is_damaged(checkout, digits
     trainer.terminate()
     assert process.wait(120) != 0
     assert "stopped by SIGTERM in seed 0 after " in checkout.said()
-    newest = next(checkout.folder.glob("results/.state/*/newest.checkpoint"))
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 3] ^= 1
-    newest.write_bytes(content)
+    flip_a_bit(next(checkout.folder.glob("results/.state/*/newest.checkpoint")))
     text = again(checkout, target(ONE))
     assert "newest.checkpoint: not used, it is damaged (its checksum differs)" in text
     undisturbed(checkout, digits_path, tmp_path)
@@ -164,9 +162,7 @@ def test_the_prepared_data_are_damaged(checkout):
     assert checkout.run("data", "--configfile", config, tiny=False).returncode == 0
     store = checkout.folder / "results/data/digits/store.npz"
     before = store.stat()
-    content = bytearray(store.read_bytes())
-    content[len(content) // 2] ^= 1
-    store.write_bytes(content)
+    flip_a_bit(store)
     os.utime(store, ns=(before.st_atime_ns, before.st_mtime_ns))
     done = checkout.run(target(SHORT), "--configfile", config, tiny=False)
     assert done.returncode != 0

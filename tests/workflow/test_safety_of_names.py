@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from conftest import Checkout
+from conftest import Checkout, refused
 from test_runs import write_parquet
 
 HOSTILE = "my data; touch pwned1 $(touch pwned2) `touch pwned3` 'q' \"r\" $HOME & -rf *"
@@ -31,19 +31,6 @@ def test_data_and_checkout_in_folders_with_hostile_names(tmp_path):
         assert store.stat().st_size > 10_000
         store.unlink()
     assert_nothing_ran(tmp_path)
-
-
-def refused(checkout, *arguments):
-    """Snakemake must fail with one line of its own, and write nothing. That line."""
-    done = checkout.run(*arguments, tiny=False)
-    said = (done.stdout + done.stderr).splitlines()
-    lines = [line for line in said if not line.startswith(("Using workflow specific profile", "Config file "))]
-    assert done.returncode != 0
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert not (checkout.folder / "results").exists()
-    assert not (checkout.folder / "logs").exists()
-    return lines[0]
 
 
 def test_a_checkout_where_snakemake_cannot_work_says_so(tmp_path):

@@ -32,7 +32,10 @@ class Images:
     classes: int
 
 
-KNOWN = {"digits": Images(1437, 360, 8, 1, 10), "cifar10": Images(50_000, 10_000, 32, 3, 10)}
+KNOWN = {
+    "digits": Images(configs.TRAINING_IMAGES["digits"], 360, 8, 1, 10),
+    "cifar10": Images(configs.TRAINING_IMAGES["cifar10"], 10_000, 32, 3, 10),
+}
 
 
 def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | None = None) -> None:
