@@ -99,10 +99,19 @@ def missing(accounting: bool = True) -> str | None:
     """Why there can be no cluster on this machine; None if there can."""
     if os.geteuid() != 0:
         return "a test cluster needs root"
-    if DEFAULT_CONF.exists():
+    if DEFAULT_CONF.exists() and not left_over():
         return f"{DEFAULT_CONF} is there: this machine belongs to a cluster already"
     absent = [name for name in PROGRAMS + (ACCOUNTING if accounting else ()) if shutil.which(name) is None]
     return f"not installed: {', '.join(absent)} (Debian: slurm-wlm munge slurmdbd mariadb-server)" if absent else None
+
+
+def left_over() -> bool:
+    """Whether the link to a configuration is that of a test cluster whose tests were killed before they stopped it."""
+    owner = DEFAULT_CONF.resolve().with_name("owner")
+    dangling = not DEFAULT_CONF.exists()
+    return DEFAULT_CONF.is_symlink() and (
+        dangling or (owner.is_file() and not psutil.pid_exists(int(owner.read_text())))
+    )
 
 
 class Cluster:
@@ -122,6 +131,9 @@ class Cluster:
         conf += ACCOUNTING_CONF.format(**facts) if accounting else ""
         self._write("slurm.conf", conf)
         DEFAULT_CONF.parent.mkdir(exist_ok=True)
+        if left_over():
+            Cluster(DEFAULT_CONF.resolve().parent).stop()
+        self._write("owner", f"{os.getpid()}")
         DEFAULT_CONF.symlink_to(self.folder / "slurm.conf")
         self._write("gres.conf", f"Name=gpu File=/dev/null Count={gpus}" if gpus == 1 else f"Name=gpu Count={gpus}")
         key = self.folder / "munge.key"
@@ -244,7 +256,9 @@ def main() -> None:
     elif why := missing(args.accounting):
         sys.exit(f"error: {why}")
     else:
-        Cluster(args.folder).start(args.accounting, args.gpus)
+        cluster = Cluster(args.folder)
+        cluster.start(args.accounting, args.gpus)
+        shutil.copy(cluster.folder / "slurmctld.pid", cluster.folder / "owner")  # this process ends now, it stays
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import json
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
+import cluster as clusters
 import pytest
 import yaml
 from cluster import Cluster, missing
@@ -90,6 +92,25 @@ def jobs(checkout, cluster):
 def states(checkout, cluster, norm):
     """How each start of the jobs that trained the cell with this norm ended, oldest first."""
     return [row["State"].split()[0] for row in jobs(checkout, cluster) if f"_{norm}_0.05_" in row["Comment"]]
+
+
+@pytest.mark.parametrize(
+    ("owner", "left"), [("nobody", True), ("this process", False), (None, False), ("a gone folder", True)]
+)
+def test_a_cluster_whose_tests_were_killed_is_known(tmp_path, monkeypatch, owner, left):
+    """Its link stands in nobody's way; the link of a cluster in use, or of one that is not ours, does."""
+    monkeypatch.setattr(clusters, "DEFAULT_CONF", tmp_path / "slurm.conf")
+    assert not clusters.left_over()  # no configuration at all
+    target = tmp_path / "earlier" / "slurm.conf"
+    (tmp_path / "slurm.conf").symlink_to(target)
+    if owner != "a gone folder":
+        target.parent.mkdir()
+        target.touch()
+    if owner in ("nobody", "this process"):
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        target.with_name("owner").write_text(str(ended.pid if owner == "nobody" else os.getpid()))
+    assert clusters.left_over() is left
 
 
 def test_the_quick_presets_training_and_a_figure(scratch, cluster):

@@ -10,7 +10,8 @@ rule initialization:
     benchmark:
         f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.benchmark.tsv"
     # On a cluster several share a job where each takes seconds, less than it takes to start one.
-    group: "measurements" if EMBEDDED else None
+    group:
+        "measurements" if EMBEDDED else None
     conda:
         ENVIRONMENT
     threads: 1
