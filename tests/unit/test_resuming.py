@@ -25,8 +25,10 @@ def same(left, right):
     """Whether two jobs left the same history and weights, bit for bit."""
     pd.testing.assert_frame_equal(left[0], right[0], check_exact=True)
     assert left[1].keys() == right[1].keys()
-    for seed in left[1]:
-        assert all(torch.equal(left[1][seed][name], value) for name, value in right[1][seed].items())
+    for seed, epochs in left[1].items():
+        assert epochs.keys() == right[1][seed].keys()
+        for epoch, weights in epochs.items():
+            assert all(torch.equal(value, right[1][seed][epoch][name]) for name, value in weights.items())
 
 
 def state_folder(state):
@@ -68,7 +70,7 @@ def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_pa
     """Every moment at which `tick` is called: in an epoch, while testing, and between epochs."""
     splits = Split(digits, False, 1, CPU), Split(digits, True, 0, CPU)
     whole = loop.start(cell(), OPTIMISER, 3, 1, 10, CPU)
-    loop.train(whole, cell(), 3, *splits, AUGMENTATION, MILESTONES)
+    loop.train(whole, cell(), 3, *splits, AUGMENTATION, MILESTONES, keep=[1])
 
     class Interruption(Exception):
         pass
@@ -86,13 +88,16 @@ def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_pa
                 raise Interruption
 
         try:
-            loop.train(part, cell(), 3, *splits, AUGMENTATION, MILESTONES, tick)
+            loop.train(part, cell(), 3, *splits, AUGMENTATION, MILESTONES, tick, keep=[1])
             break
         except Interruption:
             continue
     assert starts == 2 * (1437 // 128 + 1) + 1
     assert part.rows == whole.rows
-    assert all(torch.equal(v, whole.model.state_dict()[k]) for k, v in part.model.state_dict().items())
+    assert list(part.snapshots) == list(whole.snapshots) == [1, 2]
+    for epoch, weights in whole.snapshots.items():
+        assert all(torch.equal(value, part.snapshots[epoch][name]) for name, value in weights.items())
+    assert all(torch.equal(v, whole.snapshots[2][k]) for k, v in part.model.state_dict().items())
 
 
 def test_thirty_kills_at_random_moments(digits_path, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, train
 
+from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
 from understanding_bn.training import divergence, job, loop
@@ -101,7 +102,7 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
     assert history[["norm", "alpha", "batch_size"]].iloc[0].tolist() == ["batch", 0.05, 128]
     # Test accuracy and loss belong to the final weights, in eval mode.
     run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
-    run.model.load_state_dict(weights[0])
+    run.model.load_state_dict(weights[0][2])
     run.model.eval()
     images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
     with torch.no_grad():
@@ -122,8 +123,30 @@ def test_a_seed_alone_equals_the_same_seed_in_a_block(digits_path, tmp_path):
     alone, alone_weights, _ = train(digits_path, tmp_path / "alone", tmp_path / "s", [1])
     theirs = block[block["seed"] == 1].reset_index(drop=True)
     pd.testing.assert_frame_equal(theirs, alone, check_exact=True)
-    assert all(torch.equal(block_weights[1][k], v) for k, v in alone_weights[1].items())
-    assert not torch.equal(block_weights[5]["linear.weight"], block_weights[3]["linear.weight"])
+    assert list(alone_weights[1]) == [1, 2]  # half of training, and its end
+    assert all(torch.equal(block_weights[1][2][k], v) for k, v in alone_weights[1][2].items())
+    assert not torch.equal(block_weights[5][2]["linear.weight"], block_weights[3][2]["linear.weight"])
+
+
+def test_snapshots_are_the_weights_of_their_moment(digits_path, tmp_path):
+    """Those of a run that is stopped there, because the learning rate has not fallen by then."""
+    _, long, record = train(digits_path, tmp_path / "long", tmp_path / "s", [0], epochs=4)
+    assert record["settings"]["snapshots"] == [2]
+    assert list(long[0]) == [2, 4]
+    splits = Split(stores.load(digits_path), False, 1, CPU), Split(stores.load(digits_path), True, 0, CPU)
+    run = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
+
+    class Stop(Exception):
+        pass
+
+    def tick():
+        if run.epoch == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        loop.train(run, cell(epochs=4), 0, *splits, AUGMENTATION, MILESTONES, tick)
+    assert all(torch.equal(long[0][2][name], value) for name, value in run.model.state_dict().items())
+    assert not torch.equal(long[0][2]["linear.weight"], long[0][4]["linear.weight"])
 
 
 def test_diverged_runs_are_results(digits_path, tmp_path):
@@ -146,6 +169,7 @@ def test_flip_is_refused_for_digits(digits_path, tmp_path):
             OPTIMISER,
             Augmentation(1, True),
             MILESTONES,
+            [],
             [0],
             tmp_path,
             tmp_path,

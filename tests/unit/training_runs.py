@@ -11,6 +11,7 @@ from understanding_bn.training import job, loop
 
 CPU = torch.device("cpu")
 MILESTONES = [0.5, 0.75]
+SNAPSHOTS = [0.5]
 AUGMENTATION = Augmentation(1, False)
 OPTIMISER = loop.Optimiser(0.9, 5e-4)
 
@@ -22,7 +23,17 @@ def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
 def run(path, out, state, seeds, **changes):
     """The training job itself, in this process."""
     job.run(
-        path, cell(**changes), OPTIMISER, AUGMENTATION, MILESTONES, seeds, out, state, threads=1, wanted_device="cpu"
+        path,
+        cell(**changes),
+        OPTIMISER,
+        AUGMENTATION,
+        MILESTONES,
+        SNAPSHOTS,
+        seeds,
+        out,
+        state,
+        threads=1,
+        wanted_device="cpu",
     )
 
 

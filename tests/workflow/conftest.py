@@ -183,6 +183,7 @@ def undisturbed(checkout, digits_path, folder):
             Optimiser(**config["optimiser"]),
             augmentation,
             config["schedule"]["milestones"],
+            config["snapshots"],
             seeds,
             out,
             folder / "state",
@@ -193,7 +194,10 @@ def undisturbed(checkout, digits_path, folder):
         left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
         pd.testing.assert_frame_equal(left, right, check_exact=True)
         left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
-        assert all(torch.equal(left[seed][name], right[seed][name]) for seed in left for name in left[seed])
+        for seed, epochs in left.items():
+            assert epochs.keys() == right[seed].keys()
+            for epoch, weights in epochs.items():
+                assert all(torch.equal(value, right[seed][epoch][name]) for name, value in weights.items())
 
 
 def wait_until(true, what, process=None, seconds=180):

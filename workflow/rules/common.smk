@@ -148,6 +148,19 @@ def training(file, wanted=lambda cell: True):
     ]
 
 
+TRAINED_PATTERN = f"{RESULTS}/trained/{{probe}}/{Cell.PATTERN}/seeds-{{seeds}}"
+MOMENTS = {probe: configs.moments(CONFIG, probe) for probe in CONFIG["trained"]["probes"]}
+
+
+def trained(probe):
+    """The values of a measurement on trained networks, for every cell; none if the preset does not make it."""
+    return [
+        f"{RESULTS}/trained/{probe}/{cell.path}/seeds-{'-'.join(map(str, block))}/values.parquet"
+        for cell in MOMENTS.get(probe, {})
+        for block in SEED_BLOCKS
+    ]
+
+
 NORMS = {cell.norm for cell in CELLS}
 COMPARED = {"none", "batch"}
 

@@ -21,6 +21,7 @@ rule train:
     params:
         sgd=SGD,
         milestones=CONFIG["schedule"]["milestones"],
+        snapshots=CONFIG["snapshots"],
         seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
         out=lambda wildcards, output: Path(output.run).parent,
         state=STATE,
@@ -28,5 +29,6 @@ rule train:
     shell:
         "python -m understanding_bn train --store {input.store} --arch {wildcards.arch} --init {wildcards.init}"
         " --norm {wildcards.norm} --alpha {wildcards.alpha} --batch-size {wildcards.batch_size}"
-        " --epochs {wildcards.epochs} --milestones {params.milestones} {params.sgd} --seeds {params.seeds} --out {params.out} --state {params.state}"
+        " --epochs {wildcards.epochs} --milestones {params.milestones} --snapshots {params.snapshots} {params.sgd}"
+        " --seeds {params.seeds} --out {params.out} --state {params.state}"
         " --threads {threads} 2>&1 | tee {log}"

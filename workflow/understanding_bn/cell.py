@@ -1,6 +1,6 @@
 """A cell of the training grid."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
 
@@ -17,6 +17,16 @@ class Cell:
 
     # Also the pattern that Snakemake matches: every field is a wildcard.
     PATTERN: ClassVar[str] = "{arch}/{init}/norm-{norm}/alpha-{alpha}/batch-{batch_size}/epochs-{epochs}"
+
+    def epoch_at(self, share: float) -> int:
+        """The number of epochs after which a share of training is done; at least one for every share but 0."""
+        return max(1, round(share * self.epochs)) if share else 0
+
+    @classmethod
+    def of(cls, wildcards: object) -> "Cell":
+        """The cell whose fields an object, such as Snakemake's wildcards, has as text."""
+        named = {field.name: getattr(wildcards, field.name) for field in fields(cls)}
+        return cls(**named | {"batch_size": int(named["batch_size"]), "epochs": int(named["epochs"])})
 
     @property
     def path(self) -> str:

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
     """The files that a stage reads, of those that its arguments name."""
-    given = [getattr(args, name, None) for name in ("store", "inputs", "claims", "items", "runs", "kept")]
+    given = [getattr(args, name, None) for name in ("store", "weights", "inputs", "claims", "items", "runs", "kept")]
     return [path for value in given if value for path in (value if isinstance(value, list) else [value])]
 
 
@@ -80,6 +80,7 @@ def _train(args: argparse.Namespace) -> None:
         Optimiser(args.momentum, args.weight_decay),
         Augmentation(args.pad, args.flip),
         args.milestones,
+        args.snapshots,
         args.seeds,
         args.out,
         args.state,
@@ -102,6 +103,28 @@ def _initialization(args: argparse.Namespace) -> None:
         args.batch_size,
         Optimiser(args.momentum, args.weight_decay),
         Augmentation(args.pad, args.flip),
+        args.options,
+        args.seeds,
+        args.out,
+        args.threads,
+        args.device,
+    )
+
+
+def _trained(args: argparse.Namespace) -> None:
+    from understanding_bn.analysis import job
+    from understanding_bn.cell import Cell
+    from understanding_bn.data.batches import Augmentation
+    from understanding_bn.training.loop import Optimiser
+
+    job.run_trained(
+        args.probe,
+        args.store,
+        args.weights,
+        Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs),
+        Optimiser(args.momentum, args.weight_decay),
+        Augmentation(args.pad, args.flip),
+        args.at,
         args.options,
         args.seeds,
         args.out,
@@ -191,11 +214,22 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, required=True)
     help_ = "shares of training at which the learning rate falls tenfold"
     p.add_argument("--milestones", type=float, nargs="*", default=[0.5, 0.75], help=help_)
+    help_ = "shares of training after which weights are kept, beside those of the end"
+    p.add_argument("--snapshots", type=float, nargs="*", default=[], help=help_)
     p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
 
     p = stage("initialization", _initialization, "measure at initialisation and in the first steps")
     p.add_argument("probe", help="a module of understanding_bn.analysis, such as channel_moments")
     _shared(p)
+    p.add_argument("--options", type=json.loads, default={}, help="the measurement's own options, as JSON")
+
+    p = stage("trained", _trained, "measure on the networks that a training job left")
+    p.add_argument("probe", help="a module of understanding_bn.analysis, such as gradient_structure")
+    _shared(p)
+    p.add_argument("--weights", type=Path, required=True, help="weights.pt of the training job")
+    p.add_argument("--alpha", required=True, help="learning rate α of the training job")
+    p.add_argument("--epochs", type=int, required=True, help="epochs of the training job")
+    p.add_argument("--at", type=float, nargs="+", required=True, help="shares of training: 0, 1 or its snapshots")
     p.add_argument("--options", type=json.loads, default={}, help="the measurement's own options, as JSON")
 
     p = stage("random-matrices", _random_matrices, "singular values of products of Gaussian matrices")

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,27 @@ def options(config: dict[str, Any], probe: str) -> dict[str, Any]:
     return {key: value for key, value in block.items() if key not in ("archs", "inits")}
 
 
+def trained_options(config: dict[str, Any], probe: str) -> dict[str, Any]:
+    """What a measurement on trained networks itself is told: its block of the config without the moments."""
+    return {key: value for key, value in config["trained"]["probes"][probe].items() if key != "at"}
+
+
+def moments(config: dict[str, Any], probe: str) -> dict[Cell, list[float]]:
+    """At which shares of training a measurement is made, for every cell where there is one.
+
+    Before training a network is the same for every α and number of epochs: it is measured in the first such cell.
+    """
+    found: dict[Cell, list[float]] = {}
+    seen: set[Cell] = set()
+    for cell in cells(config):
+        start = replace(cell, alpha="", epochs=0)
+        shares = [share for share in sorted(config["trained"]["probes"][probe]["at"]) if share or start not in seen]
+        seen.add(start)
+        if shares:
+            found[cell] = shares
+    return found
+
+
 def readings(config: dict[str, Any]) -> list[tuple[str, str]]:
     """The (arch, init) of the preset's network and of every other reading of the paper that is set beside it."""
     start = config["initialization"]
@@ -244,6 +266,16 @@ def _check_names(config: dict[str, Any]) -> None:
 
 def _check_layers(config: dict[str, Any]) -> None:
     """Layers must lie in every network that they are measured in, and where a kernel is meant be convolutions."""
+    trained = config["trained"]["probes"].items()
+    shallowest = min((cell.arch for cell in cells(config)), key=architecture.depth, default=None)
+    for probe, options in trained if shallowest else ():
+        top = architecture.depth(shallowest)
+        for position, layer in enumerate(options.get("layers", [])):
+            if layer > top:
+                raise UserError(
+                    f"config key trained.probes.{probe}.layers[{position}]: layer {layer} is too deep; expected 1 to "
+                    f"{top} in {shown(shallowest)[1:-1]}, the grid's shallowest"
+                )
     start = config["initialization"]
     for probe, options in start["probes"].items():
         read = [arch for arch, _ in readings(config)] if probe in ("channel_moments", "gradient_sums") else []
@@ -267,10 +299,17 @@ def _check_batch_sizes(config: dict[str, Any]) -> None:
                 f"config key {path_of(path)}: {size} is more than the {most} training images of {config['dataset']}; "
                 f"expected at most {most}"
             )
+    curvature = config["trained"]["probes"].get("hessian_spectrum")
+    largest = max((cell.batch_size for cell in cells(config)), default=2)
+    if curvature and not largest <= curvature["subset"] <= most:
+        raise UserError(
+            f"config key trained.probes.hessian_spectrum.subset: {curvature['subset']} is not between the grid's "
+            f"largest batch size and the number of training images; expected {largest} to {most}"
+        )
 
 
 def _check_order(config: dict[str, Any]) -> None:
-    """What ascends by its meaning must do so."""
+    """What ascends by its meaning must do so; what is measured at a moment must have been kept then."""
     for probe, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
         sweep = config["initialization"]["probes"].get(probe)
         if sweep and sweep[f"smallest_{what}"] >= sweep[f"largest_{what}"]:
@@ -278,6 +317,14 @@ def _check_order(config: dict[str, Any]) -> None:
                 f"config key initialization.probes.{probe}.smallest_{what}: {sweep[f'smallest_{what}']} is not below "
                 f"largest_{what}, expected less than {sweep[f'largest_{what}']}"
             )
+    kept = sorted({0, 1, *config["snapshots"]})
+    for probe, options in config["trained"]["probes"].items():
+        for position, share in enumerate(options["at"]):
+            if share not in kept:
+                raise UserError(
+                    f"config key trained.probes.{probe}.at[{position}]: {share} is no snapshot; expected one of "
+                    f"{kept}, or add it to snapshots"
+                )
     milestones = config["schedule"]["milestones"]
     if milestones != sorted(milestones):
         raise UserError(f"config key schedule.milestones: {shown(milestones)} do not ascend; write them in order")

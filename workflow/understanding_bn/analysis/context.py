@@ -1,4 +1,4 @@
-"""What every measurement at initialisation and in the first steps shares."""
+"""What every measurement shares: the data, the network and the mini-batches that training sees."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Augmentation, Split, stream
 from understanding_bn.models.resnet import ResNet, build
 from understanding_bn.training.loop import Optimiser
 
@@ -25,6 +25,7 @@ class Context:
         arch, init: as in the config.
         batch_size: B.
         augmentation, optimiser: those of ordinary training.
+        weights: state dict of the network to measure; None for the one at initialisation.
     """
 
     split: Split
@@ -34,16 +35,38 @@ class Context:
     batch_size: int
     augmentation: Augmentation
     optimiser: Optimiser
+    weights: dict[str, Tensor] | None = None
 
     def model(self, norm: str, seed: int) -> ResNet:
-        """The network of `seed` before its first step, in train mode: batch norm uses the mini-batch's moments."""
+        """The network to measure, in train mode: batch norm uses the mini-batch's moments.
+
+        Without `weights` it is that of `seed` before its first step.
+        """
         model = build(self.arch, norm, self.init, self.split.channels, self.classes, seed)
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
         return model.to(self.split.pixels.device).train()
 
     def minibatches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The mini-batches that training with this seed sees, in order, epoch after epoch, without end."""
         for epoch in count():
             yield from self.split.epoch(seed, epoch, self.batch_size, self.augmentation)
+
+    def draws(self, sampling: str, count: int, seed: int, domain: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """`count` mini-batches of B images, drawn independently of each other, with training's augmentation.
+
+        Args:
+            sampling: "subset": B different images; "replacement": each image drawn from all.
+            domain: a number that keeps these draws apart from those for other ends with the same seed.
+        """
+        generator = torch.Generator().manual_seed(stream(seed, domain))
+        images = self.split.count
+        for _ in range(count):
+            if sampling == "subset":
+                index = torch.randperm(images, generator=generator)[: self.batch_size]
+            else:
+                index = torch.randint(images, (self.batch_size,), generator=generator)
+            yield self.split.augmented(index, self.augmentation, generator)
 
     def sgd(self, model: nn.Module, alpha: float) -> torch.optim.SGD:
         """Ordinary training's optimiser at learning rate α."""

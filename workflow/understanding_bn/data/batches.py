@@ -84,6 +84,13 @@ class Split:
             index, top, left, flipped = (t[start : start + batch_size] for t in plan)
             yield self.gather(index, top, left, flipped), self.labels.index_select(0, index)
 
+    def augmented(self, index: Tensor, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The images `index`, (B,) on the CPU, with augmentation as in training, and their labels."""
+        offsets = torch.randint(0, 2 * self.pad + 1, (2, len(index)), generator=generator)
+        mirror = torch.randint(0, 2, (len(index),), generator=generator).bool() & augmentation.flip
+        index, top, left, mirror = (t.to(self.pixels.device) for t in (index, offsets[0], offsets[1], mirror))
+        return self.gather(index, top, left, mirror), self.labels.index_select(0, index)
+
     def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """All images once, in their own order, neither cropped nor mirrored."""
         for start in range(0, self.count, batch_size):

@@ -89,6 +89,7 @@ def save(run: Run, folder: Path) -> None:
         "first_loss": run.first_loss,
         "last_loss": run.last_loss,
         "failure": asdict(run.failure),
+        "snapshots": run.snapshots,
         "seconds": run.seconds,
     }
     buffer = io.BytesIO()
@@ -119,6 +120,10 @@ def restore(run: Run, folder: Path) -> bool:
         run.losses, run.correct = list(state["losses"]), list(state["correct"])
         run.first_loss, run.last_loss = state["first_loss"], state["last_loss"]
         run.failure, run.seconds = Divergence(**state["failure"]), state["seconds"]
+        run.snapshots = {
+            epoch: {name: value.cpu() for name, value in weights.items()}
+            for epoch, weights in state["snapshots"].items()
+        }
         return True
     return False
 

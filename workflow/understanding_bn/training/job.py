@@ -31,6 +31,7 @@ def run(
     optimiser: loop.Optimiser,
     augmentation: Augmentation,
     milestones: list[float],
+    snapshots: list[float],
     seeds: list[int],
     out: Path,
     state: Path,
@@ -38,6 +39,8 @@ def run(
     wanted_device: str,
 ) -> None:
     """Train every seed of the block, one after the other, and write history.parquet, weights.pt and run.json.
+
+    weights.pt is {seed: {epochs done: weights}}, after each share of training in `snapshots` and at the end.
 
     A seed's result does not depend on the others: nothing is shared between them but the data. Interrupted in
     whatever way, the job goes on from the last checkpoint in `state` when it is started again with the same settings.
@@ -57,6 +60,7 @@ def run(
     test_split = Split(store, True, 0, device)
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
     settings["milestones"] = milestones
+    settings["snapshots"] = [cell.epoch_at(share) for share in snapshots]
     facts = settings | {"data": store.info["sha256"], "device": device.type, "threads": threads}
     facts |= {"code": provenance.fingerprint(MODULE), "torch": torch.__version__}
     keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in seeds}
@@ -77,11 +81,13 @@ def run(
                 resumed.append(seed)
                 print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
             watch = _Watch(training, f"seed {seed}", folder, stop, progress, position * cell.epochs, batches)
-            loop.train(training, cell, seed, train_split, test_split, augmentation, milestones, watch.tick)
+            splits = (train_split, test_split)
+            keep = settings["snapshots"]
+            loop.train(training, cell, seed, *splits, augmentation, milestones, watch.tick, keep)
             watch.save()
             seconds.append(round(training.seconds, 2))
             histories += loop.finish(training, train_split.count, store.info["majority_share"])
-            weights[seed] = {name: value.cpu() for name, value in training.model.state_dict().items()}
+            weights[seed] = training.snapshots
 
         tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
         buffer = io.BytesIO()  # torch does not pass on the system's error, such as a full disk

@@ -1,6 +1,6 @@
 """The training loop: stochastic gradient descent as the paper ran it, one seed at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ class Run:
     first_loss: float | None = None  # of the run's first mini-batch
     last_loss: float | None = None
     failure: divergence.Divergence = field(default_factory=divergence.Divergence)
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # weights on the CPU, by epochs done
     seconds: float = 0.0  # spent on training, in all processes that had a part in it
 
     @property
@@ -87,11 +88,14 @@ def train(
     augmentation: Augmentation,
     milestones: list[float],
     tick: Callable[[], None] = lambda: None,
+    keep: Container[int] = (),
 ) -> None:
     """Train `run` from where it stands to the end of `cell.epochs`, or until it diverges.
 
     `tick` is called after every mini-batch, of training and of the test split, and after every epoch. It may save
     the run, which can go on from any such moment, or raise.
+
+    The weights after each epoch in `keep`, counted from 1, go into `run.snapshots`, and those of the end.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
     (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
@@ -114,10 +118,12 @@ def train(
             row["train_accuracy"] = correct / (len(losses) * cell.batch_size)
             row["test_loss"], row["test_accuracy"] = evaluate(run.model, test_split, tick)
             row["weight_norm"] = weight_norm(run.model)
+        last = epoch == cell.epochs or failure.first_bad_step is not None
+        snapshot = {epoch: state_of(run.model)} if last or epoch in keep else {}
         # All at once, with nothing between that could raise: what is saved is before the epoch's end or after it.
         run.rows.append(row)
         run.steps, run.last_loss, run.epoch, run.failure = run.steps + len(losses), float(losses[-1]), epoch, failure
-        run.losses, run.correct = [], []
+        run.losses, run.correct, run.snapshots = [], [], run.snapshots | snapshot
         tick()
 
 
@@ -142,6 +148,11 @@ def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: 
         correct += (logits.argmax(1) == labels).sum()
         tick()
     return loss.item() / split.count, correct.item() / split.count
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's weights and running statistics on the CPU."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 
 def weight_norm(model: nn.Module) -> float:
