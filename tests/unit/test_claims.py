@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from understanding_bn.claims import job, statistics
-from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.claims.catalogue import CLAIMS, LATER
 from understanding_bn.claims.checks import (
     INCONCLUSIVE,
     NOT_RUN,
@@ -106,7 +106,7 @@ def write(folder, stage, table, **settings):
     folder.mkdir(parents=True)
     name = "history.parquet" if stage == "train" else "values.parquet"
     table.to_parquet(folder / name)
-    data = {"source": "made-up images"} if stage != "random_matrices" else None
+    data = {"source": "made-up images", "train_images": 100} if stage != "random_matrices" else None
     (folder / "run.json").write_text(json.dumps({"stage": stage, "settings": settings, "data": data}))
     return folder / name
 
@@ -116,14 +116,16 @@ def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=
     facts = {"arch": "resnet-8", "init": "xavier_uniform", "norm": norm, "batch_size": 8, "epochs": 1}
     table = pd.DataFrame({"seed": range(len(test)), "epoch": 1, "test_accuracy": test, "alpha": alpha, **facts})
     table["train_accuracy"] = test if train is None else train
+    table = table.assign(learning_rate=alpha, fraction=1.0, train_loss=0.1, test_loss=0.2)
     table["failure"] = pd.array(failure or [None] * len(test), dtype="string")
     table["first_bad_step"] = pd.array(first_bad_step or [None] * len(test), dtype="Int64")
     return write(folder / f"{norm}-{alpha}", "train", table, alpha=str(alpha), **facts)
 
 
 def judged(tmp_path, inputs, roles=ROLES):
-    job.run(inputs, roles, tmp_path / "claims.json")
-    return {entry["id"]: entry for entry in json.loads((tmp_path / "claims.json").read_text())}
+    paths = tmp_path / "claims.json", tmp_path / "later.json"
+    job.run(inputs, roles, *paths)
+    return {entry["id"]: entry for path in paths for entry in json.loads(path.read_text())}
 
 
 def the_papers_runs(tmp_path):
@@ -190,7 +192,7 @@ def test_nothing_run_nothing_claimed(tmp_path):
     table = pd.DataFrame({"factors": 1, "size": 4, "draw": [0] * 4, "rank": range(4), "singular_value": [2.0, 1, 1, 1]})
     only = write(tmp_path / "m", "random_matrices", table, size=4)
     claims = judged(tmp_path, [only])
-    assert set(claims) == set(range(1, 21))
+    assert set(claims) == {*range(1, 21), *(claim.id for claim in LATER)}
     assert all(claims[i]["verdict"] == NOT_RUN and not claims[i]["runs"] for i in claims if i != 18)
     assert all(claims[i]["measured"] is None and claims[i]["note"] for i in claims if i != 18)
 
@@ -334,7 +336,9 @@ def test_noise_that_scales_as_the_bound_says_or_does_not(tmp_path, slope, alpha_
     index = pd.MultiIndex.from_product([[0, 1, 2], [4, 16], [0.01, 0.1]], names=["seed", "batch_size", "alpha"])
     table = index.to_frame(index=False)
     noise = (1 + table["seed"]) * table["batch_size"] ** float(slope)
-    columns = table.assign(noise=noise, update_noise=noise * table["alpha"] ** alpha_slope).to_dict("list")
+    columns = table.assign(noise=noise, update_noise=noise * table["alpha"] ** alpha_slope, sampling="epoch").to_dict(
+        "list"
+    )
     assert judged(tmp_path, probe(tmp_path, "gradient_noise", **columns))[6]["verdict"] == verdict
 
 

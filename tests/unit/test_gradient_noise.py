@@ -81,7 +81,14 @@ def values(slope=-1.0, alpha_slope=2.0):
         [["batch", "none"], [0, 1], [4, 16, 64], [0.01, 0.1]], names=["norm", "seed", "batch_size", "alpha"]
     ).to_frame(index=False)
     noise = (1.0 + index["seed"]) * index["batch_size"] ** slope
-    facts = {"arch": "resnet-8", "epoch": 0, "minibatches": 32, "constant": noise * index["batch_size"]}
+    facts = {
+        "arch": "resnet-8",
+        "epoch": 0,
+        "sampling": "epoch",
+        "images": 1437,
+        "minibatches": 32,
+        "constant": noise * index["batch_size"],
+    }
     return index.assign(noise=noise, update_noise=noise * index["alpha"] ** alpha_slope, **facts)
 
 

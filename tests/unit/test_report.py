@@ -13,7 +13,7 @@ def claims(verdict, measured):
     blank = {"scope": "", "note": "", "runs": [], "checks": [], "interval": None, "measure": "a measure"}
     return [
         blank
-        | {"id": c.id, "statement": c.statement, "paper": c.paper, "figure": c.figure}
+        | {"id": c.id, "statement": c.statement, "paper": c.paper, "figure": c.figure, "source": c.source}
         | {"verdict": verdict, "measured": measured, "seeds": 3 if measured else 0}
         for c in CLAIMS
     ]
@@ -43,7 +43,10 @@ def page(tmp_path):
         if kept:
             beside.write_text(json.dumps(kept))
         items = [tmp_path / "figure.png"]
-        job.run("mine", tmp_path / "claims.json", items, paths, tmp_path, beside, tmp_path / "report.html")
+        later = [claim | {"id": f"L{claim['id']}", "runs": []} for claim in claims("not run", None)[:2]]
+        (tmp_path / "later.json").write_text(json.dumps(later))
+        judged = (tmp_path / "claims.json", tmp_path / "later.json")
+        job.run("mine", *judged, items, paths, tmp_path, beside, tmp_path / "report.html")
         return (tmp_path / "report.html").read_text()
 
     return build

@@ -1,18 +1,20 @@
 EVIDENCE = [
     *training("history.parquet"),
     *(path for probe in START["probes"] for path in measured(probe)),
+    *(path for probe in CONFIG["trained"]["probes"] for path in trained(probe)),
     f"{RESULTS}/random_matrices/values.parquet",
 ]
 RECORDS = records(EVIDENCE)
 
 
 rule claims:
-    """Judge every claim of the paper on the raw values."""
+    """Judge every claim of the paper, and predictions of later work, on the raw values."""
     input:
         values=EVIDENCE,
         records=RECORDS,
     output:
         claims=report(f"{RESULTS}/claims.json", caption="../report/claims.rst", category="Claims"),
+        later=report(f"{RESULTS}/later.json", caption="../report/later.rst", category="Claims"),
     log:
         f"logs/{CONFIG['preset']}/claims.log",
     benchmark:
@@ -26,4 +28,4 @@ rule claims:
         code=fingerprint("claims.job"),
     shell:
         "python -m understanding_bn claims --inputs {params.inputs} --roles {params.roles:q} --out {output.claims}"
-        " 2>&1 | tee {log}"
+        " --later {output.later} 2>&1 | tee {log}"

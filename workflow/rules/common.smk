@@ -161,14 +161,26 @@ def trained(probe):
     ]
 
 
-NORMS = {cell.norm for cell in CELLS}
+# The paper's figures of training are of one network and batch size, whatever else a grid holds.
+MAIN = configs.main_network(CONFIG)
+NORMS = {cell.norm for cell in CELLS if cell.network == MAIN}
 COMPARED = {"none", "batch"}
 
 
 def histories(*names):
     """The histories of these norms and of those that every norm is compared with; none if none of them was trained."""
     wanted = set(names) & NORMS
-    return training("history.parquet", lambda cell: cell.norm in wanted | COMPARED) if wanted else []
+    return training("history.parquet", lambda c: c.network == MAIN and c.norm in wanted | COMPARED) if wanted else []
+
+
+def with_histories(*measurements):
+    """Measurements on trained networks and all histories; none if no measurement was made."""
+    found = [path for paths in measurements for path in paths]
+    return [*training("history.parquet"), *found] if found else []
+
+
+# Whether both α and B vary on one network.
+GRID = len({cell.batch_size for cell in CELLS if cell.network[:2] == MAIN[:2]}) > 1
 
 
 READINGS = configs.readings(CONFIG)

@@ -1,7 +1,7 @@
 # What each figure and table is drawn from. A new one needs a line here, a module of its name in
 # workflow/understanding_bn/figures/ and a caption in workflow/report/.
 FIGURES = {
-    "fig1_accuracy": training("history.parquet"),
+    "fig1_accuracy": training("history.parquet", lambda cell: cell.network == MAIN),
     "fig2_gradient_histogram": measured("gradient_histogram"),
     "fig3_relative_loss": measured("relative_loss"),
     "fig4_divergence_heatmap": measured("divergence_path"),
@@ -14,6 +14,9 @@ FIGURES = {
     "max_learning_rate": measured("max_learning_rate"),
     "gradient_noise": measured("gradient_noise"),
     "input_mean_correlation": measured("input_mean_correlation"),
+    "noise_along_training": trained("gradient_structure"),
+    "noise_by_architecture": with_histories(trained("gradient_structure")),
+    "alpha_batch_grid": with_histories(trained("gradient_structure"), trained("hessian_spectrum")) if GRID else [],
 }
 TABLES = {
     "table1_gradient_sums": measured("gradient_sums"),

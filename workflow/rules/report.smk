@@ -7,6 +7,7 @@ rule report:
     """One self-contained page: claims, figures and tables beside what the paper saw, provenance."""
     input:
         claims=f"{RESULTS}/claims.json",
+        later=f"{RESULTS}/later.json",
         figures=ITEMS,
         records=RUNS,
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
@@ -28,5 +29,5 @@ rule report:
         kept=["--kept", *KEPT] if KEPT else [],
         code=fingerprint("report.job"),
     shell:
-        "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --items {input.figures}"
+        "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --later {input.later} --items {input.figures}"
         " --runs {params.runs} --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"

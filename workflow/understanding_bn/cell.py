@@ -22,6 +22,11 @@ class Cell:
         """The number of epochs after which a share of training is done; at least one for every share but 0."""
         return max(1, round(share * self.epochs)) if share else 0
 
+    @property
+    def network(self) -> tuple[str, str, int]:
+        """(arch, init, batch_size): what the paper's training runs have in common."""
+        return self.arch, self.init, self.batch_size
+
     @classmethod
     def of(cls, wildcards: object) -> "Cell":
         """The cell whose fields an object, such as Snakemake's wildcards, has as text."""

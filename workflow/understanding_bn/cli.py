@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
     """The files that a stage reads, of those that its arguments name."""
-    given = [getattr(args, name, None) for name in ("store", "weights", "inputs", "claims", "items", "runs", "kept")]
+    names = ("store", "weights", "inputs", "claims", "later", "items", "runs", "kept")
+    given = [getattr(args, name, None) for name in names]
     return [path for value in given if value for path in (value if isinstance(value, list) else [value])]
 
 
@@ -148,13 +149,14 @@ def _figure(args: argparse.Namespace) -> None:
 def _claims(args: argparse.Namespace) -> None:
     from understanding_bn.claims import job
 
-    job.run(args.inputs, args.roles, args.out)
+    job.run(args.inputs, args.roles, args.out, args.later)
 
 
 def _report(args: argparse.Namespace) -> None:
     from understanding_bn.report import job
 
-    job.run(args.preset, args.claims, args.items, args.runs, args.captions, args.kept, args.out)
+    judged = (args.claims, args.later)
+    job.run(args.preset, *judged, args.items, args.runs, args.captions, args.kept, args.out)
 
 
 def _benchmark_data(args: argparse.Namespace) -> None:
@@ -249,10 +251,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--inputs", action=_Paths, nargs="+", required=True, help=help_)
     p.add_argument("--roles", type=json.loads, required=True, help="the config's claims block, as JSON")
     p.add_argument("--out", type=Path, required=True, help="the claims.json to write")
+    p.add_argument("--later", type=Path, required=True, help="the same for predictions of later work, later.json")
 
     p = stage("report", _report, "build the report page")
     p.add_argument("--preset", required=True)
     p.add_argument("--claims", type=Path, required=True)
+    p.add_argument("--later", type=Path, required=True, help="later.json")
     p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
     help_ = "the run.json of every job behind them, or @FILE that lists them"
     p.add_argument("--runs", action=_Paths, nargs="+", required=True, help=help_)

@@ -7,6 +7,7 @@ import functools
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -102,6 +103,12 @@ def cells(config: dict[str, Any]) -> list[Cell]:
             epochs = max(1, round(entry["epochs"] * config["epochs_fraction"]))
             found[Cell(arch, init, norm, canonical(alpha), batch_size, epochs)] = None
     return list(found)
+
+
+def main_network(config: dict[str, Any]) -> tuple[str, str, int] | None:
+    """The (arch, init, batch_size) of most cells, the first of several: what the paper's own figures are drawn from."""
+    counts = Counter(cell.network for cell in cells(config))
+    return max(counts, key=lambda network: counts[network]) if counts else None
 
 
 def seed_blocks(config: dict[str, Any]) -> list[list[int]]:
@@ -290,7 +297,7 @@ def _check_layers(config: dict[str, Any]) -> None:
 
 
 def _check_batch_sizes(config: dict[str, Any]) -> None:
-    """A mini-batch cannot hold more images than there are to train on, where that is known before they are read."""
+    """What is drawn from the images cannot be more than there are to train on, where that is known beforehand."""
     most = TRAINING_IMAGES.get(config["dataset"], math.inf)
     for path, size in _leaves({key: config[key] for key in ("initialization", "grid")}, ()):
         key = next(part for part in reversed(path) if isinstance(part, str))
@@ -299,6 +306,12 @@ def _check_batch_sizes(config: dict[str, Any]) -> None:
                 f"config key {path_of(path)}: {size} is more than the {most} training images of {config['dataset']}; "
                 f"expected at most {most}"
             )
+    noise = config["initialization"]["probes"].get("gradient_noise")
+    if noise and sorted(noise["batch_sizes"])[1] * noise["minibatches"] > most:
+        raise UserError(
+            f"config key initialization.probes.gradient_noise.minibatches: {noise['minibatches']} of two batch sizes "
+            f"must come from one epoch of {most} images; expected at most {most // sorted(noise['batch_sizes'])[1]}"
+        )
     curvature = config["trained"]["probes"].get("hessian_spectrum")
     largest = max((cell.batch_size for cell in cells(config)), default=2)
     if curvature and not largest <= curvature["subset"] <= most:

@@ -35,4 +35,5 @@ def read(paths: list[Path]) -> pd.DataFrame:
             raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
     if not tables:
         raise UserError("no input tables were given; name at least one Parquet file")
-    return pd.concat(tables, ignore_index=True)
+    # A measurement of networks that all diverged has no rows, and must not turn the others' whole numbers into floats.
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)

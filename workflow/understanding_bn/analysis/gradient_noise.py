@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 
 import pandas as pd
 import torch
@@ -11,38 +11,58 @@ from torch.nn import functional as F
 
 from understanding_bn.analysis.context import Context
 
+DOMAIN = 100  # of the random streams of mini-batches that are not an epoch's
+
 
 def measure(
-    context: Context, norm: str, seed: int, batch_sizes: list[int], minibatches: int, alphas: list[float]
+    context: Context,
+    norm: str,
+    seed: int,
+    batch_sizes: list[int],
+    minibatches: int,
+    alphas: list[float],
+    samplings: tuple[str, ...] = ("epoch",),
 ) -> pd.DataFrame:
-    """Noise of gradients and of updates at initialisation, from `minibatches` disjoint mini-batches of each size.
+    """Noise of gradients and of updates at initialisation, from `minibatches` mini-batches of each size and sampling.
 
-    noise estimates E‖g_B − g‖² with g = E g_B by the sample variance, summed over all parameters (float64). Batches
-    that share no image make it unbiased for sampling with replacement. With batch norm in train mode g itself
-    depends on B, and noise is the variance about that. update_noise is the same of the first update that the
-    ordinary optimiser really makes at learning rate α; it should be α² times noise.
+    noise estimates E‖g_B − g‖² with g = E g_B by the sample variance, summed over all parameters (float64). With batch
+    norm in train mode g itself depends on B, and noise is the variance about that. update_noise is the same of the
+    first update that the ordinary optimiser really makes at learning rate α; it should be α² times noise.
 
-    Columns: batch_size, alpha, epoch (0), minibatches, noise, constant (noise · B, the C of α²C/|B|), update_noise.
+    How mini-batches are drawn from the N images decides what is estimated, C being a single sample's variance:
+        epoch: disjoint ones, as in an epoch. That they share no image makes the estimate unbiased for C / B.
+        replacement: every image anew from all, independently: C / B.
+        subset: B different images, independently of other mini-batches: C / B · (N − B) / (N − 1).
+    Where an epoch has fewer mini-batches than that, its are not measured: those of several epochs share images.
+
+    Columns: batch_size, sampling, images (N), alpha, epoch (0), minibatches, noise, constant (noise · B, the C of
+    α²C/|B|), update_noise.
     """
     model = context.model(norm, seed)
     parameters = list(model.parameters())
     origin = [p.detach().clone() for p in parameters]
     rows = []
-    for batch_size in batch_sizes:
+    for batch_size, sampling in product(batch_sizes, samplings):
+        if sampling == "epoch" and minibatches * batch_size > context.split.count:
+            continue
         gradient_variance = Variance()
         update_variance = {alpha: Variance() for alpha in alphas}
-        batches = replace(context, batch_size=batch_size).minibatches(seed)
-        for images, labels in islice(batches, minibatches):
+        here = replace(context, batch_size=batch_size)
+        if sampling == "epoch":
+            batches = islice(here.minibatches(seed), minibatches)
+        else:
+            batches = here.draws(sampling, minibatches, seed, DOMAIN)
+        for images, labels in batches:
             model.zero_grad(set_to_none=True)
             F.cross_entropy(model(images), labels).backward()
             gradient_variance.add(_flat([p.grad for p in parameters]))
-            for alpha in alphas:
+            for alpha in alphas if sampling == "epoch" else ():
                 update_variance[alpha].add(_first_update(context.sgd, model, origin, alpha))
         noise = gradient_variance.value()
-        for alpha in alphas:
-            updates = update_variance[alpha].value()
-            rows.append((batch_size, alpha, 0, minibatches, noise, noise * batch_size, updates))
-    columns = ["batch_size", "alpha", "epoch", "minibatches", "noise", "constant", "update_noise"]
+        facts = (0, minibatches, noise, noise * batch_size)
+        images = context.split.count
+        rows += [(batch_size, sampling, images, alpha, *facts, v.value()) for alpha, v in update_variance.items()]
+    columns = ["batch_size", "sampling", "images", "alpha", "epoch", "minibatches", "noise", "constant", "update_noise"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,23 +1,24 @@
-"""The paper's twenty claims: statement, the paper's number, and the function that judges it."""
+"""The paper's twenty claims, and predictions of later work: statement, number, and the function that judges it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from understanding_bn.claims import initialization as start
-from understanding_bn.claims import matrices, training
+from understanding_bn.claims import later, matrices, training
 from understanding_bn.claims.checks import Check
 from understanding_bn.claims.results import Results
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as the paper makes it, the figure that shows it, and the function that judges it."""
+    """A claim as its source makes it, the number there, the figure that shows it, and the function that judges it."""
 
-    id: int
+    id: int | str
     statement: str
     paper: str
     figure: str
     judge: Callable[[Results], list[Check]]
+    source: str = "Bjorck et al. (2018)"
 
 
 CLAIMS = (
@@ -167,5 +168,84 @@ CLAIMS = (
         "so stated",
         "input_mean_correlation",
         start.gradients_follow_means,
+    ),
+)
+
+# Predictions of later work that grids over α, B, norm and architecture can test, kept apart from the paper's own.
+LATER = (
+    Claim(
+        "L1",
+        "with BN, cells of equal α/B end with the same test accuracy (within "
+        f"{later.SAME_ACCURACY:g} points): the noise scale α(N/B − 1) decides",
+        "g ≈ α(N/B − 1)",
+        "alpha_batch_grid",
+        later.equal_ratio_equal_accuracy,
+        "Smith & Le (2018)",
+    ),
+    Claim(
+        "L2",
+        "with BN a large α gains little at small B: the best α at the smallest B is below that at the largest",
+        "so stated",
+        "alpha_batch_grid",
+        later.best_alpha_rises_with_batch_size,
+        "De & Smith (2020)",
+    ),
+    Claim(
+        "L3",
+        "without BN, residual branches scaled by 1/√blocks train at an α at which the unscaled network fails",
+        "so stated (1/√54 for ResNet-110)",
+        "noise_by_architecture",
+        later.scaled_branches_train,
+        "De & Smith (2020), τ-ResNet",
+    ),
+    Claim(
+        "L4",
+        f"without BN, Fixup ends within {later.SAME_ACCURACY:g} points of BN at the same large α",
+        "7.2 % error at 0.1 (recalled), BN 6.6 %",
+        "noise_by_architecture",
+        later.fixup_matches_batch_norm,
+        "Zhang, Dauphin & Ma (2019)",
+    ),
+    Claim(
+        "L5",
+        f"the gradient noise scale tr Σ / |g|² grows along training, from {later.EARLY:.0%} to its end",
+        "so stated",
+        "noise_along_training",
+        later.noise_scale_grows,
+        "McCandlish et al. (2018)",
+    ),
+    Claim(
+        "L6",
+        "BN without shortcuts makes gradients explode at initialisation, by "
+        f"{later.EXPLOSION:g} ± {later.EXPLOSION_ERROR:g} per layer",
+        "√(π/(π − 1)) ≈ 1.21",
+        "noise_by_architecture",
+        later.plain_networks_explode,
+        "Yang et al. (2019)",
+    ),
+    Claim(
+        "L7",
+        "full-batch descent settles at the edge of stability: sharpness · α / (2 + 2β), momentum β, is "
+        f"1 ± {later.EDGE_ERROR:g}",
+        "2/α without momentum",
+        "hessian_spectrum",
+        later.edge_of_stability,
+        "Cohen et al. (2021)",
+    ),
+    Claim(
+        "L8",
+        "BN suppresses the Hessian's outliers at the end of training: λ_max over the spectrum's rms is smaller with it",
+        "so stated",
+        "hessian_spectrum",
+        later.fewer_outliers,
+        "Ghorbani, Krishnan & Xiao (2019)",
+    ),
+    Claim(
+        "L9",
+        "in a shallow residual network BN makes the trace of the Hessian at the end larger, not smaller",
+        "so stated",
+        "hessian_spectrum",
+        later.shallow_networks_sharper,
+        "Yao et al. (2020)",
     ),
 )

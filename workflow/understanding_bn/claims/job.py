@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from understanding_bn import files
-from understanding_bn.claims.catalogue import CLAIMS, Claim
+from understanding_bn.claims.catalogue import CLAIMS, LATER, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
 
@@ -13,14 +13,16 @@ from understanding_bn.claims.results import NotRunError, Results
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 
-def run(inputs: list[Path], roles: dict[str, float], out: Path) -> None:
-    """Judge all claims on the raw values in `inputs` and write the list to `out`.
+def run(inputs: list[Path], roles: dict[str, float], out: Path, later: Path) -> None:
+    """Judge all claims on the raw values in `inputs`: the paper's go to `out`, predictions of later work to `later`.
 
-    Each entry has id, statement, scope, paper, measure, measured, interval, seeds, verdict, runs, checks, figure, note.
+    Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
+    interval, seeds, verdict, runs, checks, figure and note.
     `measure`, `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
     """
     results = Results(inputs, roles)
-    files.write_json(out, [_entry(claim, results) for claim in CLAIMS])
+    for path, claims in ((out, CLAIMS), (later, LATER)):
+        files.write_json(path, [_entry(claim, results) for claim in claims])
 
 
 def _entry(claim: Claim, results: Results) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
     return {
         "id": claim.id,
         "statement": claim.statement,
+        "source": claim.source,
         "scope": _scope(results) if verdict != NOT_RUN else "",
         "paper": claim.paper,
         "measure": decisive.name if decisive else "",
@@ -69,13 +72,14 @@ def _scope(results: Results) -> str:
         + f" on {runs[0]['data']['source']}",
         "B = " + ", ".join(str(b) for b in sorted({b for s in settings for b in _batch_sizes(s)})),
     ]
-    if runs[0]["stage"] == "train":
+    if any(run["stage"] == "train" for run in runs):
+        settings = [run["settings"] for run in runs if run["stage"] == "train"]
         epochs = sorted({s["epochs"] for s in settings})
         parts.append(f"{'–'.join(str(e) for e in dict.fromkeys((epochs[0], epochs[-1])))} epochs")
         used = [(paper, results.alpha(role)) for role, paper in PAPER_ALPHAS.items() if role in results.used_roles]
         moved = [f"{ours:g} for the paper's {paper:g}" for paper, ours in used if ours != paper]
         parts += [f"α = {', '.join(moved)}"] if moved else []
-    else:
+    elif runs[0]["stage"] == "initialization":
         parts.append("at initialisation, BN in train mode")
     return ", ".join(parts)
 

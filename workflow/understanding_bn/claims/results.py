@@ -1,5 +1,6 @@
 """The result files that claims are judged on, recognised by the run.json beside each."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import pandas as pd
 
 from understanding_bn import files, tables
+
+
+def _network(settings: dict[str, Any]) -> tuple[str, str, int]:
+    return settings["arch"], settings["init"], settings["batch_size"]
 
 
 class NotRunError(Exception):
@@ -25,6 +30,8 @@ class Results:
         self.roles = roles
         self.forget()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
+        networks = Counter(_network(run["settings"]) for run in self.runs.values() if run["stage"] == "train")
+        self.main = max(networks, key=lambda network: networks[network], default=None)
         self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
         self._tables = {str(path): tables.read([path]) for path in paths}
 
@@ -50,6 +57,28 @@ class Results:
             raise NotRunError(f"{name} for {' and '.join(sorted(missing))}")
         return table
 
+    def trained(self, name: str) -> pd.DataFrame:
+        """The values of a measurement on trained networks, all cells and seeds.
+
+        Raises:
+            NotRunError: there are none.
+        """
+        table = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
+        if table.empty:
+            raise NotRunError(f"{name} of trained networks")
+        return table
+
+    def histories(self) -> pd.DataFrame:
+        """The histories of all training runs.
+
+        Raises:
+            NotRunError: there are none.
+        """
+        table = self._gather(lambda run: run["stage"] == "train")
+        if table.empty:
+            raise NotRunError("training")
+        return table
+
     def matrices(self) -> pd.DataFrame:
         """The singular values of products of Gaussian matrices."""
         table = self._gather(lambda run: run["stage"] == "random_matrices")
@@ -58,7 +87,9 @@ class Results:
         return table
 
     def final(self, norm: str, alpha: float) -> pd.DataFrame:
-        """The last row of each seed's history in the cell (norm, α) with the most epochs, indexed by seed.
+        """The last row of each seed's history in the main network's cell (norm, α) with the most epochs, by seed.
+
+        The main network is the (arch, init, batch_size) of most training jobs, the first of several.
 
         Accuracies are in per cent, NaN where the seed diverged.
 
@@ -76,15 +107,15 @@ class Results:
 
         def matches(run: dict[str, Any]) -> bool:
             settings = run["settings"]
-            return run["stage"] == "train" and settings["norm"] == norm and float(settings["alpha"]) == alpha
+            if run["stage"] != "train" or not self._is_main(settings):
+                return False
+            return settings["norm"] == norm and float(settings["alpha"]) == alpha
 
         used = self._matching(matches)
         if not used:
             raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
         table = self._rows(used)
-        cell = ["arch", "init", "batch_size", "epochs"]
-        longest = max(table[cell].drop_duplicates().itertuples(index=False, name=None), key=lambda c: c[-1])
-        table = table[(table[cell] == pd.Series(longest, index=cell)).all(axis=1)]
+        table = table[table["epochs"] == table["epochs"].max()]
         last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
         last[["train_accuracy", "test_accuracy"]] *= 100
         return set(used), last
@@ -92,7 +123,11 @@ class Results:
     def alphas(self, norm: str) -> list[float]:
         """The learning rates at which `norm` was trained, ascending."""
         runs = (run["settings"] for run in self.runs.values() if run["stage"] == "train")
-        return sorted({float(settings["alpha"]) for settings in runs if settings["norm"] == norm})
+        return sorted({float(s["alpha"]) for s in runs if s["norm"] == norm and self._is_main(s)})
+
+    def _is_main(self, settings: dict[str, Any]) -> bool:
+        """Whether a training job's network and batch size are those that the paper's claims are judged on."""
+        return _network(settings) == self.main
 
     def _gather(self, matches: Callable[[dict[str, Any]], bool]) -> pd.DataFrame:
         """The rows of all files whose run.json satisfies `matches`; they count as used."""

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from understanding_bn import files, tables
 
@@ -77,6 +80,17 @@ def ordered(norms: pd.Series) -> list[str]:
     present = list(norms.unique())
     known = [norm for norm in COLOURS if norm in present]
     return known + sorted(set(present) - set(known))
+
+
+def logarithmic(axis: Axis, values: pd.Series) -> None:
+    """Make an axis logarithmic, with ticks that do not run into each other where it spans but a decade or two."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    decades = np.log10(positive.max() / positive.min()) if len(positive) else 0
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    if decades < 2:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1 else (1, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:

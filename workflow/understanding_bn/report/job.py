@@ -17,13 +17,20 @@ MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's p
 
 
 def run(
-    preset: str, claims: Path, items: list[Path], runs: list[Path], captions: Path, kept: Path | None, out: Path
+    preset: str,
+    claims: Path,
+    later: Path,
+    items: list[Path],
+    runs: list[Path],
+    captions: Path,
+    kept: Path | None,
+    out: Path,
 ) -> None:
-    """Build the page from claims.json, figures (.png) and tables (.md) in the order given, and every run.json.
+    """Build the page from claims.json, later.json, figures (.png) and tables (.md) in order, and every run.json.
 
     `kept` is a claims.json of the paper's scale to set beside verdicts of a smaller one.
     """
-    judged = files.read_json(claims)
+    judged, predicted = files.read_json(claims), files.read_json(later)
     beside = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
     records = [files.read_json(path) for path in runs]
     environment = jinja2.Environment(
@@ -39,6 +46,9 @@ def run(
         claims=judged,
         beside={} if _at_scale(records) else beside,
         tally=Counter(claim["verdict"] for claim in judged),
+        later=predicted,
+        later_tally=Counter(claim["verdict"] for claim in predicted),
+        drawn={path.stem for path in items},
         marks=MARKS,
         items=[_item(path, captions) for path in items],
         provenance=_provenance(records),
