@@ -52,6 +52,7 @@ def rate(arch="resnet-20", image_size=8, norm="batch", batch_size=64, device="cp
         ("resnet-110", 32, 3),
         ("resnet-padded-20", 32, 3),
         ("resnet-padded-110", 8, 1),
+        ("plain-20", 32, 3),
         ("resnet-8", 13, 1),
     ],
 )

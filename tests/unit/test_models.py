@@ -54,8 +54,9 @@ def test_padded_shortcuts_take_every_second_position_and_add_zeros(size):
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("init", INITS)
-def test_every_norm_and_init_runs_forward_and_backward(norm, init):
-    model = resnet.build("resnet-8", norm, init, channels=1, classes=7, seed=0)
+@pytest.mark.parametrize("arch", ["resnet-8", "plain-8"])
+def test_every_norm_and_init_runs_forward_and_backward(arch, norm, init):
+    model = resnet.build(arch, norm, init, channels=1, classes=7, seed=0)
     logits = model(torch.randn(5, 1, 8, 8))
     assert logits.shape == (5, 7)
     logits.logsumexp(1).sum().backward()
@@ -66,6 +67,23 @@ def test_every_norm_and_init_runs_forward_and_backward(norm, init):
 def test_input_sizes(size, channels):
     model = resnet.build("resnet-14", "batch", "xavier_uniform", channels, 10, 0)
     assert model(torch.randn(2, channels, size, size)).shape == (2, 10)
+
+
+def test_a_plain_network_is_its_convolutions_one_after_the_other():
+    model = resnet.build("plain-14", "none", "kaiming", 3, 10, 0)
+    x = images = torch.randn(2, 3, 8, 8)
+    for number in range(1, 14):
+        x = model.layer(number)(x).relu()
+    assert x.shape == (2, 64, 2, 2)
+    assert torch.equal(model.features(images), x)
+    assert torch.equal(model(images), model.linear(x.mean((2, 3))))
+    parameters = [sum(p.numel() for p in model.layer(number).parameters()) for number in range(1, 15)]
+    assert count(model) == sum(parameters)
+
+
+def test_features_of_a_single_final_norm_are_normalised():
+    features = resnet.build("plain-8", "batch-final", "kaiming", 3, 10, 0).features(torch.randn(8, 3, 8, 8))
+    assert features.mean((0, 2, 3)).abs().max() < 1e-5
 
 
 def test_layers_are_numbered_as_in_the_paper():
@@ -173,7 +191,8 @@ def test_branch_scaled_multiplies_branches_by_one_over_root_blocks():
 
 
 @pytest.mark.parametrize(
-    "arch", ["resnet-21", "resnet-2", "vgg-16", "resnet-", "resnet", "resnet-padded-9", "resnet-110\n"]
+    "arch",
+    ["resnet-21", "resnet-2", "vgg-16", "resnet-", "resnet", "resnet-padded-9", "plain-9", "plain", "resnet-110\n"],
 )
 def test_unknown_architectures_are_refused(arch):
     with pytest.raises(UserError, match="6n \\+ 2"):

@@ -324,7 +324,7 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
 def _shared(parser: argparse.ArgumentParser) -> None:
     """Arguments of every stage that works on images with a network."""
     parser.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
-    parser.add_argument("--arch", required=True, help="resnet-D or resnet-padded-D with D = 6n + 2")
+    parser.add_argument("--arch", required=True, help="resnet-D, resnet-padded-D or plain-D with D = 6n + 2")
     parser.add_argument("--init", required=True, help="weight initialisation")
     parser.add_argument("--norm", required=True, help="normalisation")
     parser.add_argument("--batch-size", type=int, required=True)

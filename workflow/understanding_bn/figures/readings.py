@@ -76,7 +76,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 SITES = {"convolution": "outputs of convolutions", "stream": "stream after ReLU"}
-SHORTCUTS = {"projection": "projections", "padding": "zero padding"}
+SHORTCUTS = {"projection": "projections", "padding": "zero padding", "none": "no shortcuts"}
 
 
 def _name(arch: str, init: str) -> str:

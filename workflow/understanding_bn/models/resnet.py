@@ -1,4 +1,4 @@
-"""The residual network of He et al. (2015) for small images, with any normalisation or none."""
+"""The residual network of He et al. (2015) for small images, and its plain twin, with any normalisation or none."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ class PaddedShortcut(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions and a shortcut: relu(branch(x) + shortcut(x)).
+    """Two 3×3 convolutions and a shortcut: relu(branch(x) + shortcut(x)); relu(branch(x)) in a plain network.
 
     `branch_scale` multiplies the branch where the initialisation asks for it (see `initializations`): a number,
     or a trained scalar parameter.
@@ -53,7 +53,9 @@ class Block(nn.Module):
         super().__init__()
         self.first = ConvNorm(inputs, outputs, 3, stride, norm)
         self.second = ConvNorm(outputs, outputs, 3, 1, norm)
-        if stride == 1 and inputs == outputs:
+        if shortcut == "none":
+            self.shortcut = None
+        elif stride == 1 and inputs == outputs:
             self.shortcut = nn.Identity()
         elif shortcut == "projection":
             self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm)
@@ -66,15 +68,16 @@ class Block(nn.Module):
         branch = self.second(F.relu(self.first(x), inplace=True))
         if self.branch_scale is not None:
             branch = branch * self.branch_scale
-        return F.relu(branch + self.shortcut(x), inplace=True)
+        return F.relu(branch if self.shortcut is None else branch + self.shortcut(x), inplace=True)
 
 
 class ResNet(nn.Module):
     """ResNet of depth 6n + 2: a stem, three stages of n blocks (16, 32, 64 channels), average pool, linear layer.
 
     Shortcuts that change shape are projections (1×1 convolutions, normalised like the others), as the paper's
-    Fig. 5 shows, or pad with zeros. Layers are numbered as the paper does: 1 is the stem, 2 … depth − 1 are the
-    blocks' 3×3 convolutions in order, `depth` is the linear layer; projections have no number.
+    Fig. 5 shows, or pad with zeros; with shortcut "none" there are none in any block. Layers are numbered as the
+    paper does: 1 is the stem, 2 … depth − 1 are the blocks' 3×3 convolutions in order, `depth` is the linear layer;
+    projections have no number.
     """
 
     def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int):
@@ -95,9 +98,11 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, channels, H, W), standardised → logits (B, classes)."""
-        x = F.relu(self.stem(x), inplace=True)
-        x = self.final_norm(self.blocks(x))
-        return self.linear(x.mean((2, 3)))
+        return self.linear(self.features(x).mean((2, 3)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (B, channels, H, W) → what is pooled, the last block's output or its norm's: (B, 64, H/4, W/4)."""
+        return self.final_norm(self.blocks(F.relu(self.stem(x), inplace=True)))
 
     def layer(self, number: int) -> nn.Conv2d | nn.Linear:
         """The convolution or linear layer with the paper's number, 1 … depth.
