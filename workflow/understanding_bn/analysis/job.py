@@ -90,6 +90,10 @@ def run_trained(
     store = stores.load(store_path)
     split = Split(store, False, augmentation.pad, device)
     kept = read_weights(weights)
+    theirs = files.read_json(weights.with_name("run.json"))["settings"]
+    for name, value in asdict(cell).items():
+        if theirs[name] != value:
+            raise UserError(f"{weights}: trained with {name} {theirs[name]}, not {value}, as its run.json says")
     history = tables.read([weights.with_name("history.parquet")])
     facts = (split, store.classes, cell.arch, cell.init, cell.batch_size, augmentation, optimiser)
     points = []
