@@ -21,7 +21,7 @@ def runs(values: pd.DataFrame) -> pd.DataFrame:
     """
     history = values[values["learning_rate"].notna()]
     last = history.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1)
-    last = last.assign(failure=last["failure"].fillna(""))
+    last = last.assign(failure=last["failure"].astype("string").fillna(""))
     sound = last["failure"] == ""
     table = last[[*CELL, "seed", "failure"]].copy()
     for name in ("test_accuracy", "train_accuracy"):

@@ -1,0 +1,241 @@
+"""The figures on noise and curvature, and predictions of later work, on made-up results whose truth is known."""
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from understanding_bn.claims import job
+from understanding_bn.claims.catalogue import LATER
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
+from understanding_bn.claims.later import explosion
+from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture, trained_runs
+
+CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}
+ROLES = {"large_alpha": 0.16, "middle_alpha": 0.04, "small_alpha": 0.01, "unstable_alpha": 0.16}
+ROLES |= {"single_final_alpha": 0.03}
+ALPHAS, SIZES, SEEDS = (0.16, 0.04, 0.01), (64, 16, 256), range(3)
+
+
+def run(norm, alpha, size, seed, accuracy=0.9, failure=None, **changes):
+    """The last row of a training history."""
+    facts = CELL | {"norm": norm, "alpha": alpha, "batch_size": size, "seed": seed, "epoch": 20, "fraction": 1.0}
+    measured = {"learning_rate": alpha, "train_accuracy": 0.99, "test_accuracy": accuracy, "train_loss": 0.1}
+    measured |= {"test_loss": 0.1 + accuracy, "failure": failure, "first_bad_step": None}
+    return facts | measured | changes
+
+
+def gradients(norm, alpha, size, seed, epoch=20, layers=None, **values):
+    """Rows of gradient_structure for one network."""
+    values = {"noise": 2.0, "constant": 2.0 * size, "gradient_norm2": 0.5, "layer_variation": 1.0} | values
+    values |= {"minibatch_rank": 3.0} | ({"gradient_norm2": values["gradient_norm2"]})
+    facts = CELL | {"norm": norm, "alpha": alpha, "batch_size": size, "seed": seed, "epoch": epoch}
+    facts |= {"fraction": epoch / 20, "bn_mode": "train" if norm == "batch" else "none"}
+    rows = [facts | {"block": "all", "quantity": name, "value": value} for name, value in values.items()]
+    own = {"noise": 0.0, "entry_variance": 1.0, "unit_variation": 0.5, "rank": 4.0, "full_rank": 16.0}
+    for layer, squared in (layers or {2: 1.0, 3: 1.0}).items():
+        here = own | {"gradient_norm2": squared}
+        rows += [facts | {"block": str(layer), "quantity": name, "value": value} for name, value in here.items()]
+    return rows
+
+
+def curvature(norm, alpha, size, seed, top=10.0, trace=5.0, spread=1.0, **changes):
+    """Rows of hessian_spectrum for one network: a top eigenvalue, a trace of two probes, a symmetric density."""
+    facts = CELL | {"norm": norm, "alpha": alpha, "batch_size": size, "seed": seed, "epoch": 20, "fraction": 1.0}
+    facts |= {"bn_mode": "train" if norm == "batch" else "none", "block": "all", "index": 0} | changes
+    rows = [facts | {"kind": "top", "value": top}]
+    for probe in (0, 1):
+        rows += [facts | {"kind": "trace", "value": trace + probe - 0.5, "probe": probe}]
+        rows += [facts | {"kind": "node", "value": v, "weight": 0.5, "probe": probe} for v in (-spread, spread)]
+    return rows
+
+
+def grid(*norms):
+    return itertools.product(norms, ALPHAS, SIZES, SEEDS)
+
+
+def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
+    rows = [run("batch", 0.04, 64, 0), run("batch", 0.04, 64, 1, failure="overflow", accuracy=np.nan)]
+    rows += gradients("batch", 0.04, 64, 0) + gradients("batch", 0.04, 64, 0, epoch=10, noise=99.0)
+    rows += gradients("batch", 0.04, 64, 1) + curvature("batch", 0.04, 64, 0)
+    table = trained_runs.runs(pd.DataFrame(rows)).set_index("seed")
+    sound = table.loc[0]
+    assert sound["test_accuracy"] == pytest.approx(90)
+    assert sound["gap"] == pytest.approx(9)
+    assert sound["loss_gap"] == pytest.approx(0.9)
+    assert sound["noise"] == 2
+    assert sound["update_noise"] == pytest.approx(0.04**2 * 2)
+    assert sound["noise_scale"] == pytest.approx(2 * 64 / 0.5)
+    assert sound["sharpness"] == 10
+    assert sound["trace"] == 5
+    assert sound["rank_share"] == 0.25
+    assert table.loc[1, ["test_accuracy", "noise", "update_noise", "sharpness"]].isna().all()
+    assert table.loc[1, "failure"] == "overflow"
+
+
+def test_neighbours_move_one_way_and_skip_no_cell():
+    table = pd.DataFrame([(a, b) for a in ALPHAS for b in SIZES], columns=["alpha", "batch_size"])
+    alone = alpha_batch_grid.neighbours(table, "only α")
+    assert len(alone) == 6
+    assert all(a[1] == b[1] and b[0] == pytest.approx(4 * a[0]) for a, b, _ in alone)
+    assert {doublings for *_, doublings in alone} == {2.0}
+    assert len(alpha_batch_grid.neighbours(table, "only B")) == 6
+    diagonal = alpha_batch_grid.neighbours(table, alpha_batch_grid.MOVES[2])
+    assert sorted((a, b) for a, b, _ in diagonal) == [
+        ((0.01, 16), (0.04, 64)),
+        ((0.01, 64), (0.04, 256)),
+        ((0.04, 16), (0.16, 64)),
+        ((0.04, 64), (0.16, 256)),
+    ]
+
+
+def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
+    """Noise ∝ α² / B and accuracy linear in log2 α: a doubling of α is +2 and 3 points, of B −1, of both +1 and 3."""
+    rows = []
+    for norm, alpha, size, seed in grid("batch"):
+        failed = alpha == 0.16 and size == 16 and seed < 2
+        accuracy = np.nan if failed else 0.5 + 0.03 * np.log2(alpha / 0.01) + 0.001 * seed
+        rows += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
+        rows += gradients(norm, alpha, size, seed, noise=5.0 / size)
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows))
+    found = tables["summary"].set_index(["move", "quantity"])
+    for move, noise, accuracy in (("only α", 2, 3), ("only B", -1, 0), ("α and B, α/B fixed", 1, 3)):
+        assert found.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
+        assert found.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
+        assert found.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
+        assert found.loc[(move, "test_accuracy"), "seeds"] == 3
+    assert len(tables[""]) == 27
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert any("(2/3)" in text for text in texts)
+
+
+def test_before_training_a_network_stands_at_every_alpha():
+    rows = gradients("batch", np.nan, 64, 0, epoch=0, noise=8.0)
+    rows += [r for a in (0.1, 0.01) for e in (10, 20) for r in gradients("batch", a, 64, 0, epoch=e)]
+    table = noise_along_training.noise(pd.DataFrame(rows))
+    start = table[table["epoch"] == 0]
+    assert start["alpha"].tolist() == [0.01, 0.1]
+    assert start["noise"].tolist() == [8, 8]
+    assert start["update_noise"].tolist() == pytest.approx([8e-4, 8e-2])
+    figure, tables = noise_along_training.draw(pd.DataFrame(rows))
+    assert len(tables[""]) == 6
+    assert [ax.get_title() for ax in figure.axes] == [title for _, title in noise_along_training.PANELS]
+
+
+def test_rank_correlations_with_the_gap():
+    """The gap rises with the update's noise over the cells, whatever the other quantities do."""
+    rows = []
+    for norm, alpha, size, seed in grid("batch", "none"):
+        noise = 7.0 / size * (1 + (norm == "none"))
+        rows += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
+        rows += gradients(norm, alpha, size, seed, noise=noise)
+    figure, tables = noise_by_architecture.draw(pd.DataFrame(rows))
+    found = tables["summary"].set_index(["norm", "quantity", "gap"])
+    every = found.loc[("all", "update_noise", "loss_gap")]
+    assert (every["cells"], every["rho"], every["high"]) == (18, pytest.approx(1), pytest.approx(1))
+    assert found.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
+    assert len(tables["cells"]) == 18
+    assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
+
+
+def write(folder, stage, rows, **settings):
+    folder.mkdir(parents=True)
+    name = "history.parquet" if stage == "train" else "values.parquet"
+    pd.DataFrame(rows).to_parquet(folder / name)
+    data = {"source": "made-up images", "train_images": 1437}
+    (folder / "run.json").write_text(json.dumps({"stage": stage, "settings": settings, "data": data}))
+    return folder / name
+
+
+def judged(tmp_path, histories, structure=(), hessian=()):
+    """The verdicts of predictions on rows of these kinds; each training cell is a job of its own."""
+    paths = []
+    table = pd.DataFrame(histories)
+    keys = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
+    for number, (cell, here) in enumerate(table.groupby(keys, sort=False)):
+        settings = dict(zip(keys, cell, strict=True)) | {"momentum": 0.9}
+        paths.append(write(tmp_path / f"t{number}", "train", here, **settings))
+    for probe, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
+        if rows:
+            facts = {"arch": "resnet-20", "batch_size": 64, "options": {}}
+            paths.append(write(tmp_path / probe, "trained", list(rows), probe=probe, **facts))
+    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "later.json")
+    found = json.loads((tmp_path / "later.json").read_text())
+    assert [claim["id"] for claim in found] == [claim.id for claim in LATER]
+    assert all(claim["source"] for claim in found)
+    return {claim["id"]: claim for claim in found}
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])
+def test_equal_ratios_end_alike_or_not(tmp_path, slope, verdict):
+    rows = [run(n, a, b, s, 0.8 + slope * np.log2(b / 16) + 1e-4 * s) for n, a, b, s in grid("batch")]
+    assert judged(tmp_path, rows)["L1"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("rises", "verdict"), [(True, REPRODUCED), (False, REFUTED)])
+def test_the_best_alpha_against_the_batch_size(tmp_path, rises, verdict):
+    best = {16: 0.01, 64: 0.04, 256: 0.16} if rises else dict.fromkeys(SIZES, 0.04)
+    rows = [run(n, a, b, s, 0.9 if a == best[b] else 0.8) for n, a, b, s in grid("batch")]
+    assert judged(tmp_path, rows)["L2"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains):
+    rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
+    rows += [run("none", 0.16, 64, s, np.nan, "overflow") for s in SEEDS]
+    failure = None if trains else "overflow"
+    rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in SEEDS]
+    rows += [run("none", 0.16, 64, s, 0.94 + 0.001 * s if trains else 0.8, init="fixup") for s in SEEDS]
+    found = judged(tmp_path, rows)
+    assert found["L3"]["verdict"] == found["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
+
+
+@pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, REFUTED)])
+def test_the_noise_scale_grows_or_shrinks(tmp_path, late, verdict):
+    structure = []
+    for norm, seed in itertools.product(("batch", "none"), SEEDS):
+        structure += gradients(norm, 0.04, 64, seed, epoch=2, gradient_norm2=0.5 + 0.01 * seed)
+        structure += gradients(norm, 0.04, 64, seed, epoch=20, gradient_norm2=late)
+    rows = [run("batch", 0.04, 64, s) for s in SEEDS]
+    assert judged(tmp_path, rows, structure)["L5"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(1.21, REPRODUCED), (1.0, REFUTED), (1.31, INCONCLUSIVE)])
+def test_gradients_explode_at_a_rate_per_layer(tmp_path, rate, verdict):
+    structure = []
+    for seed in SEEDS:
+        noisy = rate * (1 + 0.005 * (seed - 1))
+        squares = {layer: noisy ** (2 * (20 - layer)) * 10.0 ** ((layer - 2) // 6) for layer in range(1, 21)}
+        structure += gradients("batch", np.nan, 64, seed, epoch=0, layers=squares)
+    structure = [row | {"arch": "plain-20"} for row in structure]
+    table = pd.DataFrame(structure)
+    assert explosion(table, 20) == pytest.approx([rate * 0.995, rate, rate * 1.005])
+    rows = [run("batch", 0.04, 64, s) for s in SEEDS]
+    assert judged(tmp_path, rows, structure)["L6"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, REPRODUCED), (0.4, REFUTED)])
+def test_the_edge_of_stability_of_full_batch_descent(tmp_path, factor, verdict):
+    rows = [run("none", 0.04, 1437, s) for s in SEEDS]
+    hessian = [r for s in SEEDS for r in curvature("none", 0.04, 1437, s, top=factor * 3.8 / 0.04)]
+    assert judged(tmp_path, rows, hessian=hessian)["L7"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("outlier", "shallow", "verdict"), [(2.0, 50.0, REPRODUCED), (200.0, 1.0, REFUTED)])
+def test_outliers_and_traces_with_batch_norm_and_without(tmp_path, outlier, shallow, verdict):
+    rows = [run(n, 0.04, 64, s, arch=a) for n in ("batch", "none") for s in SEEDS for a in ("resnet-20", "resnet-8")]
+    hessian = []
+    for seed, arch in itertools.product(SEEDS, ("resnet-20", "resnet-8")):
+        hessian += curvature("batch", 0.04, 64, seed, top=outlier + seed, trace=shallow, arch=arch)
+        hessian += curvature("none", 0.04, 64, seed, top=20.0, trace=5.0, arch=arch)
+    found = judged(tmp_path, rows, hessian=hessian)
+    assert found["L8"]["verdict"] == found["L9"]["verdict"] == verdict
+    assert "ResNet-8" in found["L9"]["measure"]
+
+
+def test_what_was_not_run_says_so(tmp_path):
+    found = judged(tmp_path, [run("batch", 0.04, 64, 0)])
+    assert {claim["verdict"] for claim in found.values()} == {NOT_RUN}
+    assert all(claim["note"].startswith("needs ") for claim in found.values())
