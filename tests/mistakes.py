@@ -170,6 +170,11 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
     if config["dataset"] == "digits":
         yield Mistake("flip", ("augmentation", "flip"), True, "true")
     yield from _of_networks(config)
+    jacobians = config["initialization"]["probes"].get("jacobian_conditioning")
+    if jacobians and jacobians["batch_size"] < 1_000_000:
+        path = ("initialization", "probes", "jacobian_conditioning", "images")
+        many = jacobians["batch_size"] + 1
+        yield Mistake("images", path, many, f"{many} is more than batch_size")
     yield from _of_sweeps(config["initialization"]["probes"])
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
+from understanding_bn import architecture
 from understanding_bn import config as configs
 
 SCHEMA = yaml.safe_load(configs.SCHEMA.read_text(encoding="utf-8"))
 RESERVED = SCHEMA["properties"]["preset"]["not"]["enum"]
-ARCHS = [f"{family}-{6 * n + 2}" for family in ("resnet", "resnet-padded") for n in range(1, 20)]
+ARCHS = [f"{family}-{6 * n + 2}" for family in architecture.SHORTCUTS for n in range(1, 20)]
 INITS, NORMS = configs.names("models.initializations"), configs.names("models.norms")
 FEW_NAMES = ("dataset", "site")  # without its last letter, none of their values is another one
 
@@ -136,6 +137,11 @@ def probes(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, A
     }
     blocks = {name: st.fixed_dictionaries(keys) for name, keys in options.items()}
     blocks["max_learning_rate"] = searches(largest_batch)
+    networks = {"archs": several(archs()), "inits": several(st.sampled_from(INITS))}
+    blocks["jacobian_conditioning"] = st.fixed_dictionaries(
+        {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)},
+        optional={"images": whole(1, 2), "bn_modes": several(st.sampled_from(["train", "eval"]), 2)},
+    )
     return draw(st.fixed_dictionaries({}, optional=blocks))
 
 

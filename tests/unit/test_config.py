@@ -138,6 +138,14 @@ def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
     assert not {"archs", "inits"} & set(configs.options(resolved, "max_learning_rate"))
 
 
+def test_networks_that_one_job_crosses_are_told_to_it():
+    resolved = configs.resolve(quick() | jacobians())
+    assert configs.networks(resolved, "jacobian_conditioning", "none") == [("resnet-110", "xavier_uniform")]
+    options = configs.options(resolved, "jacobian_conditioning")
+    assert options["networks"] == {"archs": ["plain-8"], "inits": ["fixup"]}
+    assert (options["images"], options["bn_modes"]) == (1, ["train", "eval"])
+
+
 def test_readings_differ_from_the_presets_own_network_in_what_they_name():
     raw = quick()
     raw["initialization"]["readings"] = [{"arch": "resnet-padded-110"}, {"init": "kaiming"}]
@@ -171,6 +179,14 @@ def search(**changes):
     return start(probes={"max_learning_rate": options | changes})
 
 
+def jacobians(**changes):
+    networks = {"archs": ["plain-8"], "inits": ["fixup"]} | {
+        k: v for k, v in changes.items() if k in ("archs", "inits")
+    }
+    options = {"networks": networks, "batch_size": 8} | {k: v for k, v in changes.items() if k not in networks}
+    return start(probes={"jacobian_conditioning": options})
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -190,7 +206,7 @@ def search(**changes):
         (grid(epochs=True), ["grid[0].epochs", "expected a whole number"]),
         (grid(arch="resnet-21"), ["grid[0].arch", "6n + 2"]),
         (grid(arch="vgg"), ["grid[0].arch[0]", "resnet-D"]),
-        (grid(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-padded-D"]),
+        (grid(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-D, resnet-padded-D or plain-D"]),
         ({"schedule": {"milestones": [0.75, 0.5]}}, ["schedule.milestones", "do not ascend"]),
         ({"schedule": {"milestones": [1]}}, ["schedule.milestones[0]", "less than 1"]),
         ({"epochs_fraction": 0}, ["epochs_fraction", "more than 0"]),
@@ -200,6 +216,10 @@ def search(**changes):
         (start(readings=[{"norm": "none"}]), ["initialization.readings[0]", "'norm' is unknown"]),
         (search(archs=["resnet-9"]), ["initialization.probes.max_learning_rate.arch", "6n + 2"]),
         (search(inits=["he"]), ["initialization.probes.max_learning_rate.init", "'he' is unknown"]),
+        (jacobians(archs=["plain-9"]), ["jacobian_conditioning.networks.archs[0]", "'plain-9'", "6n + 2"]),
+        (jacobians(inits=["he"]), ["jacobian_conditioning.networks.inits[0]", "'he' is unknown"]),
+        (jacobians(images=9), ["jacobian_conditioning.images", "9 is more than batch_size, expected at most 8"]),
+        (jacobians(bn_modes=["frozen"]), ["jacobian_conditioning.bn_modes[0]", "'frozen'", "train, eval"]),
         (search(smallest_alpha=2), ["max_learning_rate.smallest_alpha", "not below largest_alpha"]),
         (grid(arch="resnet-8; rm -rf /"), ["grid[0].arch[0]"]),
         (grid(depth=20), ["grid[0]", "'depth' is unknown"]),

@@ -63,6 +63,10 @@ TINY = {
             "kernel_gradients": {"layer": 4},
             "input_mean_correlation": {},
             "gradient_noise": {"batch_sizes": [8, 32], "minibatches": 4, "alphas": [0.01, 0.1]},
+            "jacobian_conditioning": {
+                "networks": {"archs": ["resnet-8", "plain-8", "plain-14"], "inits": ["kaiming", "fixup"]},
+                "batch_size": 4,
+            },
             "max_learning_rate": {
                 "archs": ["resnet-14"],
                 "inits": ["kaiming", "orthogonal"],

@@ -11,14 +11,14 @@ from understanding_bn.claims.catalogue import CLAIMS
 FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
 FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_sums"]
 # Those without a number have no short name.
-NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "max_learning_rate": 6}
+NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "jacobian_conditioning": 2, "max_learning_rate": 6}
 
 
 def test_the_whole_preset_plans(checkout):
     jobs = checkout.rules_planned(tiny=False)
     assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
     assert jobs["train"] == 7
-    assert jobs["initialization"] == 2 * 9 + NAMED["max_learning_rate"]
+    assert jobs["initialization"] == 2 * 10 + NAMED["max_learning_rate"]
 
 
 @pytest.mark.parametrize("name", FIGURES)

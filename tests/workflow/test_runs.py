@@ -32,6 +32,8 @@ COLUMNS = {
     "figures/max_learning_rate.csv": "norm init depth seed alpha",
     "figures/gradient_noise.csv": "arch norm alpha batch_size seed epoch noise constant",
     "figures/input_mean_correlation.csv": "norm seed layer spearman",
+    "figures/jacobian_conditioning.csv": "arch norm init depth seed log10_condition bn_mode shortcut image size rank",
+    "figures/jacobian_conditioning_summary.csv": "shortcut norm bn_mode init condition_slope condition_theory",
     "figures/single_final_bn.csv": "norm alpha seed test_accuracy failure",
     "tables/table1_gradient_sums.csv": "norm seed layer a b ratio",
     "tables/readings.csv": "arch init site norm quantity value paper",
@@ -85,8 +87,8 @@ def test_divergence_is_a_result_and_not_a_crash(finished):
 
 def test_run_json_says_what_was_done(finished):
     records = list(results(finished[0]).rglob("run.json"))
-    # Training; nine measurements of two norms; the search on four and two networks; another reading's three; matrices.
-    assert len(records) == 5 + 2 * 9 + 4 + 2 + 2 * 3 + 1
+    # Training; ten measurements of two norms; the search on four and two networks; another reading's three; matrices.
+    assert len(records) == 5 + 2 * 10 + 4 + 2 + 2 * 3 + 1
     for path in records:
         record = json.loads(path.read_text())
         assert {"stage", "settings", "code_fingerprint", "commit", "versions", "device", "dtype"} <= set(record)
@@ -140,7 +142,7 @@ def test_progress_is_shown_and_logged(finished):
 def test_benchmarks_are_kept_for_every_job(finished):
     files = list((finished[0].folder / "logs").rglob("*.benchmark.tsv"))
     # Data, training, measurements, matrices; figures and two tables; claims and report.
-    assert len(files) == 1 + 5 + 30 + 1 + len(FIGURES) + 2 + 2
+    assert len(files) == 1 + 5 + 32 + 1 + len(FIGURES) + 2 + 2
 
 
 def test_nothing_is_left_to_do(finished):

@@ -14,6 +14,7 @@ FIGURES = {
     "max_learning_rate": measured("max_learning_rate"),
     "gradient_noise": measured("gradient_noise"),
     "input_mean_correlation": measured("input_mean_correlation"),
+    "jacobian_conditioning": measured("jacobian_conditioning"),
     "noise_along_training": trained("gradient_structure"),
     "noise_by_architecture": with_histories(trained("gradient_structure")),
     "alpha_batch_grid": with_histories(trained("gradient_structure"), trained("hessian_spectrum")) if GRID else [],

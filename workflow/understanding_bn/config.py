@@ -81,7 +81,15 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     for path, value in _leaves(config, ()):
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config key {path_of(path)}: {value} is not a finite number, expected one")
-    for check in (_check_names, _check_layers, _check_batch_sizes, _check_order, _check_search, _check_seeds):
+    for check in (
+        _check_names,
+        _check_layers,
+        _check_batch_sizes,
+        _check_images,
+        _check_order,
+        _check_search,
+        _check_seeds,
+    ):
         check(config)
     return config
 
@@ -318,6 +326,16 @@ def _check_batch_sizes(config: dict[str, Any]) -> None:
         raise UserError(
             f"config key trained.probes.hessian_spectrum.subset: {curvature['subset']} is not between the grid's "
             f"largest batch size and the number of training images; expected {largest} to {most}"
+        )
+
+
+def _check_images(config: dict[str, Any]) -> None:
+    """Images to be measured must be in the mini-batch that they are taken from."""
+    jacobians = config["initialization"]["probes"].get("jacobian_conditioning")
+    if jacobians and jacobians["images"] > jacobians["batch_size"]:
+        raise UserError(
+            f"config key initialization.probes.jacobian_conditioning.images: {jacobians['images']} is more than "
+            f"batch_size, expected at most {jacobians['batch_size']}"
         )
 
 

@@ -1,11 +1,11 @@
 """One measurement: a norm and all seeds, from the data store, and weights where it is of trained networks, to files.
 
-A measurement is a module beside this one with a function `measure(context, norm, seed, **options) -> DataFrame`. It
+A measurement is a module beside this one with a function `measure(context, norm, seed, **options) -> DataFrame`, and
+with DTYPE if it does not measure in float32. Batch norm is in train mode unless a column `bn_mode` says otherwise. It
 sees no difference between a network at initialisation and one that was trained: its context hands it the network.
 """
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,11 @@ def run(
     context = Context(split, store.classes, arch, init, batch_size, augmentation, optimiser)
     factors = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     points = [(context, seed, factors | {"seed": seed}) for seed in seeds]
-    tables.write(out / "values.parquet", _measured(probe, norm, options, points))
+    facts = _measured(probe, norm, options, points, out)
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     settings |= {"options": options, "optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
-    record = {"stage": "initialization", "settings": settings, "seeds": seeds, "bn_mode": "train", "data": store.info}
-    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads)
+    record = {"stage": "initialization", "settings": settings, "seeds": seeds, "data": store.info}
+    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads) | facts
     runs.finish(out, f"initialization/{arch}/{init}/{probe}/norm-{norm}", ["values.parquet"], record)
 
 
@@ -95,7 +95,7 @@ def run_trained(
         if theirs[name] != value:
             raise UserError(f"{weights}: trained with {name} {theirs[name]}, not {value}, as its run.json says")
     history = tables.read([weights.with_name("history.parquet")])
-    facts = (split, store.classes, cell.arch, cell.init, cell.batch_size, augmentation, optimiser)
+    network = (split, store.classes, cell.arch, cell.init, cell.batch_size, augmentation, optimiser)
     points = []
     for seed in seeds:
         for epoch in dict.fromkeys(cell.epoch_at(share) for share in sorted(at)):
@@ -105,16 +105,16 @@ def run_trained(
                 raise UserError(
                     f"{weights}: holds no weights of seed {seed} after {epoch} epochs; train that cell anew"
                 )
-            context = Context(*facts, weights=kept[seed][epoch] if epoch else None)
+            context = Context(*network, weights=kept[seed][epoch] if epoch else None)
             alpha = float(cell.alpha) if epoch else float("nan")
             factors = {"dataset": store.info["tag"], **asdict(cell), "alpha": alpha}
             points.append((context, seed, factors | {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs}))
-    tables.write(out / "values.parquet", _measured(probe, cell.norm, options, points))
+    facts = _measured(probe, cell.norm, options, points, out)
     settings = asdict(cell) | {"probe": probe, "at": at, "options": options}
     settings |= {"optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
-    record = {"stage": "trained", "settings": settings, "seeds": seeds, "bn_mode": "train", "data": store.info}
+    record = {"stage": "trained", "settings": settings, "seeds": seeds, "data": store.info}
     record |= {"weights_sha256": files.sha256(weights)}
-    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads)
+    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads) | facts
     runs.finish(out, f"trained/{probe}/{cell.path}", ["values.parquet"], record)
 
 
@@ -143,20 +143,23 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
 
 
 def _measured(
-    probe: str, norm: str, options: dict[str, Any], points: list[tuple[Context, int, dict[str, Any]]]
-) -> pd.DataFrame:
-    """The rows of all points: each is a context, a seed and what stands in front of its rows. No points, no rows."""
-    measure = importlib.import_module(f"understanding_bn.analysis.{probe}").measure
+    probe: str, norm: str, options: dict[str, Any], points: list[tuple[Context, int, dict[str, Any]]], out: Path
+) -> dict[str, str]:
+    """Write the rows of all points, each a context, a seed and what stands in front of its rows, to values.parquet.
+
+    Returns what run.json must say of them: bn_mode and dtype.
+    """
+    module = importlib.import_module(f"understanding_bn.analysis.{probe}")
     progress = Progress(f"{probe} {norm}", len(points), "networks")
-
-    def parts() -> Iterator[pd.DataFrame]:
-        for done, (context, seed, factors) in enumerate(points):
-            progress.show(done)
-            table = measure(context, norm, seed, **options)
-            # A measurement that varies one of these itself, such as batch_size, has a column of its own.
-            keys = {key: value for key, value in factors.items() if key not in table}
-            yield pd.DataFrame(keys, index=table.index).join(table)
-
-    found = list(parts())
+    parts = []
+    for done, (context, seed, factors) in enumerate(points):
+        progress.show(done)
+        table = module.measure(context, norm, seed, **options)
+        # A measurement that varies one of these itself, such as batch_size, has a column of its own.
+        keys = {key: value for key, value in factors.items() if key not in table}
+        parts.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(points))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"seed": pd.Series(dtype="int64")})
+    values = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"seed": pd.Series(dtype="int64")})
+    tables.write(out / "values.parquet", values)
+    bn_mode = ", ".join(values["bn_mode"].unique()) if "bn_mode" in values else "train"
+    return {"bn_mode": bn_mode, "dtype": getattr(module, "DTYPE", "float32")}

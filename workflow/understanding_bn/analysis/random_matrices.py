@@ -10,6 +10,10 @@ from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
 
 ANGLES = 200_001  # quadrature points of the cumulative distribution; its error is below 1e-8
+# How many of N singular values lie below the median of the smallest one, by Theorem 1. With one factor (2/π) · 0.545 =
+# 0.347, for N times the smallest has the median 0.545 (Edelman 1988); with very many e^−γ/2 = 0.281, from the
+# smallest Lyapunov exponent (log(2/N) + ψ(1/2))/2 (Newman 1986).
+SMALLEST = 1 / 3
 
 
 def singular_values(size: int, factors: int, seed: int) -> np.ndarray:
@@ -46,23 +50,48 @@ def density_of_singular_values(factors: int, points: int = 2000) -> tuple[np.nda
     return np.sqrt(x)[::-1], (2 * np.sqrt(x) * density)[::-1]
 
 
-def cumulative(factors: int, x: np.ndarray) -> np.ndarray:
-    """Theorem 1's share of squared singular values up to x, by the midpoint rule in φ and interpolation.
+def _shares(factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Angles φ, descending, and Theorem 1's share of squared singular values below x(φ), ascending from 0.
 
-    In φ the integrand ρ·|dx/dφ| is smooth, also where ρ itself is infinite.
+    By the midpoint rule in φ, where the integrand ρ·|dx/dφ| is smooth, also where ρ itself is infinite.
     """
     m = factors
     edges = np.linspace(0, np.pi / (m + 1), ANGLES)
     middle = (edges[1:] + edges[:-1]) / 2
-    value, density = theorem1(m, middle)
-    # d log x / dφ, from the definition of x.
+    # ρ · x, and d log x / dφ from the definition of x, which itself may be too small for a float.
+    density_in_log = np.sin((m + 1) * middle) * np.sin(middle) / (np.pi * np.sin(m * middle))
     slope = (m + 1) ** 2 / np.tan((m + 1) * middle) - 1 / np.tan(middle) - m**2 / np.tan(m * middle)
-    below = np.cumsum((density * value * -slope)[::-1]) * (edges[1] - edges[0])  # from x = 0 upwards
-    # `below[i]` is the share up to the edge after cell i; x at the edges, ascending.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        at_edges = theorem1(m, edges[1:-1])[0][::-1]
-    grid = np.concatenate([[0.0], at_edges, [upper_edge(m) ** 2]])
-    return np.interp(x, grid, np.concatenate([[0.0], below]), right=1.0)
+    below = np.cumsum((density_in_log * -slope)[::-1]) * (edges[1] - edges[0])
+    return edges[::-1], np.concatenate([[0.0], below])
+
+
+def cumulative(factors: int, x: np.ndarray) -> np.ndarray:
+    """Theorem 1's share of squared singular values up to x, by interpolation."""
+    angle, share = _shares(factors)
+    grid = np.concatenate([[0.0], theorem1(factors, angle[1:-1])[0], [upper_edge(factors) ** 2]])
+    return np.interp(x, grid, share, right=1.0)
+
+
+def log10_quantile(factors: int, share: float) -> float:
+    """log10 of the singular value that this share of them, strictly between 0 and 1, does not exceed, by Theorem 1.
+
+    The logarithm, because with many factors the value itself is too small for a float.
+    """
+    m = factors
+    angles, shares = _shares(m)
+    angle = np.interp(share, shares, angles)
+    log_x = (m + 1) * np.log(np.sin((m + 1) * angle)) - np.log(np.sin(angle)) - m * np.log(np.sin(m * angle))
+    return float(log_x / (2 * np.log(10)))
+
+
+def log10_condition(factors: int, size: int) -> tuple[float, float]:
+    """log10 of σ₁/σ_N and of σ₁/σ_(N/2) for a product of N×N Gaussian matrices, N = `size`, by Theorem 1.
+
+    σ₁ is the upper edge, σ_(N/2) the median, and the smallest of N values lies where Theorem 1 expects `SMALLEST` of
+    them below. Theorem 1 is the limit of large N for a fixed number of factors.
+    """
+    largest = float(np.log10(upper_edge(factors)))
+    return largest - log10_quantile(factors, SMALLEST / size), largest - log10_quantile(factors, 0.5)
 
 
 def ks_statistic(singular: np.ndarray, factors: int) -> float:

@@ -69,6 +69,8 @@ def fixup_matches_batch_norm(results: Results) -> list[Check]:
 def noise_scale_grows(results: Results) -> list[Check]:
     """McCandlish et al. (2018): the gradient noise scale grows along training."""
     table = noise_along_training.noise(results.trained("gradient_structure"))
+    if table.empty:
+        raise NotRunError("gradient_structure along training")
     table = noise_along_training.most_common(table)
     checks = []
     for norm, text in (("batch", "BN"), ("none", "none")):

@@ -1,0 +1,267 @@
+"""Jacobians and their conditioning, against closed forms, central differences, reverse mode and sampled products."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from understanding_bn.analysis import jacobian_conditioning as probe
+from understanding_bn.analysis import random_matrices
+from understanding_bn.analysis.context import Context
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.figures import jacobian_conditioning as figure
+from understanding_bn.models import resnet
+from understanding_bn.training.loop import Optimiser
+
+MODES = ["train", "eval"]
+
+
+@pytest.fixture(scope="module")
+def context(digits):
+    split = Split(digits, False, 1, torch.device("cpu"))
+    return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+
+
+def images(count, size=6, channels=2):
+    return torch.randn(count, channels, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def network(arch, norm, init="kaiming", channels=2, seed=0):
+    """A network in float64 whose batch norms have scales and shifts as if it had been trained."""
+    model = resnet.build(arch, norm, init, channels, 10, seed).double()
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
+            nn.init.uniform_(module.bias, -0.5, 0.5, generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("arch", ["resnet-8", "resnet-padded-8", "plain-14"])
+@pytest.mark.parametrize(("norm", "bn_mode"), [("batch", "train"), ("batch", "eval"), ("none", "none")])
+def test_jacobian_is_that_of_reverse_mode_and_of_central_differences(arch, norm, bn_mode, monkeypatch):
+    monkeypatch.setattr(probe, "IMAGES_AT_ONCE", 40)  # not a divisor of what there is to do
+    batch, image = images(3), 1
+    model = network(arch, norm)
+    (found,) = probe.in_modes(model, batch, [bn_mode])
+    assert found == bn_mode
+    matrix = probe.jacobian(model, *probe.seen(batch, image, bn_mode))
+    others, place = probe.seen(batch, image, bn_mode)
+
+    def features(pixels):
+        return model.features(torch.cat([others[:place], pixels[None], others[place + 1 :]]))[place].flatten()
+
+    reverse = torch.autograd.functional.jacobian(features, batch[image]).flatten(1)
+    assert matrix.shape == reverse.shape == (64 * 2 * 2, 2 * 6 * 6)
+    assert torch.allclose(matrix, reverse, rtol=1e-10, atol=1e-12 * reverse.abs().max().item())
+    step = 1e-6
+    with torch.no_grad():
+        for pixel in (0, 17, 40, 71):
+            shift = torch.zeros(72, dtype=torch.float64)
+            shift[pixel] = step
+            shift = shift.view(2, 6, 6)
+            slope = (features(batch[image] + shift) - features(batch[image] - shift)) / (2 * step)
+            assert torch.allclose(matrix[:, pixel], slope, rtol=1e-6, atol=1e-7 * matrix.abs().max().item())
+
+
+def test_the_two_modes_share_features_and_differ_in_derivatives():
+    batch, model = images(5), network("resnet-14", "batch")
+    features, matrices = {}, {}
+    for bn_mode in probe.in_modes(model, batch, MODES):
+        with torch.no_grad():
+            features[bn_mode] = model.features(batch)
+        matrices[bn_mode] = probe.jacobian(model, *probe.seen(batch, 0, bn_mode))
+    assert torch.allclose(features["train"], features["eval"], rtol=1e-10, atol=1e-12)
+    assert not torch.allclose(matrices["train"], matrices["eval"], rtol=0.01)
+
+
+def test_train_mode_leaves_the_running_moments_alone():
+    batch, model = images(4), network("resnet-8", "batch")
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    for bn_mode in probe.in_modes(model, batch, ["train"]):
+        probe.jacobian(model, *probe.seen(batch, 0, bn_mode))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+
+
+@pytest.mark.parametrize("bn_mode", MODES)
+def test_the_order_of_the_other_images_does_not_matter(bn_mode):
+    batch, model = images(5), network("plain-8", "batch")
+    found = []
+    for order in ([0, 1, 2, 3, 4], [0, 3, 4, 1, 2]):
+        (_,) = probe.in_modes(model, batch[order], [bn_mode])
+        found.append(probe.jacobian(model, *probe.seen(batch[order], 0, bn_mode)))
+    assert torch.allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
+
+
+class Chain(nn.Module):
+    """Linear layers as 1×1 convolutions of images of one pixel: the Jacobian is the product of their matrices."""
+
+    def __init__(self, matrices):
+        super().__init__()
+        self.layers = nn.Sequential()
+        for matrix in matrices:
+            conv = nn.Conv2d(matrix.shape[1], matrix.shape[0], 1, bias=False, dtype=torch.float64)
+            conv.weight.data = torch.from_numpy(matrix)[:, :, None, None].clone()
+            self.layers.append(conv)
+
+    def features(self, x):
+        return self.layers(x)
+
+
+def test_a_linear_network_is_the_product_of_its_matrices():
+    rng = np.random.default_rng(0)
+    matrices = [rng.normal(size=shape) for shape in ((6, 4), (5, 6), (7, 5))]
+    found = probe.jacobian(Chain(matrices), images(2, size=1, channels=4), 1).numpy()
+    assert found == pytest.approx(matrices[2] @ matrices[1] @ matrices[0], rel=1e-12)
+
+
+def as_values(singular, **changes):
+    """Rows of a measurement with these singular values."""
+    keys = {"arch": "plain-8", "norm": "none", "bn_mode": "none", "init": "kaiming", "seed": 0, "image": 0}
+    keys |= {"batch_size": 8, "outputs": 256, "inputs": len(singular)} | changes
+    return pd.DataFrame(
+        keys | {"index": np.arange(1, len(singular) + 1), "singular_value": np.asarray(singular, float)}
+    )
+
+
+def test_a_chain_of_orthogonal_matrices_has_condition_one_at_any_depth():
+    matrices = [nn.init.orthogonal_(torch.empty(8, 8, dtype=torch.float64)).numpy() for _ in range(50)]
+    matrix = probe.jacobian(Chain(matrices), images(1, size=1, channels=8), 0)
+    (row,) = figure.conditions(as_values(torch.linalg.svdvals(matrix))).itertuples()
+    assert (row.size, row.rank, row.resolved) == (8, 8, True)
+    assert row.log10_condition == pytest.approx(0, abs=1e-12)
+    assert row.log10_largest == pytest.approx(0, abs=1e-12)
+
+
+def test_measured_are_all_networks_in_all_modes(context):
+    networks = {"archs": ["resnet-8", "plain-8"], "inits": ["orthogonal", "fixup", "delta_orthogonal"]}
+    batch, none = (probe.measure(context, norm, 0, networks, 4, 2, MODES) for norm in ("batch", "none"))
+    assert len(batch) == 2 * 3 * 2 * 2 * 64
+    assert len(none) == 2 * 3 * 2 * 64
+    assert set(none["bn_mode"]) == {"none"}
+    assert (batch["inputs"] == 64).all()
+    assert (batch["outputs"] == 256).all()
+    table = figure.conditions(pd.concat([batch.assign(norm="batch"), none.assign(norm="none")]).assign(seed=0))
+    assert set(table["shortcut"]) == {"projection", "none"}
+    assert set(table["depth"]) == {8}
+    # Fixup's branches give nothing, so that without shortcuts nothing passes.
+    zero = table[(table["init"] == "fixup") & (table["shortcut"] == "none")]
+    assert (zero["rank"] == 0).all()
+    assert zero[["log10_condition", "log10_median_ratio", "log10_passed_ratio", "log10_largest"]].isna().all(axis=None)
+    # A delta-orthogonal kernel sees one pixel of each four by four, of which the strides leave 2 × 2.
+    delta = table[(table["init"] == "delta_orthogonal") & (table["bn_mode"] != "train")]
+    assert (delta["rank"] <= 4).all()
+    assert not delta["resolved"].any()
+    assert table[table["init"] == "orthogonal"]["resolved"].all()
+
+
+def test_a_measurement_depends_on_its_seed_alone(context):
+    networks = {"archs": ["plain-8"], "inits": ["kaiming"]}
+    first, again, other = (probe.measure(context, "batch", seed, networks, 4, 1, MODES) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again)
+    assert not np.allclose(first["singular_value"], other["singular_value"])
+
+
+def test_what_is_infinite_to_working_precision_is_no_number():
+    values = [1e3, 1e2, 10, 1e-14]
+    (row,) = figure.conditions(as_values(values)).itertuples()
+    assert (row.size, row.rank, row.resolved) == (4, 3, False)
+    assert math.isnan(row.log10_condition)
+    assert row.log10_median_ratio == pytest.approx(3 - math.log10(55))
+    assert row.log10_passed_ratio == pytest.approx(2)
+    assert row.log10_largest == pytest.approx(3)
+    # Just above what can be resolved: 256 rows.
+    (row,) = figure.conditions(as_values([1, 257 * 2**-52])).itertuples()
+    assert row.resolved
+    assert row.log10_condition == pytest.approx(-math.log10(257 * 2**-52))
+    # Neither overflows nor underflows.
+    (row,) = figure.conditions(as_values([1e-290, 1e-300])).itertuples()
+    assert row.log10_condition == pytest.approx(10)
+
+
+@pytest.mark.parametrize(("factors", "draws"), [(1, 200), (3, 200), (5, 200)])
+def test_theory_against_sampled_products(factors, draws):
+    size = 64
+    singular = np.array([random_matrices.singular_values(size, factors, draw) for draw in range(draws)])
+    condition, median = random_matrices.log10_condition(factors, size)
+    assert condition == pytest.approx(np.median(np.log10(singular[:, 0] / singular[:, -1])), abs=0.1)
+    assert median == pytest.approx(np.median(np.log10(singular[:, 0] / np.median(singular, axis=1))), abs=0.06)
+
+
+def test_quantiles_are_those_of_theorem_1():
+    # One factor: the quarter circle, whose share below s = 2 sin(a) is (2a + sin 2a)/π.
+    for a in (1e-3, 0.3, 1.2):
+        share = (2 * a + math.sin(2 * a)) / math.pi
+        assert random_matrices.log10_quantile(1, share) == pytest.approx(math.log10(2 * math.sin(a)), abs=1e-6)
+    for factors in (2, 5, 8):
+        s = 10 ** random_matrices.log10_quantile(factors, 0.3)
+        assert random_matrices.cumulative(factors, np.array([s * s]))[0] == pytest.approx(0.3, abs=1e-6)
+    # Of very many factors the squared values' M-th roots are uniform (Newman 1986), far below the smallest float.
+    assert random_matrices.log10_quantile(2000, 0.1) / 2000 == pytest.approx(-0.5, abs=0.003)
+
+
+def made_up(unresolved=()):
+    """Condition numbers of 10^(slope · depth + a little), for three seeds, in all panels."""
+    parts = []
+    for family, slope in (("resnet", 0.02), ("plain", 0.1)):
+        for norm, bn_mode in (("none", "none"), ("batch", "train"), ("batch", "eval")):
+            for init in ("xavier_uniform", "fixup"):
+                for depth in (8, 14, 20):
+                    for seed in range(3):
+                        smallest = 10 ** -(slope * (1 + 0.1 * (seed - 1)) * depth)
+                        if init == "fixup" or (family, depth, seed) in unresolved:
+                            smallest = 0.0
+                        keys = {"arch": f"{family}-{depth}", "norm": norm, "bn_mode": bn_mode, "init": init}
+                        parts.append(as_values([1, smallest**0.5, smallest], seed=seed, **keys))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_slopes_are_fitted_with_an_interval_over_seeds():
+    summary = figure.slopes(figure.conditions(made_up())).set_index(figure.NETWORK)
+    row = summary.loc["none", "batch", "train", "xavier_uniform"]
+    assert row["condition_slope"] == pytest.approx(0.1)
+    assert row["median_ratio_slope"] == pytest.approx(0.05)
+    assert 0.09 <= row["condition_low"] < 0.1 < row["condition_high"] <= 0.11
+    expected = [figure.theory(depth, 3)[0] for depth in (8, 14, 20)]
+    assert row["condition_theory"] == pytest.approx(np.polyfit([8, 14, 20], expected, 1)[0])
+    assert (row["matrices"], row["unresolved"], row["seeds"]) == (9, 0, 3)
+    row = summary.loc["none", "none", "none", "fixup"]
+    assert math.isnan(row["condition_slope"])
+    assert (row["unresolved"], row["lowest_rank"]) == (9, 1)
+    assert row["condition_theory"] > 0
+
+
+def test_depths_at_which_a_seed_is_unresolved_are_not_fitted():
+    summary = figure.slopes(figure.conditions(made_up({("plain", 20, 0)}))).set_index(figure.NETWORK)
+    row = summary.loc["none", "none", "none", "xavier_uniform"]
+    # Without the whole depth: leaving out its worst seed alone would make the slope too small.
+    assert row["condition_slope"] == pytest.approx(0.1)
+    assert row["unresolved"] == 1
+    expected = [figure.theory(depth, 3)[0] for depth in (8, 14)]
+    assert row["condition_theory"] == pytest.approx((expected[1] - expected[0]) / 6)
+
+
+def test_the_figure_draws_what_its_table_holds():
+    values = made_up({("plain", 20, 0)})
+    drawn, tables = figure.draw(values)
+    assert list(tables[""].columns) == figure.COLUMNS
+    assert len(tables[""]) == 2 * 3 * 2 * 3 * 3
+    assert len(tables["summary"]) == 2 * 3 * 2
+    assert len(drawn.axes) == 2 * 4
+    texts = {text.get_text() for ax in drawn.axes for text in ax.texts}
+    assert {"Fixup: rank 1", "Xavier: rank 1", "Fixup: ∞"} <= texts
+    dots = [line for line in drawn.axes[4].get_lines() if line.get_marker() == "." and len(line.get_xdata())]
+    heights = np.concatenate([line.get_ydata() for line in dots])
+    here = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
+    assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(here["log10_condition"].dropna()))
+
+
+def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():
+    values = made_up()
+    one = values[(values["arch"] == "plain-8") & (values["init"] == "fixup") & (values["seed"] == 0)]
+    _, tables = figure.draw(one)
+    assert tables[""]["log10_condition"].isna().all()
+    assert tables["summary"]["condition_theory"].isna().all()
