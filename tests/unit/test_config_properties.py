@@ -94,7 +94,7 @@ def test_every_mistake_is_refused_with_one_line_that_helps():
     print(f"{len(seen)} distinct invalid configs: {dict(kinds)}")
     assert len(seen) >= 300
     expected = {"type", "range", "not finite", "empty list", "twice", "name", "unknown key", "missing key", "reserved"}
-    expected |= {"count", "order", "long name", "flip", "depth", "layer", "batch size"}
+    expected |= {"count", "order", "long name", "flip", "depth", "layer", "batch size", "images"}
     assert set(kinds) == expected, kinds
 
 
