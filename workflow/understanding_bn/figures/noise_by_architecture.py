@@ -52,7 +52,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             for fraction, marker, offset in ((0, "o", -0.06), (1, "o", 0.06)):
                 here = shared[(shared["norm"] == norm) & (shared["fraction"] == fraction)]
                 face = "white" if fraction == 0 else palette[norm]
-                x = here["arch"].map(archs.index) + shift + offset
+                x = np.array([archs.index(arch) for arch in here["arch"]], dtype=float) + shift + offset
                 ax.plot(x, here[quantity], marker, color=palette[norm], markerfacecolor=face, markersize=3.5)
         ax.set_xticks(range(len(archs)), [arch.replace("resnet", "res").replace("-", "\n") for arch in archs])
         ax.set_xlim(-0.5, len(archs) - 0.5)
