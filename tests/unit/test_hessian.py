@@ -1,0 +1,352 @@
+"""The Hessian: products, Lanczos, stochastic quadrature and both ends against dense matrices in float64."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import wasserstein_distance
+from torch import nn
+from torch.nn import functional as F
+
+from understanding_bn.analysis import hessian_spectrum, lanczos, tape
+from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.hessian import Objective
+from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.errors import UserError
+from understanding_bn.models import norms, resnet
+from understanding_bn.training.loop import Optimiser
+
+CLASSES = 3
+
+
+class Small(nn.Module):
+    """A residual block of 4 channels between a strided stem and a linear layer: some 400 parameters."""
+
+    def __init__(self, norm="batch", smooth=False):
+        super().__init__()
+        make = getattr(norms, norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
+        self.stem = resnet.ConvNorm(1, 4, 3, 2, make)
+        self.block = resnet.Block(4, 4, 1, "projection", make)
+        self.linear = nn.Linear(4, CLASSES)
+        self.smooth = smooth
+
+    def forward(self, x):
+        x = torch.tanh(self.stem(x)) if self.smooth else F.relu(self.stem(x), inplace=True)
+        x = torch.tanh(self.block.second(torch.tanh(self.block.first(x))) + x) if self.smooth else self.block(x)
+        return self.linear(x.mean((2, 3)))
+
+
+def network(norm="batch", smooth=False, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    model = Small(norm, smooth)
+    for module in model.modules():  # moments as after some training
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias)
+    return model.to(dtype).to(memory_format=torch.channels_last)
+
+
+def batches(count=2, size=6, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (
+            torch.randn(size, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype),
+            torch.randint(0, CLASSES, (size,), generator=generator),
+        )
+        for _ in range(count)
+    ]
+
+
+def vector(size, seed=2):
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def dense(model, data, mode):
+    """The Hessian, row by row, by double backward with the ordinary modules and autograd."""
+    model = copy.deepcopy(model).double().train(mode == "train")
+    parameters = list(model.parameters())
+    total = sum(len(labels) for _, labels in data)
+    loss = sum(F.cross_entropy(model(images.double()), labels) * len(labels) / total for images, labels in data)
+    gradient = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, parameters, create_graph=True)])
+    rows = [torch.autograd.grad(entry, parameters, retain_graph=True, materialize_grads=True) for entry in gradient]
+    return torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
+
+
+def relative(found, expected):
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return dense(network(), batches(), "train")
+
+
+MODES = [("batch", "train"), ("batch", "eval"), ("none", "train"), ("group", "train")]
+
+
+@pytest.mark.parametrize(("norm", "mode"), MODES)
+def test_products_are_those_of_the_dense_hessian(norm, mode):
+    model, data = network(norm), batches()
+    full = dense(model, data, mode)
+    for dtype, bound in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        objective = Objective(network(norm, dtype=dtype), batches(dtype=dtype), mode)
+        if dtype == torch.float32:  # the weights are rounded too: compare at the same ones
+            full = dense(network(norm, dtype=dtype), batches(dtype=dtype), mode)
+        v = vector(objective.size)
+        found = objective.hvp(v)
+        assert found.dtype == torch.float64
+        assert relative(found, full @ v) < bound
+
+
+def test_products_are_central_differences_of_the_gradient():
+    model, data = network(smooth=True), batches()
+    objective = Objective(model, data, "train")
+    v = vector(objective.size)
+    h = 1e-5
+
+    def gradient(step):
+        moved, start = copy.deepcopy(model), 0
+        with torch.no_grad():
+            for parameter in moved.parameters():
+                part = v[start : start + parameter.numel()].view(parameter.shape)
+                parameter += step * part
+                start += parameter.numel()
+        return Objective(moved, data, "train").gradient()
+
+    assert relative((gradient(h) - gradient(-h)) / (2 * h), objective.hvp(v)) < 1e-6
+
+
+def test_loss_and_gradient_are_autograds():
+    model, data = network(), batches()
+    objective = Objective(model, data, "train")
+    model.train()
+    loss = (F.cross_entropy(model(data[0][0]), data[0][1]) + F.cross_entropy(model(data[1][0]), data[1][1])) / 2
+    loss.backward()
+    assert objective.loss() == pytest.approx(loss.item(), rel=1e-14)
+    assert relative(objective.gradient(), torch.cat([p.grad.reshape(-1) for p in model.parameters()])) < 1e-13
+
+
+def test_products_are_symmetric():
+    objective = Objective(network(), batches(), "train")
+    u, v = vector(objective.size, 3), vector(objective.size, 4)
+    assert torch.dot(u, objective.hvp(v)).item() == pytest.approx(torch.dot(v, objective.hvp(u)).item(), rel=1e-12)
+
+
+def test_minibatches_add_up_by_their_sizes():
+    data = batches(1, 6) + batches(1, 4)
+    v = vector(Objective(network(), data, "train").size)
+    parts = [Objective(network(), [batch], "train").hvp(v) for batch in data]
+    assert relative(Objective(network(), data, "train").hvp(v), 0.6 * parts[0] + 0.4 * parts[1]) < 1e-13
+
+
+def test_order_within_a_minibatch_does_not_matter():
+    ((images, labels),) = batches(1)
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    v = vector(Objective(network(), [(images, labels)], "train").size)
+    shuffled = Objective(network(), [(images[order], labels[order])], "train").hvp(v)
+    assert relative(shuffled, Objective(network(), [(images, labels)], "train").hvp(v)) < 1e-13
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_the_model_is_left_as_it_was(mode):
+    model = network()
+    before = copy.deepcopy(model.state_dict())
+    objective = Objective(model, batches(), mode)
+    objective.loss(), objective.gradient(), objective.hvp(vector(objective.size))
+    assert model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_passes_kept_and_done_anew_give_the_same_and_seeds_share_a_program():
+    data = batches(3)
+    kept, anew = Objective(network(), data, "train"), Objective(network(), data, "train", memory=0)
+    v = vector(kept.size)
+    assert torch.equal(kept.hvp(v), anew.hvp(v))
+    assert torch.equal(kept.hvp(v), anew.hvp(v))
+    assert kept.kept_bytes > 0 and anew.kept_bytes == 0
+    other = network(seed=5)
+    assert relative(Objective(other, data, "train").hvp(v), dense(other, data, "train") @ v) < 1e-12
+
+
+def test_a_block_is_that_of_the_dense_matrix(matrix):
+    model = network()
+    names, start, where = ["block.first.0.weight", "linear.bias"], 0, []
+    for name, parameter in model.named_parameters():
+        if name in names:
+            where += range(start, start + parameter.numel())
+        start += parameter.numel()
+    expected = matrix[where][:, where]
+    alone = Objective(model, batches(), "train", only=names)
+    v = vector(alone.size)
+    assert alone.size == len(where)
+    assert relative(alone.hvp(v), expected @ v) < 1e-12
+    assert torch.equal(Objective(model, batches(), "train").block(names).hvp(v), alone.hvp(v))
+    assert relative(alone.gradient(), Objective(model, batches(), "train").gradient()[where]) < 1e-14
+    with pytest.raises(ValueError, match="no such parameters: stem"):
+        Objective(model, batches(), "train", only=["stem"])
+
+
+def test_a_layer_that_writes_to_a_buffer_is_refused():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(36, CLASSES)
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, x):
+            self.seen.add_(1)
+            return self.linear(x.flatten(1))
+
+    objective = Objective(Counting().double(), batches(), "train")
+    with pytest.raises(RuntimeError, match="in-place"):
+        objective.hvp(vector(objective.size))
+
+
+def test_tapes_hold_what_the_vector_does_not_enter():
+    def function(point, vector):
+        (x,), (v,) = point, vector
+        return [x.sin(), x.cos() * v + x.exp() * v]
+
+    x, v = torch.randn(4, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    program = tape.trace(function, [x], [v])
+    values, kept = program.primal(2 * x)
+    assert torch.equal(values[0], (2 * x).sin())
+    assert torch.equal(program.linear(*kept, v)[0], (2 * x).cos() * v + (2 * x).exp() * v)
+    assert len(kept) == 2
+    assert tape.size(kept) == 2 * 4 * 8
+    with pytest.raises(ValueError, match="values depend"):
+        tape.trace(lambda point, vector: [vector[0].sin(), point[0] * vector[0]], [x], [v])
+
+
+def test_lanczos_of_a_diagonal_matrix_is_exact_after_n_steps():
+    diagonal = torch.linspace(-1, 5, 12, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    (seen,) = lanczos.quadrature(lambda v: diagonal * v, 12, 1, 50, generator)
+    assert seen.nodes == pytest.approx(diagonal.numpy(), abs=1e-12)
+    assert seen.weights == pytest.approx(1 / 12, abs=1e-12)  # a Rademacher probe has equal parts in all
+    assert seen.form == pytest.approx(diagonal.sum().item(), rel=1e-13)
+
+
+def test_lanczos_stops_in_an_invariant_subspace():
+    diagonal = torch.tensor([2.0] * 5 + [7.0] * 3, dtype=torch.float64)
+    (seen,) = lanczos.quadrature(lambda v: diagonal * v, 8, 1, 8, torch.Generator().manual_seed(0))
+    assert seen.nodes == pytest.approx([2, 7])
+    assert seen.weights == pytest.approx([5 / 8, 3 / 8])
+    (zero,) = lanczos.quadrature(torch.zeros_like, 8, 1, 8, torch.Generator().manual_seed(0))
+    assert (zero.nodes.tolist(), zero.weights.tolist(), zero.form) == ([0], [1], 0)
+
+
+def test_both_ends_are_the_dense_ones(matrix):
+    expected = np.linalg.eigvalsh(matrix.numpy())
+    objective = Objective(network(), batches(), "train")
+    ends = lanczos.extremes(objective.hvp, objective.size, 4, 1e-10, seed=0)
+    assert ends["top"][0] == pytest.approx(expected[::-1][:4], rel=1e-9)
+    assert ends["bottom"][0] == pytest.approx(expected[:4], rel=1e-9)
+    assert max(ends["top"][1].max(), ends["bottom"][1].max()) < 1e-8 * expected.max()
+    again = lanczos.extremes(objective.hvp, objective.size, 4, 1e-10, seed=0)
+    assert np.array_equal(ends["top"][0], again["top"][0])
+    with pytest.raises(ValueError, match="4 eigenvalues of a matrix of 4 rows"):
+        lanczos.extremes(objective.hvp, 4, 4, 1e-10, seed=0)
+
+
+def test_trace_and_density_are_the_dense_ones(matrix):
+    size = len(matrix)
+    expected = np.linalg.eigvalsh(matrix.numpy())
+    seen = list(lanczos.quadrature(lambda v: matrix @ v, size, 200, 40, torch.Generator().manual_seed(0)))
+    value, error = lanczos.trace(np.array([each.form for each in seen]))
+    assert abs(value - expected.sum()) < 3 * error < 0.1 * abs(expected).sum()
+    nodes, weights = np.concatenate([s.nodes for s in seen]), np.concatenate([s.weights for s in seen])
+    distance = wasserstein_distance(expected, nodes, v_weights=weights)
+    # 200 probes of n ≈ 500 rows: the bound is 1 % of the mean |λ|, and a single probe would miss it.
+    assert distance < 0.01 * (expected.max() - expected.min())
+    assert np.isnan(lanczos.trace(np.ones(1))[1])
+
+
+def test_smoothed_density_has_the_weight_of_its_nodes():
+    grid = np.linspace(-10, 10, 4001)
+    drawn = lanczos.density(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), grid, 0.5)
+    assert np.trapezoid(drawn, grid) == pytest.approx(1)
+    assert np.trapezoid(drawn[grid < 0.5], grid[grid < 0.5]) == pytest.approx(0.25, abs=2e-3)
+
+
+@pytest.fixture(scope="module")
+def context(digits):
+    split = Split(digits, False, 1, torch.device("cpu"))
+    return Context(split, 10, "resnet-8", "xavier_uniform", 32, Augmentation(1, False), Optimiser(0.9, 5e-4))
+
+
+def test_the_partition_is_fixed_and_grows_by_adding(context):
+    small = hessian_spectrum.partition(context.split, 70, 32, 0)
+    large = hessian_spectrum.partition(context.split, 96, 32, 0)
+    assert [images.shape for images, _ in small] == [(32, 1, 8, 8)] * 2
+    for (images, labels), (same, too) in zip(small, large, strict=False):
+        assert torch.equal(images, same) and torch.equal(labels, too)
+    everything = hessian_spectrum.partition(context.split, 10**6, 32, 0)
+    assert len(everything) == context.split.count // 32
+    images = torch.cat([images.flatten(1) for images, _ in everything]).unique(dim=0)
+    whole = torch.cat([images.flatten(1) for images, _ in context.split.in_order()]).unique(dim=0)
+    assert len(whole) - context.split.count % 32 <= len(images) <= len(everything) * 32
+    assert not torch.equal(hessian_spectrum.partition(context.split, 64, 32, 1)[0][0], small[0][0])
+    with pytest.raises(UserError, match="subset: 16 images"):
+        hessian_spectrum.partition(context.split, 16, 32, 0)
+
+
+def test_spectrum_at_initialisation(context):
+    table = hessian_spectrum.measure(context, "batch", 0, 64, ["train", "eval"], 2, 3, 6, [1])
+    assert list(table.columns) == ["epoch", *hessian_spectrum.COLUMNS]
+    counts = table.groupby(["bn_mode", "block", "kind"]).size()
+    for mode in ("train", "eval"):
+        for block in ("all", "1"):
+            assert counts[mode, block].to_dict() == {"node": 18, "top": 2, "bottom": 2, "trace": 3}
+    nodes = table[table["kind"] == "node"]
+    assert nodes.groupby(["bn_mode", "block", "probe"])["weight"].sum().to_numpy() == pytest.approx(1)
+    ends = table[table["kind"].isin(["top", "bottom"])]
+    assert (ends["residual"] < 5e-3 * ends["value"].abs().max()).all()
+    # A probe's v·Hv is n times the mean of its nodes, weighted.
+    mean = (nodes["value"] * nodes["weight"]).groupby([nodes["bn_mode"], nodes["block"], nodes["probe"]]).sum()
+    forms = table[table["kind"] == "trace"].set_index(["bn_mode", "block", "probe"])["value"]
+    ratio = (forms / mean).groupby("block").mean()
+    assert ratio["1"] == pytest.approx(16 * 9)
+    assert ratio["all"] == pytest.approx(sum(p.numel() for p in context.model("batch", 0).parameters()))
+
+
+def test_networks_without_batch_statistics_are_measured_once(context):
+    table = hessian_spectrum.measure(context, "group", 0, 32, ["train", "eval"], 1, 1, 3, [])
+    assert set(table["bn_mode"]) == {"none"}
+    assert len(table[table["kind"] == "trace"]) == 1
+
+
+def test_a_network_that_has_diverged_has_no_rows(context):
+    model = context.model("none", 0)
+    with torch.no_grad():
+        model.linear.weight.fill_(float("nan"))
+    data = hessian_spectrum.partition(context.split, 32, 32, 0)
+    table = hessian_spectrum.spectrum(model, data, ["train"], 1, 1, 3, [], 0)
+    assert table.empty and list(table.columns) == hessian_spectrum.COLUMNS
+    assert pd.api.types.is_list_like(table["value"])
+
+
+def test_curvlinops_agrees_in_eval_mode():
+    curvlinops = pytest.importorskip("curvlinops")
+    model, data = network().eval(), batches()
+    theirs = curvlinops.HessianLinearOperator(model, nn.CrossEntropyLoss(), list(model.parameters()), data)
+    objective = Objective(model, data, "eval")
+    v = vector(objective.size)
+    assert relative(objective.hvp(v), theirs @ v) < 1e-11
+
+
+def test_pyhessian_agrees_in_eval_mode():
+    pyhessian = pytest.importorskip("pyhessian")
+    model, data = network().eval(), batches()
+    theirs = pyhessian.hessian(model, nn.CrossEntropyLoss(), dataloader=data, cuda=False)
+    objective = Objective(model, data, "eval")
+    values, _ = theirs.eigenvalues(maxIter=500, tol=1e-9, top_n=1)
+    ends = lanczos.extremes(objective.hvp, objective.size, 1, 1e-10, seed=0)
+    largest = max(ends["top"][0][0], ends["bottom"][0][0], key=abs)
+    assert values[0] == pytest.approx(largest, rel=1e-4)

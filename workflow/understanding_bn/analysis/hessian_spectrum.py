@@ -1,0 +1,133 @@
+"""The spectrum of the loss's Hessian: its density, its two ends and its trace, also layer by layer."""
+
+import math
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from understanding_bn.analysis import lanczos
+from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.hessian import Objective, has_batch_statistics
+from understanding_bn.data.batches import Split, stream
+from understanding_bn.errors import UserError
+from understanding_bn.models.resnet import ResNet
+from understanding_bn.progress import Progress
+
+COLUMNS = ["bn_mode", "block", "kind", "index", "probe", "value", "weight", "residual"]
+WHOLE = "all"
+_PARTITION = 1_000_000  # sets the images' order apart from those of epochs, which use (seed, epoch)
+TOLERANCE = 1e-3  # of an eigenvalue; float32 products carry some 1e-6 of the largest
+
+
+def spectrum(
+    model: ResNet,
+    batches: list[tuple[Tensor, Tensor]],
+    bn_modes: list[str],
+    top: int,
+    probes: int,
+    steps: int,
+    layers: list[int],
+    seed: int,
+) -> pd.DataFrame:
+    """The Hessian's spectrum at the model's weights, for the mean cross-entropy over these mini-batches.
+
+    Args:
+        model: the network; it is left as it is.
+        batches: images (B, C, H, W) and labels (B,).
+        bn_modes: "train", "eval" or both. A network without batch statistics is the same in both: it is measured
+            once, with bn_mode "none".
+        top: how many eigenvalues at each end.
+        probes, steps: of stochastic Lanczos quadrature.
+        layers: numbers of layers whose weights' diagonal block is measured too.
+        seed: of the probes and ARPACK's start.
+
+    Returns:
+        Columns bn_mode, block ("all" or the layer's number), kind, index, probe, value, weight, residual:
+
+        - kind "node": one row per node (value) of each probe's quadrature, with its weight; a probe's add up to 1.
+        - kind "top" and "bottom": the index-th eigenvalue from that end (value), with the residual ‖Hv − λv‖.
+        - kind "trace": v·Hv of each probe (value), an unbiased estimate of the trace.
+
+        Eigenvalues are in nats per squared unit of weight. Cells without meaning are NaN. A network whose loss or
+        products are not finite has no rows.
+    """
+    modes = {mode: mode for mode in bn_modes} if has_batch_statistics(model) else {"train": "none"}
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    blocks = {WHOLE: None} | {str(layer): [names[model.layer(layer).weight]] for layer in layers}
+    progress = Progress("Hessian", len(modes) * len(blocks) * (probes + 1), "probes and pairs of ends")
+    progress.show(0)
+    done, rows = 0, []
+    for mode, label in modes.items():
+        objective = Objective(model, batches, mode)
+        for number, (block, only) in enumerate(blocks.items()):
+            chosen = objective if only is None else objective.block(only)
+            if not _finite(chosen):
+                continue
+            for part in _parts(chosen, top, probes, steps, stream(seed, number)):
+                rows += [(label, block, *row) for row in part]
+                done += 1
+                progress.show(done, f"bn_mode {label}, block {block}")
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def measure(
+    context: Context,
+    norm: str,
+    seed: int,
+    subset: int,
+    bn_modes: list[str],
+    top: int,
+    probes: int,
+    steps: int,
+    layers: list[int],
+) -> pd.DataFrame:
+    """`spectrum` at initialisation on the images of `partition`, after a column epoch (0)."""
+    batches = partition(context.split, subset, context.batch_size, seed)
+    table = spectrum(context.model(norm, seed), batches, bn_modes, top, probes, steps, layers, seed)
+    table.insert(0, "epoch", 0)
+    return table
+
+
+def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:
+    """⌊subset / B⌋ mini-batches of different images, neither cropped nor mirrored, the same for the same seed.
+
+    `subset` is at most the whole split; what is more is not there. The mini-batches are the first ones of one random
+    order, so a larger subset only adds to a smaller one. Each is images (B, C, H, W), channels-last, and labels (B,).
+
+    Raises:
+        UserError: the subset has no whole mini-batch.
+    """
+    count = min(subset, split.count) // batch_size
+    if count == 0:
+        raise UserError(f"subset: {min(subset, split.count)} images are fewer than a mini-batch of {batch_size}")
+    order = torch.randperm(split.count, generator=torch.Generator().manual_seed(stream(seed, _PARTITION)))
+    batches = []
+    for index in order[: count * batch_size].to(split.pixels.device).split(batch_size):
+        centre = torch.full_like(index, split.pad)
+        images = split.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool))
+        batches.append((images, split.labels[index]))
+    return batches
+
+
+def _finite(objective: Objective) -> bool:
+    """Whether the loss and a product with the Hessian are finite."""
+    ones = torch.ones(objective.size, dtype=torch.float64, device=objective.device)
+    return math.isfinite(objective.loss()) and bool(objective.hvp(ones).isfinite().all())
+
+
+def _parts(objective: Objective, top: int, probes: int, steps: int, seed: int) -> Iterator[list[tuple]]:
+    """Rows (kind, index, probe, value, weight, residual): first of both ends, then of each probe."""
+    size, device, nan = objective.size, str(objective.device), math.nan
+    ends = lanczos.extremes(objective.hvp, size, top, TOLERANCE, seed, device)
+    yield [
+        (kind, index, nan, value, nan, residual)
+        for kind, (values, residuals) in ends.items()
+        for index, (value, residual) in enumerate(zip(values, residuals, strict=True))
+    ]
+    generator = torch.Generator().manual_seed(seed)
+    for probe, seen in enumerate(lanczos.quadrature(objective.hvp, size, probes, steps, generator, device)):
+        nodes = zip(seen.nodes, seen.weights, strict=True)
+        rows = [("node", index, probe, value, weight, nan) for index, (value, weight) in enumerate(nodes)]
+        yield [*rows, ("trace", nan, probe, seen.form, nan, nan)]
