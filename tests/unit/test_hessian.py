@@ -1,6 +1,8 @@
 """The Hessian: products, Lanczos, stochastic quadrature and both ends against dense matrices in float64."""
 
 import copy
+import importlib.util
+import json
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 from understanding_bn.analysis import hessian_spectrum, lanczos, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
+from understanding_bn.benchmark import hvp
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
 from understanding_bn.models import norms, resnet
@@ -350,3 +353,20 @@ def test_pyhessian_agrees_in_eval_mode():
     ends = lanczos.extremes(objective.hvp, objective.size, 1, 1e-10, seed=0)
     largest = max(ends["top"][0][0], ends["bottom"][0][0], key=abs)
     assert values[0] == pytest.approx(largest, rel=1e-4)
+
+
+def test_the_benchmark_writes_its_ratios(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(hvp, "LEAST_SECONDS", 0.001)
+    hvp.run(["resnet-8"], [8], ["none"], 8, 2, 1, 2, tmp_path / "hvp.json", wanted_device="cpu")
+    (case,) = json.loads((tmp_path / "hvp.json").read_text())["cases"]
+    assert case["bn_mode"] == "none"
+    assert case["difference"] < 1e-5
+    for side in hvp.SIDES:
+        assert 0 < case[side]["min"] <= case[side]["median"] <= case[side]["max"]
+        assert len(case["seconds"][side]) == 2
+    printed = capsys.readouterr().out
+    assert "resnet-8 8×8 none" in printed
+    assert ("PyHessian: not installed" in printed) == (importlib.util.find_spec("pyhessian") is None)
+    assert not hasattr(torch, "eig")
+    with pytest.raises(UserError, match="'bath' is unknown"):
+        hvp.run(["resnet-8"], [8], ["bath"], 8, 2, 1, 2, tmp_path / "hvp.json", wanted_device="cpu")

@@ -172,6 +172,13 @@ def _benchmark_train(args: argparse.Namespace) -> None:
     train.run(*sides, args.batch_size, args.rounds, args.steps, args.out, args.jobs, args.threads, args.device)
 
 
+def _benchmark_hvp(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import hvp
+
+    sides = (args.archs, args.sizes, args.norms)
+    hvp.run(*sides, args.batch_size, args.rounds, args.probes, args.steps, args.out, args.threads, args.device)
+
+
 def _benchmark_plan(args: argparse.Namespace) -> None:
     from understanding_bn import config
     from understanding_bn.benchmark import plan
@@ -308,6 +315,13 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--norms", nargs="+", default=["batch"])
     p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
     p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
+
+    p = stage("hvp", _benchmark_hvp, "Hessian-vector products, in gradients, and a spectral density beside PyHessian's")
+    measured(p, "hvp", "auto")
+    p.add_argument("--archs", nargs="+", default=["resnet-20"])
+    p.add_argument("--norms", nargs="+", default=["none", "batch"])
+    p.add_argument("--probes", type=int, default=1, help="of the spectral density")
+    p.add_argument("--steps", type=int, default=10, help="of Lanczos, for each probe")
 
     p = stage("plan", _benchmark_plan, "what a preset's training costs, from the rates that `benchmark train` measured")
     p.add_argument("--preset", type=Path, help="the preset's file; config.yaml if none is given")

@@ -54,7 +54,7 @@ class Objective:
     ):
         if bn_mode not in MODES:
             raise ValueError(f"bn_mode: {bn_mode!r}; expected one of {', '.join(MODES)}")
-        self.model = _probe(model, bn_mode)
+        self.model = probe(model, bn_mode)
         self.batches = batches
         self.images = sum(len(labels) for _, labels in batches)
         self.memory = memory
@@ -176,14 +176,14 @@ def has_batch_statistics(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def _probe(model: nn.Module, bn_mode: str) -> nn.Module:
+def probe(model: nn.Module, bn_mode: str) -> nn.Module:
     """A copy in the mode wanted. In train mode batch norm keeps no running moments: there is nothing to change."""
-    probe = copy.deepcopy(model).train(bn_mode == "train")
-    for module in probe.modules():
+    copied = copy.deepcopy(model).train(bn_mode == "train")
+    for module in copied.modules():
         if bn_mode == "train" and isinstance(module, _BatchNorm):
             module.track_running_stats = False
             module.running_mean = module.running_var = module.num_batches_tracked = None
-    return probe.requires_grad_(False)
+    return copied.requires_grad_(False)
 
 
 def _structure(model: nn.Module) -> tuple:
