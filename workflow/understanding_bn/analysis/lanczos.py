@@ -13,6 +13,10 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
+from understanding_bn.analysis.spectral import density, trace
+
+__all__ = ["Quadrature", "density", "extremes", "quadrature", "trace", "tridiagonal"]
+
 Product = Callable[[Tensor], Tensor]
 
 # A new direction this small beside the matrix is rounding: the Krylov space is used up.
@@ -79,12 +83,6 @@ def quadrature(
         yield Quadrature(nodes, vectors[0] ** 2, size * diagonal[0])
 
 
-def trace(forms: np.ndarray) -> tuple[float, float]:
-    """Mean of v·Hv over probes, and its standard error: NaN for a single probe."""
-    error = np.std(forms, ddof=1) / math.sqrt(len(forms)) if len(forms) > 1 else math.nan
-    return float(np.mean(forms)), float(error)
-
-
 def extremes(
     product: Product, size: int, count: int, tolerance: float, seed: int, device: str = "cpu"
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -117,13 +115,3 @@ def extremes(
         missing = np.full(count - len(order), math.nan)
         found[end] = np.append(values[order], missing), np.append(residuals, missing)
     return found
-
-
-def density(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float | np.ndarray) -> np.ndarray:
-    """Σ_k w_k N(grid; λ_k, width²): (g,) for nodes and weights (m,), per unit of the grid.
-
-    `width`: one number, or one per node.
-    """
-    width = np.broadcast_to(width, nodes.shape)
-    distances = (grid[:, None] - nodes) / width
-    return (weights / (width * math.sqrt(2 * math.pi)) * np.exp(-(distances**2) / 2)).sum(1)

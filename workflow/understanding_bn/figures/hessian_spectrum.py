@@ -1,0 +1,224 @@
+"""The Hessian's spectral density at initialisation and after training, and sharpness and trace against α."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from understanding_bn.analysis.lanczos import density, trace
+from understanding_bn.figures import style
+
+COLUMNS = ["arch", "norm", "alpha", "batch_size", "seed", "epoch", "bn_mode", "probe", "node", "weight"]
+RUN = ["arch", "norm", "alpha", "batch_size", "seed", "epoch", "bn_mode"]
+CELL = ["dataset", "arch", "init", "batch_size", "epochs"]
+WHOLE = "all"
+SECONDARY = "eval"  # the BN mode that is not drawn
+MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
+DECADES = 4  # below the largest |λ| at which the axis turns linear
+WIDTH = 0.15  # of the Gaussian, in units of asinh(λ / linear width): e-folds of |λ|
+
+
+def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+    """Above the spectral densities, below sharpness and trace against α; of one network, B and number of epochs.
+
+    `values`: the factors of each run, epoch (0 is initialisation), and the columns of `analysis.hessian_spectrum`.
+    Densities are smoothed by a Gaussian in asinh(λ / linear width), so that a peak is as wide on the axis wherever it
+    stands; they are shares of all eigenvalues per e-fold of |λ| (per linear width near zero). Lines are means over
+    probes and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot
+    are the top and bottom eigenvalues. The CSV has the nodes drawn; the summary has every run, BN mode and block.
+    """
+    values = values.assign(**{name: math.nan for name in ("alpha", "epochs") if name not in values})
+    table = summary(values)
+    start, end = chosen(values)
+    norms = style.ordered(pd.concat([start, end])["norm"])
+    palette = style.colours(norms)
+    alphas = sorted(end["alpha"].unique())
+    shown = (
+        sorted({alphas[i] for i in np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int)}) if alphas else []
+    )
+    panels = [("at initialisation", start)] if len(start) else []
+    panels += [(f"after {_epochs(end)}, α = {alpha:g}", end[end["alpha"] == alpha]) for alpha in shown]
+
+    figure = plt.figure(figsize=(style.WIDTH, 4.9 if alphas else 2.8))
+    rows = figure.subfigures(2 if alphas else 1, 1, height_ratios=[1.05, 1] if alphas else [1], squeeze=False)[:, 0]
+    axes = rows[0].subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    drawn = pd.concat([part for _, part in panels])
+    _densities(list(axes), panels, palette)
+    rows[0].suptitle(_title(drawn), fontsize=8)
+    rows[0].supxlabel("eigenvalue λ of the Hessian (asinh scale)", fontsize=8)
+    if alphas:
+        whole = table[table["block"] == WHOLE]
+        kept = [whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, end)]
+        _against_alpha(rows[1].subplots(1, 2), *kept, palette)
+    nodes = drawn[drawn["kind"] == "node"].rename(columns={"value": "node"})
+    return figure, {"": nodes[COLUMNS], "summary": table}
+
+
+def summary(values: pd.DataFrame) -> pd.DataFrame:
+    """A row per run, epoch, BN mode and block: both ends, the larger of their residuals, the trace and its error."""
+    rows = []
+    for key, here in values.groupby([*RUN, "block"], dropna=False, sort=False):
+        kinds = {kind: part for kind, part in here.groupby("kind")}
+        top, bottom = (kinds.get(kind, here.iloc[:0]) for kind in ("top", "bottom"))
+        ends = [part.loc[[at]] for part, at in ((top, _at(top, "max")), (bottom, _at(bottom, "min"))) if at is not None]
+        residual = pd.concat(ends)["residual"].max() if ends else math.nan
+        forms = kinds["trace"]["value"].to_numpy() if "trace" in kinds else np.array([])
+        rows.append(
+            (
+                *key,
+                top["value"].max(),
+                bottom["value"].min(),
+                residual,
+                *(trace(forms) if len(forms) else (math.nan,) * 2),
+            )
+        )
+    measured = ["top_eigenvalue", "bottom_eigenvalue", "residual", "trace", "trace_stderr"]
+    return pd.DataFrame(rows, columns=[*RUN, "block", *measured])
+
+
+def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows drawn: (at initialisation, at the end of training), whole network, train mode.
+
+    Of several networks, batch sizes or lengths of training it is the one with most cells, then the largest. At
+    initialisation the same B is taken where there is one.
+    """
+    main = values[(values["block"] == WHOLE) & (values["bn_mode"] != SECONDARY)]
+    trained = main[main["epoch"] > 0]
+    trained = trained[trained["epoch"] == trained.groupby([*CELL, "norm", "alpha", "seed"])["epoch"].transform("max")]
+    start = main[main["epoch"] == 0]
+    source, keys = (trained, CELL) if len(trained) else (start, CELL[:-1])
+    sizes = source.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
+    best = dict(
+        zip(keys, max(sizes.items(), key=lambda item: (item[1], [str(v).zfill(20) for v in item[0]]))[0], strict=True)
+    )
+    same = lambda table, names: table[np.logical_and.reduce([table[name] == best[name] for name in names])]  # noqa: E731
+    trained = same(trained, keys) if len(trained) else trained
+    start = same(start, ["dataset", "arch", "init"]) if len(start) else start
+    batch_size = best["batch_size"]
+    if len(start) and batch_size not in set(start["batch_size"]):
+        batch_size = start["batch_size"].max()
+    return start[start["batch_size"] == batch_size], trained
+
+
+def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette: dict[str, str]) -> None:
+    """A panel for each title and its rows, with common axes."""
+    nodes = pd.concat([part[part["kind"] == "node"] for _, part in panels])
+    largest = nodes["value"].abs().max()
+    linear = 10.0 ** (math.floor(math.log10(largest)) - DECADES + 1) if largest > 0 else 1.0
+    low, high = (np.arcsinh(edge / linear) for edge in (min(nodes["value"].min(), 0), max(nodes["value"].max(), 0)))
+    grid = np.linspace(low - 6 * WIDTH, high + 6 * WIDTH, 800)
+    lowest = math.inf
+    for ax, (title, part) in zip(axes, panels, strict=True):
+        for norm, here in part.groupby("norm"):
+            curves = _curves(here[here["kind"] == "node"], grid, linear)
+            mean = np.mean(list(curves.values()), axis=0)
+            ax.fill_between(linear * np.sinh(grid), *_band(curves), color=palette[norm], alpha=0.25, linewidth=0)
+            ax.plot(linear * np.sinh(grid), mean, color=palette[norm], label=style.label(norm))
+            ends = here[here["kind"].isin(["top", "bottom"])]["value"].dropna()
+            foot = ax.get_xaxis_transform()
+            ax.plot(
+                ends, [0.03 if norm == min(palette) else 0.08] * len(ends), "|", color=palette[norm], transform=foot
+            )
+            largest_here = here.loc[here["kind"] == "node", "value"].max()
+            lowest = min(lowest, np.interp(np.arcsinh(largest_here / linear), grid, mean))
+        ax.set_xscale("asinh", linear_width=linear)
+        ax.set_yscale("log")
+        ax.set_title(title)
+    axes[0].set_ylim(bottom=10 ** (math.floor(math.log10(lowest)) - 1) if lowest > 0 else 1e-8)
+    axes[0].set_xlim(linear * math.sinh(grid[0]), linear * math.sinh(grid[-1]))
+    axes[0].set_ylabel("share of eigenvalues\nper e-fold of |λ|")
+    axes[-1].legend(loc="upper right", handlelength=1.2)
+    _ticks(axes, linear, len(panels))
+
+
+def _curves(nodes: pd.DataFrame, grid: np.ndarray, linear: float) -> dict[tuple[int, int], np.ndarray]:
+    """The smoothed density of each (seed, probe)."""
+    return {
+        key: density(np.arcsinh(seen["value"].to_numpy() / linear), seen["weight"].to_numpy(), grid, WIDTH)
+        for key, seen in nodes.groupby(["seed", "probe"])
+    }
+
+
+def _band(curves: dict[tuple[int, int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of the seeds' means over probes; of the probes where there is one seed."""
+    seeds = {seed for seed, _ in curves}
+    lines = list(curves.values())
+    if len(seeds) > 1:
+        lines = [np.mean([curve for key, curve in curves.items() if key[0] == seed], axis=0) for seed in seeds]
+    return np.min(lines, axis=0), np.max(lines, axis=0)
+
+
+def _ticks(axes: list[Axes], linear: float, panels: int) -> None:
+    """Powers of ten on both sides of zero, as far apart as the panels are narrow."""
+    left, right = axes[0].get_xlim()
+    step = 1 if panels < 3 else 2
+    powers = [linear * 10.0**k for k in range(1, 12, step)]
+    places = [-p for p in powers if -p >= left] + [0] + [p for p in powers if p <= right]
+    for ax in axes:
+        ax.xaxis.set_major_locator(FixedLocator(sorted(places)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(sorted(places), [_power(place) for place in sorted(places)])
+
+
+def _power(value: float) -> str:
+    """±10^k in figures' notation."""
+    if value == 0:
+        return "0"
+    exponent = round(math.log10(abs(value)))
+    sign = "−" if value < 0 else ""
+    return f"{sign}1" if exponent == 0 else f"{sign}$10^{{{exponent}}}$"
+
+
+def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, palette: dict[str, str]) -> None:
+    """Left the top eigenvalue, right the trace, against α: dots are seeds, lines their median."""
+    for ax, quantity in zip(axes, ("top_eigenvalue", "trace"), strict=True):
+        for norm, colour in palette.items():
+            here = end[end["norm"] == norm].sort_values("alpha")
+            ax.plot(here["alpha"], here[quantity], ".", color=colour, markersize=4, alpha=0.6)
+            median = here.groupby("alpha")[quantity].median()
+            ax.plot(median.index, median, "-", color=colour, label=style.label(norm))
+            before = start[quantity][start["norm"] == norm].median()
+            if not math.isnan(before):
+                ax.axhline(before, color=colour, linestyle=":", linewidth=0.9)
+        alphas = np.array(sorted(end["alpha"].unique()))
+        ax.set_xscale("log")
+        ax.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("learning rate α")
+    left, right = axes
+    low, high = left.get_ylim()
+    span = np.geomspace(alphas[0], alphas[-1], 50)
+    left.plot(span, 2 / span, "--", color="0.3", linewidth=0.9, label="2/α")
+    if (end["top_eigenvalue"] > 0).all():
+        left.set_yscale("log")
+    else:
+        left.set_ylim(low, high)
+    right.set_yscale("log" if (end["trace"] > 0).all() and not (start["trace"] <= 0).any() else "linear")
+    left.set_ylabel("top eigenvalue (sharpness)")
+    right.set_ylabel("trace")
+    left.legend(loc="best", title=f"{end['seed'].nunique()} seeds; dotted: at initialisation", title_fontsize=6.5)
+
+
+def _at(part: pd.DataFrame, extreme: str) -> object:
+    """The row of the largest or smallest value, or None where there is none."""
+    known = part["value"].dropna()
+    return None if known.empty else getattr(known, f"idx{extreme}")()
+
+
+def _epochs(end: pd.DataFrame) -> str:
+    """How long the networks drawn were trained."""
+    epochs = style.span(end["epoch"].drop_duplicates(), ".0f")
+    return f"{epochs} epoch" if epochs == "1" else f"{epochs} epochs"
+
+
+def _title(drawn: pd.DataFrame) -> str:
+    """What is drawn, in words."""
+    sizes = "/".join(str(size) for size in sorted(drawn["batch_size"].unique()))
+    seeds, probes = drawn["seed"].nunique(), int(drawn["probe"].max()) + 1
+    facts = drawn.iloc[0]
+    noun = "seed" if seeds == 1 else "seeds"
+    return f"{facts['arch']} on {facts['dataset']}, {facts['init']}, B = {sizes}; {seeds} {noun} × {probes} probes"
