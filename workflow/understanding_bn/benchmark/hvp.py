@@ -183,7 +183,7 @@ def _density(
 
 @contextlib.contextmanager
 def _torch_eig() -> Iterator[None]:
-    """torch.eig as PyHessian 0.1 calls it, on a symmetric matrix; torch itself has had none since 1.13."""
+    """torch.eig as PyHessian 0.1 calls it, on a symmetric matrix; torch's own has only raised for years."""
 
     def eig(matrix: Tensor, eigenvectors: bool) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(matrix)

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from understanding_bn.analysis.lanczos import density, trace
+from understanding_bn import architecture
+from understanding_bn.analysis.spectral import density, trace
 from understanding_bn.figures import style
 
 COLUMNS = ["arch", "norm", "alpha", "batch_size", "seed", "epoch", "bn_mode", "probe", "node", "weight"]
@@ -18,8 +20,8 @@ CELL = ["dataset", "arch", "init", "batch_size", "epochs"]
 WHOLE = "all"
 SECONDARY = "eval"  # the BN mode that is not drawn
 MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
-DECADES = 4  # below the largest |λ| at which the axis turns linear
-WIDTH = 0.15  # of the Gaussian, in units of asinh(λ / linear width): e-folds of |λ|
+DECADES = 3  # below the largest |λ| at which the axis turns linear
+WIDTH = 0.3  # of the Gaussian, in units of asinh(λ / linear width): e-folds of |λ|
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -37,11 +39,10 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     norms = style.ordered(pd.concat([start, end])["norm"])
     palette = style.colours(norms)
     alphas = sorted(end["alpha"].unique())
-    shown = (
-        sorted({alphas[i] for i in np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int)}) if alphas else []
-    )
+    places = np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int) if alphas else []
+    shown = [alphas[place] for place in sorted(set(places))]
     panels = [("at initialisation", start)] if len(start) else []
-    panels += [(f"after {_epochs(end)}, α = {alpha:g}", end[end["alpha"] == alpha]) for alpha in shown]
+    panels += [(f"{_epochs(end)}, α = {alpha:g}", end[end["alpha"] == alpha]) for alpha in shown]
 
     figure = plt.figure(figsize=(style.WIDTH, 4.9 if alphas else 2.8))
     rows = figure.subfigures(2 if alphas else 1, 1, height_ratios=[1.05, 1] if alphas else [1], squeeze=False)[:, 0]
@@ -54,6 +55,15 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         whole = table[table["block"] == WHOLE]
         kept = [whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, end)]
         _against_alpha(rows[1].subplots(1, 2), *kept, palette)
+    handles = [Line2D([], [], color=colour, label=style.label(norm)) for norm, colour in palette.items()]
+    if alphas:
+        handles += [
+            Line2D([], [], color="0.3", linestyle="--", linewidth=0.9, label="2/α"),
+            Line2D([], [], color="0.3", linestyle=":", linewidth=0.9, label="at initialisation"),
+        ]
+    rows[-1].legend(
+        handles=handles, loc="outside upper center" if alphas else "outside lower center", ncols=len(handles)
+    )
     nodes = drawn[drawn["kind"] == "node"].rename(columns={"value": "node"})
     return figure, {"": nodes[COLUMNS], "summary": table}
 
@@ -62,20 +72,12 @@ def summary(values: pd.DataFrame) -> pd.DataFrame:
     """A row per run, epoch, BN mode and block: both ends, the larger of their residuals, the trace and its error."""
     rows = []
     for key, here in values.groupby([*RUN, "block"], dropna=False, sort=False):
-        kinds = {kind: part for kind, part in here.groupby("kind")}
-        top, bottom = (kinds.get(kind, here.iloc[:0]) for kind in ("top", "bottom"))
-        ends = [part.loc[[at]] for part, at in ((top, _at(top, "max")), (bottom, _at(bottom, "min"))) if at is not None]
-        residual = pd.concat(ends)["residual"].max() if ends else math.nan
-        forms = kinds["trace"]["value"].to_numpy() if "trace" in kinds else np.array([])
-        rows.append(
-            (
-                *key,
-                top["value"].max(),
-                bottom["value"].min(),
-                residual,
-                *(trace(forms) if len(forms) else (math.nan,) * 2),
-            )
-        )
+        kinds = {kind: here[here["kind"] == kind] for kind in ("top", "bottom", "trace")}
+        top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
+        ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]
+        forms = kinds["trace"]["value"].to_numpy()
+        mean = trace(forms) if len(forms) else (math.nan, math.nan)
+        rows.append((*key, top.max(), bottom.min(), here.loc[ends, "residual"].max(), *mean))
     measured = ["top_eigenvalue", "bottom_eigenvalue", "residual", "trace", "trace_stderr"]
     return pd.DataFrame(rows, columns=[*RUN, "block", *measured])
 
@@ -91,13 +93,14 @@ def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     trained = trained[trained["epoch"] == trained.groupby([*CELL, "norm", "alpha", "seed"])["epoch"].transform("max")]
     start = main[main["epoch"] == 0]
     source, keys = (trained, CELL) if len(trained) else (start, CELL[:-1])
-    sizes = source.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
-    best = dict(
-        zip(keys, max(sizes.items(), key=lambda item: (item[1], [str(v).zfill(20) for v in item[0]]))[0], strict=True)
-    )
-    same = lambda table, names: table[np.logical_and.reduce([table[name] == best[name] for name in names])]  # noqa: E731
-    trained = same(trained, keys) if len(trained) else trained
-    start = same(start, ["dataset", "arch", "init"]) if len(start) else start
+    runs = source.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
+    most = max(runs.index, key=lambda cell: (runs[cell], architecture.depth(cell[1]), cell[3:]))
+    best = dict(zip(keys, most, strict=True))
+
+    def those(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+        return table[np.logical_and.reduce([table[name] == best[name] for name in names])] if len(table) else table
+
+    trained, start = those(trained, keys), those(start, ["dataset", "arch", "init"])
     batch_size = best["batch_size"]
     if len(start) and batch_size not in set(start["batch_size"]):
         batch_size = start["batch_size"].max()
@@ -111,27 +114,26 @@ def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette
     linear = 10.0 ** (math.floor(math.log10(largest)) - DECADES + 1) if largest > 0 else 1.0
     low, high = (np.arcsinh(edge / linear) for edge in (min(nodes["value"].min(), 0), max(nodes["value"].max(), 0)))
     grid = np.linspace(low - 6 * WIDTH, high + 6 * WIDTH, 800)
-    lowest = math.inf
+    lowest, highest = math.inf, 0.0
     for ax, (title, part) in zip(axes, panels, strict=True):
         for norm, here in part.groupby("norm"):
             curves = _curves(here[here["kind"] == "node"], grid, linear)
             mean = np.mean(list(curves.values()), axis=0)
             ax.fill_between(linear * np.sinh(grid), *_band(curves), color=palette[norm], alpha=0.25, linewidth=0)
-            ax.plot(linear * np.sinh(grid), mean, color=palette[norm], label=style.label(norm))
+            ax.plot(linear * np.sinh(grid), mean, color=palette[norm])
             ends = here[here["kind"].isin(["top", "bottom"])]["value"].dropna()
-            foot = ax.get_xaxis_transform()
-            ax.plot(
-                ends, [0.03 if norm == min(palette) else 0.08] * len(ends), "|", color=palette[norm], transform=foot
-            )
-            largest_here = here.loc[here["kind"] == "node", "value"].max()
-            lowest = min(lowest, np.interp(np.arcsinh(largest_here / linear), grid, mean))
+            height = 0.04 + 0.05 * list(palette).index(norm)
+            ax.plot(ends, [height] * len(ends), "|", color=palette[norm], transform=ax.get_xaxis_transform())
+            edge = here.loc[here["kind"] == "node", "value"].max()
+            lowest = min(lowest, np.interp(np.arcsinh(edge / linear), grid, mean))
+            highest = max(highest, mean.max())
         ax.set_xscale("asinh", linear_width=linear)
         ax.set_yscale("log")
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.set_title(title)
-    axes[0].set_ylim(bottom=10 ** (math.floor(math.log10(lowest)) - 1) if lowest > 0 else 1e-8)
+    axes[0].set_ylim(max(lowest, 1e-12) / 30, 3 * highest)  # a single eigenvalue of the largest network stays in view
     axes[0].set_xlim(linear * math.sinh(grid[0]), linear * math.sinh(grid[-1]))
     axes[0].set_ylabel("share of eigenvalues\nper e-fold of |λ|")
-    axes[-1].legend(loc="upper right", handlelength=1.2)
     _ticks(axes, linear, len(panels))
 
 
@@ -180,7 +182,7 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
             here = end[end["norm"] == norm].sort_values("alpha")
             ax.plot(here["alpha"], here[quantity], ".", color=colour, markersize=4, alpha=0.6)
             median = here.groupby("alpha")[quantity].median()
-            ax.plot(median.index, median, "-", color=colour, label=style.label(norm))
+            ax.plot(median.index, median, "-", color=colour)
             before = start[quantity][start["norm"] == norm].median()
             if not math.isnan(before):
                 ax.axhline(before, color=colour, linestyle=":", linewidth=0.9)
@@ -192,7 +194,7 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
     left, right = axes
     low, high = left.get_ylim()
     span = np.geomspace(alphas[0], alphas[-1], 50)
-    left.plot(span, 2 / span, "--", color="0.3", linewidth=0.9, label="2/α")
+    left.plot(span, 2 / span, "--", color="0.3", linewidth=0.9)
     if (end["top_eigenvalue"] > 0).all():
         left.set_yscale("log")
     else:
@@ -200,13 +202,6 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
     right.set_yscale("log" if (end["trace"] > 0).all() and not (start["trace"] <= 0).any() else "linear")
     left.set_ylabel("top eigenvalue (sharpness)")
     right.set_ylabel("trace")
-    left.legend(loc="best", title=f"{end['seed'].nunique()} seeds; dotted: at initialisation", title_fontsize=6.5)
-
-
-def _at(part: pd.DataFrame, extreme: str) -> object:
-    """The row of the largest or smallest value, or None where there is none."""
-    known = part["value"].dropna()
-    return None if known.empty else getattr(known, f"idx{extreme}")()
 
 
 def _epochs(end: pd.DataFrame) -> str:
@@ -221,4 +216,5 @@ def _title(drawn: pd.DataFrame) -> str:
     seeds, probes = drawn["seed"].nunique(), int(drawn["probe"].max()) + 1
     facts = drawn.iloc[0]
     noun = "seed" if seeds == 1 else "seeds"
-    return f"{facts['arch']} on {facts['dataset']}, {facts['init']}, B = {sizes}; {seeds} {noun} × {probes} probes"
+    init = facts["init"].replace("_", " ")
+    return f"{facts['arch']} on {facts['dataset']}, {init}, B = {sizes}; {seeds} {noun} × {probes} probes"
