@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
@@ -22,7 +22,8 @@ Product = Callable[[Tensor], Tensor]
 # A new direction this small beside the matrix is rounding: the Krylov space is used up.
 BREAKDOWN = 1e-10
 BASIS = 20  # vectors of ARPACK's basis at least; it takes as many products before it first looks
-RESTARTS = 100
+RESTARTS = 30
+SCOUT = 8  # Lanczos steps that say about where both ends are
 
 
 def tridiagonal(product: Product, start: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +90,10 @@ def extremes(
     """The `count` largest ("top", descending) and smallest ("bottom", ascending) eigenvalues with their residuals.
 
     ARPACK's implicitly restarted Lanczos (Lehoucq et al. 1998), once per end of the spectrum: asked for the largest
-    magnitudes it would miss the weaker end. A residual is ‖Hv − λv‖ for a unit v, a bound on the distance to an
-    eigenvalue. Values that did not converge to tolerance · |λ| in time are NaN.
+    magnitudes it would miss the weaker end. It is given H − σ with σ near the other end, from a few Lanczos steps:
+    its tolerance is relative to a value, and an end at zero, as that of a positive matrix without full rank, would
+    never be found otherwise. A residual is ‖Hv − λv‖ for a unit v, a bound on the distance to an eigenvalue; it is at
+    most about tolerance · (width of the spectrum). Values that did not converge in time are NaN.
 
     Raises:
         ValueError: the matrix has no more than `count` rows; take a dense one.
@@ -98,18 +101,23 @@ def extremes(
     if count >= size:
         raise ValueError(f"{count} eigenvalues of a matrix of {size} rows")
 
+    start = np.random.default_rng(seed).standard_normal(size)
+    ritz = eigvalsh_tridiagonal(*tridiagonal(product, torch.from_numpy(start).to(device), SCOUT))
+
     def multiply(vector: np.ndarray) -> np.ndarray:
         return product(torch.from_numpy(vector.reshape(-1).astype(np.float64)).to(device)).cpu().numpy()
 
-    operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
-    start = np.random.default_rng(seed).standard_normal(size)
     settings = {"ncv": min(size, max(BASIS, 3 * count)), "maxiter": RESTARTS, "tol": tolerance, "v0": start}
     found = {}
-    for end, which in (("top", "LA"), ("bottom", "SA")):
+    for end, which, shift in (("top", "LA", ritz[0]), ("bottom", "SA", ritz[-1])):
+        operator = LinearOperator(
+            (size, size), matvec=lambda v, shift=shift: multiply(v) - shift * v.reshape(-1), dtype=np.float64
+        )
         try:
             values, vectors = eigsh(operator, count, which=which, **settings)
         except ArpackNoConvergence as failure:
             values, vectors = failure.eigenvalues, failure.eigenvectors
+        values = values + shift
         order = np.argsort(values)[:: -1 if end == "top" else 1]
         residuals = [np.linalg.norm(multiply(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
         missing = np.full(count - len(order), math.nan)
