@@ -315,7 +315,7 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
 
 def test_spectrum_at_initialisation(context):
     table = hessian_spectrum.measure(context, "batch", 0, 16, ["train", "eval"], 1, 2, 4, [1])
-    assert list(table.columns) == ["epoch", *hessian_spectrum.COLUMNS]
+    assert list(table.columns) == hessian_spectrum.COLUMNS
     counts = table.groupby(["bn_mode", "block", "kind"]).size()
     for mode in ("train", "eval"):
         for block in ("all", "1"):

@@ -145,8 +145,8 @@ def options(config: dict[str, Any], probe: str) -> dict[str, Any]:
 
 
 def trained_options(config: dict[str, Any], probe: str) -> dict[str, Any]:
-    """What a measurement on trained networks itself is told: its block of the config without the moments."""
-    return {key: value for key, value in config["trained"]["probes"][probe].items() if key != "at"}
+    """What a measurement on trained networks itself is told: its block of the config without moments and cells."""
+    return {key: value for key, value in config["trained"]["probes"][probe].items() if key not in ("at", "where")}
 
 
 def moments(config: dict[str, Any], probe: str) -> dict[Cell, list[float]]:
@@ -157,8 +157,11 @@ def moments(config: dict[str, Any], probe: str) -> dict[Cell, list[float]]:
     found: dict[Cell, list[float]] = {}
     seen: set[Cell] = set()
     for cell in cells(config):
+        options = config["trained"]["probes"][probe]
+        if not all(getattr(cell, factor) in allowed for factor, allowed in options["where"].items()):
+            continue
         start = replace(cell, alpha="", epochs=0)
-        shares = [share for share in sorted(config["trained"]["probes"][probe]["at"]) if share or start not in seen]
+        shares = [share for share in sorted(options["at"]) if share or start not in seen]
         seen.add(start)
         if shares:
             found[cell] = shares
@@ -253,7 +256,7 @@ def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
 def _named(config: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
     """Every place in a config that names an `arch`, `init` or `norm`, and the name there."""
     keys = (kind, f"{kind}s")
-    for path, value in _leaves({key: config[key] for key in ("initialization", "grid")}, ()):
+    for path, value in _leaves({key: config[key] for key in ("initialization", "grid", "trained")}, ()):
         if path[-1] in keys or (isinstance(path[-1], int) and path[-2] in keys):
             yield path_of(path), value
 
@@ -321,7 +324,7 @@ def _check_batch_sizes(config: dict[str, Any]) -> None:
             f"must come from one epoch of {most} images; expected at most {most // sorted(noise['batch_sizes'])[1]}"
         )
     curvature = config["trained"]["probes"].get("hessian_spectrum")
-    largest = max((cell.batch_size for cell in cells(config)), default=2)
+    largest = max((c.batch_size for c in moments(config, "hessian_spectrum")), default=2) if curvature else 0
     if curvature and not largest <= curvature["subset"] <= most:
         raise UserError(
             f"config key trained.probes.hessian_spectrum.subset: {curvature['subset']} is not between the grid's "

@@ -83,11 +83,9 @@ def measure(
     steps: int,
     layers: list[int],
 ) -> pd.DataFrame:
-    """`spectrum` at initialisation on the images of `partition`, after a column epoch (0)."""
+    """`spectrum` of the network to measure on the images of `partition`."""
     batches = partition(context.split, subset, context.batch_size, seed)
-    table = spectrum(context.model(norm, seed), batches, bn_modes, top, probes, steps, layers, seed)
-    table.insert(0, "epoch", 0)
-    return table
+    return spectrum(context.model(norm, seed), batches, bn_modes, top, probes, steps, layers, seed)
 
 
 def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:
