@@ -163,6 +163,9 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
     yield from (Mistake("reserved", ("preset",), name, _shown(name)) for name in RESERVED)
     yield from (Mistake("count", ("seeds",), count, _shown(count)) for count in (0, -1, 1001, 10**9))
     yield Mistake("order", ("schedule", "milestones"), [0.75, 0.5], "[0.75, 0.5]")
+    for probe, options in config["trained"]["probes"].items():
+        if options["at"]:
+            yield Mistake("order", ("trained", "probes", probe, "at", 0), 0.123456789, "0.123456789 is no snapshot")
     if config["claims"]["middle_alpha"] < 1000:
         yield Mistake("order", ("claims", "small_alpha"), 1000, "1000 is more than middle_alpha")
     if config["grid"] and len("-".join(map(str, config["seeds"]))) > configs.LONGEST_SEEDS:

@@ -104,6 +104,39 @@ def searches(draw, largest_batch: int) -> dict[str, Any]:
 
 
 @st.composite
+def noises(draw, largest_batch: int) -> dict[str, Any]:
+    """Options of the noise at initialisation; mini-batches of two sizes always come from one epoch."""
+    sizes = draw(several(st.integers(2, largest_batch // 2), least=2))
+    samplings = st.sampled_from([["epoch"], ["epoch", "subset"], ["replacement", "epoch", "subset"]])
+    required = {
+        "minibatches": whole(2, max(2, largest_batch // sorted(sizes)[1])),
+        "alphas": several(alphas(), least=2),
+    }
+    return draw(st.fixed_dictionaries(required, optional={"samplings": samplings})) | {"batch_sizes": sizes}
+
+
+@st.composite
+def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
+    """The block of what is measured on trained networks; every network has the layers asked for."""
+    factors = {
+        "arch": several(archs(), 2),
+        "init": several(st.sampled_from(INITS), 2),
+        "norm": several(st.sampled_from(NORMS), 2),
+        "batch_size": several(whole(2, largest_batch), 2),
+    }
+    shared = {"at": several(st.sampled_from([0, 1, *snapshots]), least=0)}
+    where = {"where": st.fixed_dictionaries({}, optional=factors)}
+    gradients = {"minibatches": whole(2, 100_000)}
+    hessian = {name: whole(2, 1000) for name in ("subset", "top", "probes", "steps")}
+    modes = {"bn_modes": several(st.sampled_from(["train", "eval"])), "layers": several(whole(1, 8), least=0)}
+    blocks = {
+        "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),
+        "hessian_spectrum": st.fixed_dictionaries(shared | hessian, optional=where | modes),
+    }
+    return {"probes": draw(st.fixed_dictionaries({}, optional=blocks))}
+
+
+@st.composite
 def probes(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, Any]:
     """Any selection of measurements on a network of `depth` layers, beside readings whose least is `shallowest`."""
     steps = draw(several(st.floats(1e-30, 1000), 2, least=2).map(sorted))
@@ -129,14 +162,10 @@ def probes(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, A
         "gradient_sums": {"layers": several(whole(1, shallowest - 1))},
         "kernel_gradients": {"layer": whole(1, depth - 1)},
         "input_mean_correlation": {},
-        "gradient_noise": {
-            "batch_sizes": several(whole(2, largest_batch), least=2),
-            "minibatches": whole(2, 100_000),
-            "alphas": several(alphas(), least=2),
-        },
     }
     blocks = {name: st.fixed_dictionaries(keys) for name, keys in options.items()}
     blocks["max_learning_rate"] = searches(largest_batch)
+    blocks["gradient_noise"] = noises(largest_batch)
     networks = {"archs": several(archs()), "inits": several(st.sampled_from(INITS))}
     blocks["jacobian_conditioning"] = st.fixed_dictionaries(
         {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)},
@@ -201,8 +230,11 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     }
     if not small:
         optional["extends"] = st.sampled_from(["cifar10-init", "paper", "paper-short"])
+    snapshots = draw(several(shares(1e-300, exclude_max=True), least=0))
+    optional["trained"] = trained(snapshots, largest_batch)
     required = {
         "preset": presets(),
+        "snapshots": st.just(snapshots),
         "dataset": st.just(dataset),
         "grid": grids(largest_batch, small),
         "initialization": initializations(largest_batch),

@@ -102,11 +102,25 @@ def test_before_training_each_network_is_measured_once():
     assert {(c.norm, c.batch_size) for c in found} == {(n, b) for n in ("batch", "none") for b in (8, 16)}
 
 
+def test_cells_and_moments_are_chosen_by_the_config():
+    entry = {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.01], "batch_size": [8, 16], "epochs": 4}
+    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": [entry]}
+
+    def found(**options):
+        probes = {"gradient_structure": {"minibatches": 2} | options}
+        return configs.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
+
+    assert {c.batch_size for c in found(at=[1], where={"norm": ["none"], "batch_size": [16]})} == {16}
+    assert len(found(at=[1], where={"norm": ["none"], "batch_size": [16]})) == 2
+    assert found(at=[]) == {}
+    with pytest.raises(UserError, match=r"trained\.probes\.gradient_structure\.where\.norm\[0\]: 'bach' is unknown"):
+        found(at=[1], where={"norm": ["bach"]})
+
+
 @pytest.mark.parametrize(
     ("trained", "message"),
     [
         ({"at": [0, 0.3], "minibatches": 2}, r"trained\.probes\.gradient_structure\.at\[1\]: 0\.3 is no snapshot"),
-        ({"at": [], "minibatches": 2}, "empty"),
         ({"at": [1], "minibatches": 1}, "1"),
     ],
 )

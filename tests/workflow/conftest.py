@@ -35,8 +35,22 @@ TINY = {
             "batch_size": 128,
             "epochs": 1,
         },
-        {"arch": "resnet-8", "norm": "batch-final", "alpha": 0.05, "batch_size": 128, "epochs": 1},
+        {"arch": "resnet-14", "init": "kaiming", "norm": "batch-final", "alpha": 0.05, "batch_size": 128, "epochs": 1},
+        {"arch": "resnet-14", "init": "kaiming", "norm": "batch", "alpha": 0.05, "batch_size": 256, "epochs": 1},
     ],
+    "trained": {
+        "probes": {
+            "gradient_structure": {"at": [0, 1], "minibatches": 2},
+            "hessian_spectrum": {
+                "at": [1],
+                "where": {"arch": ["resnet-14"], "norm": ["batch"]},
+                "subset": 256,
+                "top": 1,
+                "probes": 2,
+                "steps": 3,
+            },
+        },
+    },
     "initialization": {
         "arch": "resnet-8",
         "norms": ["batch", "none"],
@@ -170,6 +184,7 @@ def cells(checkout, *grid, seeds=1):
     base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
     config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
     config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
+    config["trained"] = {"probes": {"gradient_structure": {"at": [], "minibatches": 2}}}
     (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
     return "cells.yaml"
 

@@ -18,6 +18,7 @@ def test_the_whole_preset_plans(checkout):
     jobs = checkout.rules_planned(tiny=False)
     assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
     assert jobs["train"] == 7
+    assert jobs["trained"] == 7 + 6  # gradients everywhere, curvature without the single final BN
     assert jobs["initialization"] == 2 * 10 + NAMED["max_learning_rate"]
 
 

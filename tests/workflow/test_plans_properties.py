@@ -63,8 +63,15 @@ def jobs_expected(config):
     }
     compared = {"channel_moments", "gradient_sums", "logit_gradients"} & set(start["probes"])
     measured |= {(probe, norm, *reading) for probe in compared for norm in start["norms"] for reading in readings}
-    trained = cells * len(configs.seed_blocks(resolved))
-    counts = {"data": int(bool(measured or cells)), "train": trained, "initialization": len(measured)}
+    blocks = len(configs.seed_blocks(resolved))
+    trained = cells * blocks
+    probed = blocks * sum(len(configs.moments(resolved, probe)) for probe in resolved["trained"]["probes"])
+    counts = {
+        "data": int(bool(measured or cells)),
+        "train": trained,
+        "initialization": len(measured),
+        "trained": probed,
+    }
     counts |= {"random_matrices": 1, "claims": 1, "report": 1, "all": 1}
     return {rule: count for rule, count in counts.items() if count}
 

@@ -31,6 +31,12 @@ COLUMNS = {
     "figures/fig7_kernel_gradients.csv": "norm seed layer out_channel in_channel gradient",
     "figures/max_learning_rate.csv": "norm init depth seed alpha",
     "figures/gradient_noise.csv": "arch norm alpha batch_size seed epoch noise constant",
+    "figures/noise_along_training.csv": "arch norm alpha batch_size seed epoch noise constant noise_scale",
+    "figures/noise_by_architecture.csv": "arch norm alpha batch_size seed epoch constant rank_share",
+    "figures/alpha_batch_grid.csv": "arch norm alpha batch_size seed test_accuracy failure update_noise sharpness",
+    "figures/alpha_batch_grid_summary.csv": "norm move quantity pairs seeds change low high",
+    "figures/hessian_spectrum.csv": "arch norm alpha batch_size seed bn_mode node weight",
+    "figures/hessian_spectrum_summary.csv": "arch norm alpha batch_size seed bn_mode top_eigenvalue trace trace_stderr",
     "figures/input_mean_correlation.csv": "norm seed layer spearman",
     "figures/jacobian_conditioning.csv": "arch norm init depth seed log10_condition bn_mode shortcut image size rank",
     "figures/jacobian_conditioning_summary.csv": "shortcut norm bn_mode init condition_slope condition_theory",
@@ -87,8 +93,9 @@ def test_divergence_is_a_result_and_not_a_crash(finished):
 
 def test_run_json_says_what_was_done(finished):
     records = list(results(finished[0]).rglob("run.json"))
-    # Training; ten measurements of two norms; the search on four and two networks; another reading's three; matrices.
-    assert len(records) == 5 + 2 * 10 + 4 + 2 + 2 * 3 + 1
+    # Training; gradients of all its networks and Hessians of three; ten measurements of two norms; the search on four
+    # and two networks; another reading's three; matrices.
+    assert len(records) == 6 + 6 + 3 + 2 * 10 + 4 + 2 + 2 * 3 + 1
     for path in records:
         record = json.loads(path.read_text())
         assert {"stage", "settings", "code_fingerprint", "commit", "versions", "device", "dtype"} <= set(record)
@@ -141,8 +148,8 @@ def test_progress_is_shown_and_logged(finished):
 
 def test_benchmarks_are_kept_for_every_job(finished):
     files = list((finished[0].folder / "logs").rglob("*.benchmark.tsv"))
-    # Data, training, measurements, matrices; figures and two tables; claims and report.
-    assert len(files) == 1 + 5 + 32 + 1 + len(FIGURES) + 2 + 2
+    # Data, training and on its networks, measurements, matrices; figures and two tables; claims and report.
+    assert len(files) == 1 + 6 + 9 + 32 + 1 + len(FIGURES) + 2 + 2
 
 
 def test_nothing_is_left_to_do(finished):
@@ -158,8 +165,9 @@ def test_list_files_name_just_what_each_command_reads(finished):
     lists = {path.stem: path.read_text().splitlines() for path in (folder / "inputs").iterdir()}
     assert set(lists) == FIGURES | {"table1_gradient_sums", "readings", "claims", "report"}
     histories = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("history.parquet")}
-    assert set(lists["fig1_accuracy"]) == histories
-    assert len(lists["fig1_accuracy"]) == len(histories) == 5
+    assert set(lists["fig1_accuracy"]) == {path for path in histories if "batch-128" in path}  # the main network's
+    assert len(lists["fig1_accuracy"]) == 5
+    assert len(histories) == 6
     assert set(lists["report"]) == {str(path.relative_to(finished[0].folder)) for path in folder.rglob("run.json")}
     values = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("values.parquet")}
     assert set(lists["claims"]) | set(lists["readings"]) == histories | values
@@ -171,7 +179,8 @@ def test_a_grid_that_grows_reruns_what_is_drawn_from_it(finished):
     config["grid"][1]["alpha"] = [0.05, 0.1]
     (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
     jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    assert jobs == {"train": 1, "fig1_accuracy": 1, "single_final_bn": 1, "claims": 1, "report": 1, "all": 1}
+    drawn = ("fig1_accuracy", "single_final_bn", "noise_along_training", "noise_by_architecture", "alpha_batch_grid")
+    assert jobs == {"train": 1, "trained": 1} | dict.fromkeys((*drawn, "claims", "report", "all"), 1)
 
 
 def test_a_grid_that_shrinks_reruns_what_is_drawn_from_it(finished):
@@ -180,7 +189,8 @@ def test_a_grid_that_shrinks_reruns_what_is_drawn_from_it(finished):
     config["grid"][0]["alpha"] = [0.05]
     (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
     jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    assert jobs == {"fig1_accuracy": 1, "single_final_bn": 1, "claims": 1, "report": 1, "all": 1}
+    drawn = ("fig1_accuracy", "single_final_bn", "noise_along_training", "noise_by_architecture", "alpha_batch_grid")
+    assert jobs == dict.fromkeys((*drawn, "hessian_spectrum", "claims", "report", "all"), 1)
 
 
 @contextmanager
@@ -211,7 +221,8 @@ def test_changed_training_code_reruns_training(finished):
     checkout, _ = finished
     with appended(checkout.folder / "workflow/understanding_bn/training/job.py", "\nCHANGED = True\n"):
         jobs = checkout.rules_planned()
-    assert jobs["train"] == 5
+    assert jobs["train"] == 6
+    assert jobs["trained"] == 9
     assert "initialization" not in jobs
     assert "fig3_relative_loss" not in jobs
 

@@ -16,7 +16,13 @@ MOST_CHARACTERS = 4096
 def plan(tmp_path_factory):
     """What a dry run of the grid prints, each command with it, and its cost."""
     checkout = Checkout(tmp_path_factory.mktemp("scale") / "checkout")
-    config = TINY | {"preset": "scale", "seeds": 5, "seeds_per_job": 5, "grid": scale.grid(CELLS)}
+    config = TINY | {
+        "preset": "scale",
+        "seeds": 5,
+        "seeds_per_job": 5,
+        "trained": {"probes": {"gradient_structure": {"at": []}, "hessian_spectrum": {"at": []}}},
+        "grid": scale.grid(CELLS),
+    }
     (checkout.folder / "scale.yaml").write_text(yaml.safe_dump(config))
     return scale.command(checkout.folder, "--dry-run", "--configfile", "scale.yaml")
 

@@ -323,13 +323,6 @@ def _check_batch_sizes(config: dict[str, Any]) -> None:
             f"config key initialization.probes.gradient_noise.minibatches: {noise['minibatches']} of two batch sizes "
             f"must come from one epoch of {most} images; expected at most {most // sorted(noise['batch_sizes'])[1]}"
         )
-    curvature = config["trained"]["probes"].get("hessian_spectrum")
-    largest = max((c.batch_size for c in moments(config, "hessian_spectrum")), default=2) if curvature else 0
-    if curvature and not largest <= curvature["subset"] <= most:
-        raise UserError(
-            f"config key trained.probes.hessian_spectrum.subset: {curvature['subset']} is not between the grid's "
-            f"largest batch size and the number of training images; expected {largest} to {most}"
-        )
 
 
 def _check_images(config: dict[str, Any]) -> None:

@@ -89,17 +89,17 @@ def measure(
 
 
 def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """⌊subset / B⌋ mini-batches of different images, neither cropped nor mirrored, the same for the same seed.
+    """⌊subset / B⌋ mini-batches of different images, at least one, not augmented, the same for the same seed.
 
-    `subset` is at most the whole split; what is more is not there. The mini-batches are the first ones of one random
+    Of a `subset` larger than the split, what is more is not there. The mini-batches are the first ones of one random
     order, so a larger subset only adds to a smaller one. Each is images (B, C, H, W), channels-last, and labels (B,).
 
     Raises:
-        UserError: the subset has no whole mini-batch.
+        UserError: there are not enough images for a mini-batch.
     """
-    count = min(subset, split.count) // batch_size
-    if count == 0:
-        raise UserError(f"subset: {min(subset, split.count)} images are fewer than a mini-batch of {batch_size}")
+    if batch_size > split.count:
+        raise UserError(f"batch_size: {batch_size} is more than the {split.count} training images; make it smaller")
+    count = max(1, min(subset, split.count) // batch_size)
     order = torch.randperm(split.count, generator=torch.Generator().manual_seed(stream(seed, _PARTITION)))
     batches = []
     for index in order[: count * batch_size].to(split.pixels.device).split(batch_size):

@@ -54,6 +54,8 @@ def run(cells: int, out: Path) -> None:
     """
     stopwatch = provenance.Stopwatch()
     config = {"preset": "scale", "seeds": 5, "seeds_per_job": 5, "grid": grid(cells)}
+    unmeasured = {probe: {"at": []} for probe in ("gradient_structure", "hessian_spectrum")}
+    config["trained"] = {"probes": unmeasured}  # one job for each cell
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         copy_workflow(folder)
