@@ -14,11 +14,12 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
+from understanding_bn.report import open_questions
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 LARGEST = 1_000_000
-KEPT = ("claims.json", "figures/*.csv", "figures/*.png", "tables/*")
-KEPT_ONLY = {"quick": ("claims.json", "figures/fig1_accuracy*.csv", "figures/fig1_accuracy.png")}
+KEPT = ("claims.json", "later.json", "figures/*.csv", "figures/*.png", "tables/*")
+KEPT_ONLY = {"quick": ("claims.json", "later.json", "figures/fig1_accuracy*.csv", "figures/fig1_accuracy.png")}
 
 
 def record(results: Path, out: Path, presets: list[str]) -> None:
@@ -143,7 +144,7 @@ def _max_alpha(reference: Path) -> str:
 def _costs(reference: Path) -> str:
     """What the presets that ran took, and what the others would take at the rates that were measured."""
     lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
-    for preset in ("quick", "cifar10-init"):
+    for preset in ("quick", "open-questions", "cifar10-init"):
         record = files.read_json(reference / preset / "provenance.json")
         cells = (record["jobs"], f"{record['job_minutes']:.0f} min", f"{record['peak_memory_mib']} MiB")
         lines.append(f"| `{preset}` | " + " | ".join(map(str, cells)) + " |")
@@ -188,6 +189,13 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
+    "q1": lambda reference: open_questions.moves(reference / "open-questions"),
+    "q2": lambda reference: open_questions.architectures(reference / "open-questions"),
+    "q2gap": lambda reference: open_questions.related(reference / "open-questions"),
+    "q3": lambda reference: open_questions.small_steps(reference / "open-questions"),
+    "q4": lambda reference: open_questions.conditioning(reference / "open-questions"),
+    "later": lambda reference: open_questions.predictions(reference / "open-questions"),
+    "origin_open": lambda reference: "\n" + _origin(reference / "open-questions") + "\n",
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
 }
 
