@@ -107,7 +107,7 @@ def searches(draw, largest_batch: int) -> dict[str, Any]:
 def noises(draw, largest_batch: int) -> dict[str, Any]:
     """Options of the noise at initialisation; mini-batches of two sizes always come from one epoch."""
     sizes = draw(several(st.integers(2, largest_batch // 2), least=2))
-    samplings = st.sampled_from([["epoch"], ["epoch", "subset"], ["replacement", "epoch", "subset"]])
+    samplings = several(st.sampled_from(["replacement", "subset"]), 2, least=0)
     required = {
         "minibatches": whole(2, max(2, largest_batch // sorted(sizes)[1])),
         "alphas": several(alphas(), least=2),
@@ -210,7 +210,7 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     dataset = draw(st.sampled_from(["digits", "cifar10", "parquet"]))
     largest_batch = {"digits": 1437, "cifar10": 50_000, "parquet": 1_000_000}[dataset]
     flips = st.just(False) if dataset == "digits" else st.booleans()
-    counted = st.integers(1, 6) if small else st.integers(1, 1000)
+    counted = st.integers(1, 6) if small else st.integers(1, 1000) | st.integers(100, 1000)
     optional = {
         "seeds": counted | several(st.integers(0, 2**31 - 1), 6),
         "seeds_per_job": whole(1, 4 if small else 40),

@@ -1,6 +1,6 @@
 """Claim 6: how the noise of a mini-batch's gradient depends on B, and that of an update on α."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, product
 
@@ -21,15 +21,16 @@ def measure(
     batch_sizes: list[int],
     minibatches: int,
     alphas: list[float],
-    samplings: tuple[str, ...] = ("epoch",),
+    samplings: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Noise of gradients and of updates at initialisation, from `minibatches` mini-batches of each size and sampling.
+    """Noise of gradients and of updates at initialisation, from `minibatches` mini-batches of each size.
 
     noise estimates E‖g_B − g‖² with g = E g_B by the sample variance, summed over all parameters (float64). With batch
     norm in train mode g itself depends on B, and noise is the variance about that. update_noise is the same of the
     first update that the ordinary optimiser really makes at learning rate α; it should be α² times noise.
 
-    How mini-batches are drawn from the N images decides what is estimated, C being a single sample's variance:
+    How mini-batches are drawn from the N images decides what is estimated, C being a single sample's variance; those of
+    an epoch are always measured, others where `samplings` names them:
         epoch: disjoint ones, as in an epoch. That they share no image makes the estimate unbiased for C / B.
         replacement: every image anew from all, independently: C / B.
         subset: B different images, independently of other mini-batches: C / B · (N − B) / (N − 1).
@@ -42,7 +43,7 @@ def measure(
     parameters = list(model.parameters())
     origin = [p.detach().clone() for p in parameters]
     rows = []
-    for batch_size, sampling in product(batch_sizes, samplings):
+    for batch_size, sampling in product(batch_sizes, ("epoch", *samplings)):
         if sampling == "epoch" and minibatches * batch_size > context.split.count:
             continue
         gradient_variance = Variance()
