@@ -145,6 +145,8 @@ def _costs(reference: Path) -> str:
     """What the presets that ran took, and what the others would take at the rates that were measured."""
     lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
     for preset in ("quick", "open-questions", "cifar10-init"):
+        if not (reference / preset).is_dir():
+            continue
         record = files.read_json(reference / preset / "provenance.json")
         cells = (record["jobs"], f"{record['job_minutes']:.0f} min", f"{record['peak_memory_mib']} MiB")
         lines.append(f"| `{preset}` | " + " | ".join(map(str, cells)) + " |")
@@ -179,6 +181,16 @@ def _scale(reference: Path) -> str:
     return "\n".join([*lines, "", f"*{note}*", ""])
 
 
+def _open(text: Callable[[Path], str]) -> Callable[[Path], str]:
+    """What `text` makes of the record of preset open-questions; that it was not run, where there is none."""
+
+    def block(reference: Path) -> str:
+        folder = reference / "open-questions"
+        return text(folder) if folder.is_dir() else "\n*Not run yet: no record is kept.*\n"
+
+    return block
+
+
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "verdicts": _verdicts,
     "checks": _checks,
@@ -189,13 +201,13 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
-    "q1": lambda reference: open_questions.moves(reference / "open-questions"),
-    "q2": lambda reference: open_questions.architectures(reference / "open-questions"),
-    "q2gap": lambda reference: open_questions.related(reference / "open-questions"),
-    "q3": lambda reference: open_questions.small_steps(reference / "open-questions"),
-    "q4": lambda reference: open_questions.conditioning(reference / "open-questions"),
-    "later": lambda reference: open_questions.predictions(reference / "open-questions"),
-    "origin_open": lambda reference: "\n" + _origin(reference / "open-questions") + "\n",
+    "q1": _open(open_questions.moves),
+    "q2": _open(open_questions.architectures),
+    "q2gap": _open(open_questions.related),
+    "q3": _open(open_questions.small_steps),
+    "q4": _open(open_questions.conditioning),
+    "later": _open(open_questions.predictions),
+    "origin_open": _open(lambda folder: f"\n{_origin(folder)}\n"),
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
 }
 
