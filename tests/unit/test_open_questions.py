@@ -239,3 +239,16 @@ def test_what_was_not_run_says_so(tmp_path):
     found = judged(tmp_path, [run("batch", 0.04, 64, 0)])
     assert {claim["verdict"] for claim in found.values()} == {NOT_RUN}
     assert all(claim["note"].startswith("needs ") for claim in found.values())
+
+
+def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
+    rows = [run(n, a, b, s, 0.1, "stuck at chance") for n, a, b, s in grid("batch", "none")]
+    structure = [row for n, a, b, s in grid("batch", "none") for row in gradients(n, a, b, s)]
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows + structure))
+    assert len(figure.axes) == 3  # one row of panels and its scale
+    assert tables["summary"]["change"].isna().all()
+    _, tables = noise_by_architecture.draw(pd.DataFrame(rows + structure))
+    assert tables["summary"]["rho"].isna().all()
+    found = judged(tmp_path, rows, structure)
+    assert found["L1"]["verdict"] == found["L2"]["verdict"] == INCONCLUSIVE
+    assert found["L1"]["measured"] is None

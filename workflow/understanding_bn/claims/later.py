@@ -37,8 +37,8 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
     best = {}
     for size in (small, large):
         accuracy = _by_cell(table[table["batch_size"] == size], "test_accuracy")
-        best[size] = accuracy.idxmax(axis=1).map(lambda cell: cell[0])
-    change = np.log2(best[large] / best[small])
+        best[size] = accuracy.dropna(how="all").idxmax(axis=1).map(lambda cell: cell[0]).astype(float)
+    change = np.log2(best[large] / best[small]).dropna()
     return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0)]
 
 

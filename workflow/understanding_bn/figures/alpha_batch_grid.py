@@ -31,13 +31,15 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """
     table = main_network(runs(values))
     norms = style.ordered(table["norm"])
-    panels = [panel for panel in PANELS if table[panel[0]].notna().any()]
+    panels = [panel for panel in PANELS if table[panel[0]].notna().any()] or list(PANELS[:1])
     alphas, sizes = sorted(table["alpha"].unique()), sorted(table["batch_size"].unique())
     height = 0.55 + len(panels) * (0.45 + 0.22 * len(alphas))
     figure, axes = plt.subplots(len(panels), len(norms), figsize=(style.WIDTH, height), squeeze=False)
     for row, (quantity, title, form, logarithmic) in zip(axes, panels, strict=True):
         here = table[quantity]
         low, high = here.min(), here.max()
+        if np.isnan(low):
+            low, high = 0, 1  # every run failed
         scale = LogNorm(low, high) if logarithmic and low > 0 else Normalize(low, high)
         for ax, norm in zip(row, norms, strict=True):
             image = _heatmap(ax, table[table["norm"] == norm], quantity, form, scale, alphas, sizes)
