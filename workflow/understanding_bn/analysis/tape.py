@@ -82,6 +82,8 @@ def _simplify(graph: fx.Graph) -> None:
         if node.target in SAME:
             node.replace_all_uses_with(node.args[0])
             continue
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            continue  # two draws of random numbers are two
         key = (node.target, _hashable(node.args), _hashable(node.kwargs))
         if key in seen:
             node.replace_all_uses_with(seen[key])
