@@ -4,6 +4,7 @@ A gradient is autograd's, of the plain network: the unit in which costs of curva
 """
 
 import contextlib
+import gc
 import importlib.util
 import itertools
 import time
@@ -94,7 +95,9 @@ def run(
     cases = []
     for done, case in enumerate(chosen):
         progress.show(done, f"{case.arch} {case.image_size}×{case.image_size} {case.norm} {case.bn_mode}")
-        cases.append(_case(case, rounds, probes, steps, device))
+        cases.append(_case(case, rounds, device))
+        if case.bn_mode != "train" and importlib.util.find_spec("pyhessian") is not None:
+            cases[-1]["density"] = _density(case, rounds, probes, steps, device)
     progress.show(len(chosen))
 
     device_name = devices.name(device)
@@ -117,12 +120,10 @@ def _network(arch: str, norm: str, device: torch.device) -> nn.Module:
     return build(arch, norm, "xavier_uniform", synthetic.CHANNELS, synthetic.CLASSES, seed=0).to(device)
 
 
-def _case(case: Case, rounds: int, probes: int, steps: int, device: torch.device) -> dict[str, Any]:
+def _case(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
     """A case's settings, its ratios over rounds, and raw seconds."""
     mode = "eval" if case.bn_mode == "eval" else "train"
-    store = synthetic.store(MINIBATCHES * case.batch_size, case.image_size)
-    batches = list(Split(store, False, 0, device).in_order(case.batch_size))
-    batch = batches[0]
+    (batch,) = _minibatches(case, 1, device)
     model = _network(case.arch, case.norm, device).train(mode == "train")
     start = time.perf_counter()
     kept = Objective(model, [batch], mode, memory=1 << 62)
@@ -145,27 +146,27 @@ def _case(case: Case, rounds: int, probes: int, steps: int, device: torch.device
     raw = _interleaved(products, rounds, device)
     result |= {"seconds": {side: [each[side] for each in raw] for side in products}}
     result |= {side: measure.spread([each[side] / each[GRADIENT] for each in raw]) for side in SIDES}
-    if importlib.util.find_spec("pyhessian") is not None and case.bn_mode != "train":
-        result["density"] = _density(model, batches, rounds, probes, steps, device)
     return result
 
 
-def _density(
-    model: nn.Module,
-    batches: list[tuple[Tensor, Tensor]],
-    rounds: int,
-    probes: int,
-    steps: int,
-    device: torch.device,
-) -> dict[str, Any]:
+def _minibatches(case: Case, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Noise images and labels."""
+    store = synthetic.store(count * case.batch_size, case.image_size)
+    return list(Split(store, False, 0, device).in_order(case.batch_size))
+
+
+def _density(case: Case, rounds: int, probes: int, steps: int, device: torch.device) -> dict[str, Any]:
     """Seconds of the whole spectral density from a model and its images, ours and PyHessian's, and their ratio.
 
-    Tracing is left out of ours, as it is done once for all networks of a shape; the passes are not.
+    Tracing is left out of ours, as it is done once for all networks of a shape; the passes are not. Ours keeps as many
+    of them as a job does.
     """
     import pyhessian
 
+    model, batches = _network(case.arch, case.norm, device), _minibatches(case, MINIBATCHES, device)
+
     def ours() -> None:
-        objective = Objective(model, batches, "eval", memory=1 << 62)
+        objective = Objective(model, batches, "eval")
         generator = torch.Generator().manual_seed(0)
         list(lanczos.quadrature(objective.hvp, objective.size, probes, steps, generator, str(device)))
 
@@ -173,10 +174,12 @@ def _density(
         with _torch_eig():
             subject = pyhessian.hessian(model, nn.CrossEntropyLoss(), dataloader=batches, cuda=device.type == "cuda")
             subject.density(iter=steps, n_v=probes)
+        for parameter in model.parameters():  # PyHessian leaves gradients that hold their whole graphs
+            parameter.grad = None
+        del subject
+        gc.collect()
 
     raw = _interleaved({"ours": ours, "pyhessian": theirs}, rounds, device)
-    for parameter in model.parameters():  # PyHessian leaves gradients with their graphs
-        parameter.grad = None
     ratios = [each["pyhessian"] / each["ours"] for each in raw]
     return {"ratio": measure.spread(ratios), "seconds": {side: [each[side] for each in raw] for side in raw[0]}}
 
