@@ -22,7 +22,9 @@ def test_a_list_file_stands_for_the_paths_on_its_lines(tmp_path):
 
 def test_other_options_take_an_at_sign_literally(tmp_path):
     files.write_list(tmp_path / "list.txt", ["one", "two"])
-    arguments = f"report --preset p --claims c --items i --runs @{tmp_path}/list.txt --captions @captions --out o"
+    arguments = (
+        f"report --preset p --claims c --later l --items i --runs @{tmp_path}/list.txt --captions @captions --out o"
+    )
     args = cli._parser().parse_args(arguments.split())
     assert args.runs == [Path("one"), Path("two")]
     assert args.captions == Path("@captions")
