@@ -39,7 +39,7 @@ def test_trouble_with_a_disk_is_one_line_that_names_the_file(tmp_path, monkeypat
             raise OSError(number, "as a library words it")
 
     monkeypatch.setattr(cli, "_report", stage)
-    arguments = "report --preset p --captions c --out o --claims c --items i --runs r"
+    arguments = "report --preset p --captions c --out o --claims c --later l --items i --runs r"
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments.split())
     assert ended.value.code == 2
