@@ -1,6 +1,7 @@
 """A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -124,6 +125,8 @@ class Checkout:
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
+                # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def said(self):
