@@ -15,7 +15,7 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 from torch.nn import functional as F
 
-from understanding_bn.analysis import hessian_spectrum, lanczos, tape
+from understanding_bn.analysis import hessian_spectrum, lanczos, spectral, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
 from understanding_bn.benchmark import hvp
@@ -281,18 +281,18 @@ def test_trace_and_density_are_the_dense_ones(matrix):
     size = len(matrix)
     expected = np.linalg.eigvalsh(matrix.numpy())
     seen = list(lanczos.quadrature(lambda v: matrix @ v, size, 200, 40, torch.Generator().manual_seed(0)))
-    value, error = lanczos.trace(np.array([each.form for each in seen]))
+    value, error = spectral.trace(np.array([each.form for each in seen]))
     assert abs(value - expected.sum()) < 3 * error < 0.1 * abs(expected).sum()
     nodes, weights = np.concatenate([s.nodes for s in seen]), np.concatenate([s.weights for s in seen])
     distance = wasserstein_distance(expected, nodes, v_weights=weights)
     # Measured: 0.3 % of the spectrum's width; the mean |λ| is 4 % of it.
     assert distance < 0.005 * (expected.max() - expected.min())
-    assert np.isnan(lanczos.trace(np.ones(1))[1])
+    assert np.isnan(spectral.trace(np.ones(1))[1])
 
 
 def test_smoothed_density_has_the_weight_of_its_nodes():
     grid = np.linspace(-10, 10, 4001)
-    drawn = lanczos.density(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), grid, 0.5)
+    drawn = spectral.density(np.array([-1.0, 2.0]), np.array([0.25, 0.75]), grid, 0.5)
     assert np.trapezoid(drawn, grid) == pytest.approx(1)
     assert np.trapezoid(drawn[grid < 0.5], grid[grid < 0.5]) == pytest.approx(0.25, abs=2e-3)
 

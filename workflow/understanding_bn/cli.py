@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from understanding_bn import files
 from understanding_bn.errors import Stopped, UserError
@@ -69,17 +70,28 @@ def _data(args: argparse.Namespace) -> None:
     )
 
 
-def _train(args: argparse.Namespace) -> None:
+def _cell(args: argparse.Namespace) -> Any:
+    """The cell of the grid that a stage's arguments name."""
     from understanding_bn.cell import Cell
+
+    return Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs)
+
+
+def _sgd(args: argparse.Namespace) -> tuple[Any, Any]:
+    """The optimiser and the augmentation of training."""
     from understanding_bn.data.batches import Augmentation
-    from understanding_bn.training import job
     from understanding_bn.training.loop import Optimiser
+
+    return Optimiser(args.momentum, args.weight_decay), Augmentation(args.pad, args.flip)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from understanding_bn.training import job
 
     job.run(
         args.store,
-        Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs),
-        Optimiser(args.momentum, args.weight_decay),
-        Augmentation(args.pad, args.flip),
+        _cell(args),
+        *_sgd(args),
         args.milestones,
         args.snapshots,
         args.seeds,
@@ -92,8 +104,6 @@ def _train(args: argparse.Namespace) -> None:
 
 def _initialization(args: argparse.Namespace) -> None:
     from understanding_bn.analysis import job
-    from understanding_bn.data.batches import Augmentation
-    from understanding_bn.training.loop import Optimiser
 
     job.run(
         args.probe,
@@ -102,8 +112,7 @@ def _initialization(args: argparse.Namespace) -> None:
         args.init,
         args.norm,
         args.batch_size,
-        Optimiser(args.momentum, args.weight_decay),
-        Augmentation(args.pad, args.flip),
+        *_sgd(args),
         args.options,
         args.seeds,
         args.out,
@@ -114,17 +123,13 @@ def _initialization(args: argparse.Namespace) -> None:
 
 def _trained(args: argparse.Namespace) -> None:
     from understanding_bn.analysis import job
-    from understanding_bn.cell import Cell
-    from understanding_bn.data.batches import Augmentation
-    from understanding_bn.training.loop import Optimiser
 
     job.run_trained(
         args.probe,
         args.store,
         args.weights,
-        Cell(args.arch, args.init, args.norm, args.alpha, args.batch_size, args.epochs),
-        Optimiser(args.momentum, args.weight_decay),
-        Augmentation(args.pad, args.flip),
+        _cell(args),
+        *_sgd(args),
         args.at,
         args.options,
         args.seeds,

@@ -87,6 +87,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         _check_batch_sizes,
         _check_images,
         _check_order,
+        _check_moments,
         _check_search,
         _check_seeds,
     ):
@@ -336,7 +337,7 @@ def _check_images(config: dict[str, Any]) -> None:
 
 
 def _check_order(config: dict[str, Any]) -> None:
-    """What ascends by its meaning must do so; what is measured at a moment must have been kept then."""
+    """What ascends by its meaning must do so."""
     for probe, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
         sweep = config["initialization"]["probes"].get(probe)
         if sweep and sweep[f"smallest_{what}"] >= sweep[f"largest_{what}"]:
@@ -344,14 +345,6 @@ def _check_order(config: dict[str, Any]) -> None:
                 f"config key initialization.probes.{probe}.smallest_{what}: {sweep[f'smallest_{what}']} is not below "
                 f"largest_{what}, expected less than {sweep[f'largest_{what}']}"
             )
-    kept = sorted({0, 1, *config["snapshots"]})
-    for probe, options in config["trained"]["probes"].items():
-        for position, share in enumerate(options["at"]):
-            if share not in kept:
-                raise UserError(
-                    f"config key trained.probes.{probe}.at[{position}]: {share} is no snapshot; expected one of "
-                    f"{kept}, or add it to snapshots"
-                )
     milestones = config["schedule"]["milestones"]
     if milestones != sorted(milestones):
         raise UserError(f"config key schedule.milestones: {shown(milestones)} do not ascend; write them in order")
@@ -362,6 +355,18 @@ def _check_order(config: dict[str, Any]) -> None:
                 f"config key claims.{smaller}_alpha: {roles[f'{smaller}_alpha']} is more than {larger}_alpha; "
                 f"expected at most {roles[f'{larger}_alpha']}"
             )
+
+
+def _check_moments(config: dict[str, Any]) -> None:
+    """Networks can be measured only at moments at which their weights were kept."""
+    kept = sorted({0, 1, *config["snapshots"]})
+    for probe, options in config["trained"]["probes"].items():
+        for position, share in enumerate(options["at"]):
+            if share not in kept:
+                raise UserError(
+                    f"config key trained.probes.{probe}.at[{position}]: {share} is no snapshot; expected one of "
+                    f"{kept}, or add it to snapshots"
+                )
 
 
 def _check_search(config: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What every measurement shares: the data, the network and the mini-batches that training sees."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -8,6 +8,7 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
 from understanding_bn.data.batches import Augmentation, Split, stream
@@ -76,6 +77,16 @@ class Context:
             momentum=self.optimiser.momentum,
             weight_decay=self.optimiser.weight_decay,
         )
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """The modules that join the images of a mini-batch. Without them, train and eval mode are the same."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def flat(tensors: Iterable[Tensor]) -> Tensor:
+    """One float64 vector of all entries, in each tensor's logical order."""
+    return torch.cat([tensor.double().flatten() for tensor in tensors])
 
 
 @contextmanager

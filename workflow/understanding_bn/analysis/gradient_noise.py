@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, flat
 
 DOMAIN = 100  # of the random streams of mini-batches that are not an epoch's
 
@@ -56,7 +56,7 @@ def measure(
         for images, labels in batches:
             model.zero_grad(set_to_none=True)
             F.cross_entropy(model(images), labels).backward()
-            gradient_variance.add(_flat([p.grad for p in parameters]))
+            gradient_variance.add(flat([p.grad for p in parameters]))
             for alpha in alphas if sampling == "epoch" else ():
                 update_variance[alpha].add(_first_update(context.sgd, model, origin, alpha))
         noise = gradient_variance.value()
@@ -96,12 +96,7 @@ def _first_update(
     """The displacement, (parameters,) float64, of a fresh optimiser's first step; the weights are put back."""
     sgd(model, alpha).step()
     parameters = list(model.parameters())
-    moved = _flat([p.detach().double() - start.double() for p, start in zip(parameters, origin, strict=True)])
+    moved = flat([p.detach().double() - start.double() for p, start in zip(parameters, origin, strict=True)])
     for parameter, start in zip(parameters, origin, strict=True):
         parameter.copy_(start)
     return moved
-
-
-def _flat(tensors: list[Tensor]) -> Tensor:
-    """One float64 vector of all entries."""
-    return torch.cat([tensor.double().flatten() for tensor in tensors])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, batch_norms
 from understanding_bn.analysis.gradient_noise import Variance
 
 # Domains of random streams, so that a mini-batch of one kind tells nothing about one of another.
@@ -40,7 +40,7 @@ def measure(context: Context, norm: str, seed: int, minibatches: int, samples: i
         images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics.
     """
     model = context.model(norm, seed)
-    joined = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    joined = bool(batch_norms(model))
     bn_mode = "train" if joined else "none"
     size, images = context.batch_size, context.split.count
     batches = context.draws("subset", minibatches, seed, MINIBATCHES)

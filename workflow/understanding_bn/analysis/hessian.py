@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from understanding_bn.analysis import tape
+from understanding_bn.analysis.context import batch_norms, flat
 
 MODES = ("train", "eval")
 MEMORY = 2 << 30  # bytes of tapes that are kept: as much as two jobs side by side can spare on a laptop
@@ -92,7 +92,7 @@ class Objective:
         for images, labels in self.batches:
             gradient = grad(self._cross_entropy)(self._parameters, images, labels, self._constants)
             chosen = [tensor for name, tensor in gradient.items() if name in self._chosen]
-            total = total + self._flat(chosen) * (len(labels) / self.images)
+            total = total + flat(chosen) * (len(labels) / self.images)
         return total
 
     def hvp(self, vector: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Objective:
         with torch.no_grad():
             for program, kept, share in self._passes():
                 derivatives = program.linear(*kept, *along)
-                total.add_(self._flat([derivatives[position] for position in chosen]), alpha=share)
+                total.add_(flat([derivatives[position] for position in chosen]), alpha=share)
         return total
 
     @property
@@ -165,24 +165,13 @@ class Objective:
             start += parameter.numel()
         return parts
 
-    @staticmethod
-    def _flat(tensors: list[Tensor]) -> Tensor:
-        """One float64 vector of all entries, in each tensor's logical order."""
-        return torch.cat([tensor.double().reshape(-1) for tensor in tensors])
-
-
-def has_batch_statistics(model: nn.Module) -> bool:
-    """Whether the network is another one in train mode than in eval mode."""
-    return any(isinstance(module, _BatchNorm) for module in model.modules())
-
 
 def probe(model: nn.Module, bn_mode: str) -> nn.Module:
     """A copy in the mode wanted. In train mode batch norm keeps no running moments: there is nothing to change."""
     copied = copy.deepcopy(model).train(bn_mode == "train")
-    for module in copied.modules():
-        if bn_mode == "train" and isinstance(module, _BatchNorm):
-            module.track_running_stats = False
-            module.running_mean = module.running_var = module.num_batches_tracked = None
+    for module in batch_norms(copied) if bn_mode == "train" else ():
+        module.track_running_stats = False
+        module.running_mean = module.running_var = module.num_batches_tracked = None
     return copied.requires_grad_(False)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from understanding_bn.analysis import lanczos
-from understanding_bn.analysis.context import Context
-from understanding_bn.analysis.hessian import Objective, has_batch_statistics
+from understanding_bn.analysis.context import Context, batch_norms
+from understanding_bn.analysis.hessian import Objective
 from understanding_bn.data.batches import Split, stream
 from understanding_bn.errors import UserError
 from understanding_bn.models.resnet import ResNet
@@ -53,7 +53,7 @@ def spectrum(
         Eigenvalues are in nats per squared unit of weight. Cells without meaning are NaN. A network whose loss or
         products are not finite has no rows.
     """
-    modes = {mode: mode for mode in bn_modes} if has_batch_statistics(model) else {"train": "none"}
+    modes = {mode: mode for mode in bn_modes} if batch_norms(model) else {"train": "none"}
     names = {parameter: name for name, parameter in model.named_parameters()}
     blocks = {WHOLE: None} | {str(layer): [names[model.layer(layer).weight]] for layer in layers}
     progress = Progress("Hessian", len(modes) * len(blocks) * (probes + 1), "probes and pairs of ends")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
-from understanding_bn.analysis.context import Context, attached
+from understanding_bn.analysis.context import Context, attached, batch_norms
 from understanding_bn.models.resnet import ResNet
 
 DTYPE = "float64"
@@ -67,12 +67,12 @@ def measure(
 
 def in_modes(model: ResNet, images: Tensor, bn_modes: list[str]) -> Iterator[str]:
     """Put the model into each of these modes in turn, and name it; into none, once, if it has no batch norm."""
-    batch_norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for bn_mode in bn_modes if batch_norms else ["none"]:
+    norms = batch_norms(model)
+    for bn_mode in bn_modes if norms else ["none"]:
         if bn_mode == "eval":
             freeze(model, images)
         model.train(bn_mode == "train")
-        for module in batch_norms:
+        for module in norms:
             # In train mode, running moments would be written to, which derivatives in several directions can't do.
             module.track_running_stats = bn_mode != "train"
         yield bn_mode
@@ -94,7 +94,7 @@ def freeze(model: ResNet, images: Tensor) -> None:
         module.running_mean.copy_(inputs[0].mean((0, 2, 3)))
         module.running_var.copy_(inputs[0].var((0, 2, 3), correction=0))
 
-    hooks = [m.register_forward_hook(keep) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [module.register_forward_hook(keep) for module in batch_norms(model)]
     model.train()
     with attached(hooks):
         model.features(images)

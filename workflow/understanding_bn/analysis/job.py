@@ -45,8 +45,7 @@ def run(
     """
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
-    store = stores.load(store_path)
-    split = Split(store, False, augmentation.pad, device)
+    store, split = _data(store_path, augmentation, device)
     context = Context(split, store.classes, arch, init, batch_size, augmentation, optimiser)
     factors = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     points = [(context, seed, factors | {"seed": seed}) for seed in seeds]
@@ -87,8 +86,7 @@ def run_trained(
     """
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
-    store = stores.load(store_path)
-    split = Split(store, False, augmentation.pad, device)
+    store, split = _data(store_path, augmentation, device)
     kept = read_weights(weights)
     theirs = files.read_json(weights.with_name("run.json"))["settings"]
     for name, value in asdict(cell).items():
@@ -140,6 +138,12 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
     rows = history[history["seed"] == seed]
     sound = rows[rows["train_loss"].notna()]
     return int(sound["epoch"].max()) if len(sound) else 0
+
+
+def _data(store_path: Path, augmentation: Augmentation, device: torch.device) -> tuple[stores.Store, Split]:
+    """The prepared data set, and its training images on the device."""
+    store = stores.load(store_path)
+    return store, Split(store, False, augmentation.pad, device)
 
 
 def _measured(

@@ -13,10 +13,6 @@ from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from understanding_bn.analysis.spectral import density, trace
-
-__all__ = ["Quadrature", "density", "extremes", "quadrature", "trace", "tridiagonal"]
-
 Product = Callable[[Tensor], Tensor]
 
 # A new direction this small beside the matrix is rounding: the Krylov space is used up.

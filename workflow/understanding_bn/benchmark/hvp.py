@@ -22,7 +22,8 @@ from understanding_bn import config as configs
 from understanding_bn import device as devices
 from understanding_bn import files, provenance
 from understanding_bn.analysis import lanczos
-from understanding_bn.analysis.hessian import Objective, has_batch_statistics, probe
+from understanding_bn.analysis.context import batch_norms, flat
+from understanding_bn.analysis.hessian import Objective, probe
 from understanding_bn.benchmark import flops, hardware, measure, synthetic
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
@@ -88,7 +89,7 @@ def run(
     device = hardware.device(threads, wanted_device)
     chosen = []
     for arch, size, norm in itertools.product(archs, sizes, norms):
-        modes = ["train", "eval"] if has_batch_statistics(_network(arch, norm, device)) else ["none"]
+        modes = ["train", "eval"] if batch_norms(_network(arch, norm, device)) else ["none"]
         chosen += [Case(arch, size, norm, mode, batch_size) for mode in modes]
 
     progress = Progress("benchmark", len(chosen), "cases")
@@ -234,7 +235,7 @@ def _double_backward(model: nn.Module, batch: tuple[Tensor, Tensor], vector: Ten
     parameters = list(model.parameters())
     gradient = torch.autograd.grad(F.cross_entropy(model(batch[0]), batch[1]), parameters, create_graph=True)
     product = torch.autograd.grad(gradient, parameters, _split(vector, parameters))
-    return torch.cat([part.reshape(-1).double() for part in product])
+    return flat(product)
 
 
 def _jvp_of_grad(model: nn.Module, batch: tuple[Tensor, Tensor], vector: Tensor) -> Tensor:
@@ -246,7 +247,7 @@ def _jvp_of_grad(model: nn.Module, batch: tuple[Tensor, Tensor], vector: Tensor)
 
     along = dict(zip(parameters, _split(vector, list(parameters.values())), strict=True))
     product = jvp(grad(loss), (parameters,), (along,))[1]
-    return torch.cat([part.reshape(-1).double() for part in product.values()])
+    return flat(product.values())
 
 
 def _split(vector: Tensor, parameters: list[Tensor]) -> list[Tensor]:

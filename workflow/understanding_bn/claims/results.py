@@ -63,10 +63,8 @@ class Results:
         Raises:
             NotRunError: there are none.
         """
-        table = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
-        if table.empty:
-            raise NotRunError(f"{name} of trained networks")
-        return table
+        found = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
+        return _some(found, f"{name} of trained networks")
 
     def histories(self) -> pd.DataFrame:
         """The histories of all training runs.
@@ -74,17 +72,11 @@ class Results:
         Raises:
             NotRunError: there are none.
         """
-        table = self._gather(lambda run: run["stage"] == "train")
-        if table.empty:
-            raise NotRunError("training")
-        return table
+        return _some(self._gather(lambda run: run["stage"] == "train"), "training")
 
     def matrices(self) -> pd.DataFrame:
         """The singular values of products of Gaussian matrices."""
-        table = self._gather(lambda run: run["stage"] == "random_matrices")
-        if table.empty:
-            raise NotRunError("random_matrices")
-        return table
+        return _some(self._gather(lambda run: run["stage"] == "random_matrices"), "random_matrices")
 
     def final(self, norm: str, alpha: float) -> pd.DataFrame:
         """The last row of each seed's history in the main network's cell (norm, α) with the most epochs, by seed.
@@ -142,3 +134,10 @@ class Results:
     def _rows(self, paths: list[str]) -> pd.DataFrame:
         """The rows of these files, one after the other."""
         return pd.concat([self._tables[path] for path in paths], ignore_index=True)
+
+
+def _some(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The table, unless it has no rows: then `what` was not run."""
+    if table.empty:
+        raise NotRunError(what)
+    return table

@@ -51,7 +51,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set_xlabel("batch size B")
     facts = table.iloc[0]
     figure.suptitle(
-        f"{facts['arch'].replace('resnet', 'ResNet')}, {span(table['epochs'])} epochs, "
+        f"{facts['arch'].replace('resnet', 'ResNet')}, {style.span(table['epochs'].drop_duplicates(), 'd')} epochs, "
         f"{table['seed'].nunique()} seeds; hatched: failed in every seed, n/m: in some",
         fontsize=7,
     )
@@ -110,11 +110,6 @@ def neighbours(here: pd.DataFrame, move: str) -> list[tuple[tuple[float, int], t
     for chain in chains.values():
         found += [(a, b, float(np.log2(b[part] / a[part]))) for a, b in pairwise(sorted(chain))]
     return found
-
-
-def span(values: pd.Series) -> str:
-    """Smallest to largest, or the one value."""
-    return "–".join(f"{value}" for value in dict.fromkeys((values.min(), values.max())))
 
 
 def _heatmap(

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -68,7 +67,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         ax.set_xlabel(title, fontsize=7)
         ax.set_title(_correlation_text(related, quantity), fontsize=7)
     axes[2, 0].set_ylabel("generalisation gap\ntest − train loss (nats)")
-    _legend(axes[2, 2], norms, palette, figure)
+    _legend(figure, norms, palette)
     facts = shared.iloc[0]
     figure.suptitle(
         f"B = {facts['batch_size']}, α = {facts['alpha']:g}, {table['seed'].nunique()} seeds; below {len(cells)} cells",
@@ -126,7 +125,7 @@ def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
     return f"ρ = {row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
-def _legend(ax: Axes, norms: list[str], palette: dict[str, str], figure: Figure) -> None:
+def _legend(figure: Figure, norms: list[str], palette: dict[str, str]) -> None:
     """One legend for all panels: colours are norms, open dots are before training."""
     handles = [plt.Line2D([], [], marker="o", linestyle="", color=palette[norm], markersize=4) for norm in norms]
     labels = [style.label(norm) for norm in norms]
