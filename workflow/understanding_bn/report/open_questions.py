@@ -23,6 +23,19 @@ COLUMNS = {
     "rank_share": "rank of layer gradients",
 }
 
+PICTURES = {
+    "alpha_batch_grid": "Test accuracy, gap, update noise and sharpness over learning rate and batch size",
+    "noise_by_architecture": "Variance of gradients between mini-batches, weights, units and layers, by architecture",
+    "noise_along_training": "Noise along training",
+    "jacobian_conditioning": "Condition number of the input–output Jacobian against depth",
+    "hessian_spectrum": "Spectral density of the Hessian, sharpness and trace",
+}
+
+
+def picture(name: str) -> str:
+    """A kept figure, as a page in docs/ shows it."""
+    return f"\n![{PICTURES[name]}](../results/reference/open-questions/figures/{name}.png)\n"
+
 
 def moves(folder: Path) -> str:
     """Q1: what a doubling of α, of B, or of both does, with intervals over seeds."""

@@ -181,12 +181,14 @@ def _scale(reference: Path) -> str:
     return "\n".join([*lines, "", f"*{note}*", ""])
 
 
-def _open(text: Callable[[Path], str]) -> Callable[[Path], str]:
-    """What `text` makes of the record of preset open-questions; that it was not run, where there is none."""
+def _open(text: Callable[[Path], str] | None, figure: str = "") -> Callable[[Path], str]:
+    """A figure of preset open-questions and what `text` makes of its record; that it was not run, without a record."""
 
     def block(reference: Path) -> str:
         folder = reference / "open-questions"
-        return text(folder) if folder.is_dir() else "\n*Not run yet: no record is kept.*\n"
+        if not folder.is_dir():
+            return "\n*Not run yet: no record is kept.*\n"
+        return (open_questions.picture(figure) if figure else "") + (text(folder) if text else "")
 
     return block
 
@@ -201,11 +203,13 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
-    "q1": _open(open_questions.moves),
-    "q2": _open(open_questions.architectures),
+    "q1": _open(open_questions.moves, "alpha_batch_grid"),
+    "q2": _open(open_questions.architectures, "noise_by_architecture"),
     "q2gap": _open(open_questions.related),
     "q3": _open(open_questions.small_steps),
-    "q4": _open(open_questions.conditioning),
+    "q4": _open(open_questions.conditioning, "jacobian_conditioning"),
+    "picture_noise_along_training": _open(None, "noise_along_training"),
+    "picture_hessian_spectrum": _open(None, "hessian_spectrum"),
     "later": _open(open_questions.predictions),
     "origin_open": _open(lambda folder: f"\n{_origin(folder)}\n"),
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
