@@ -469,3 +469,24 @@ def test_the_figure_draws_one_network_and_says_which():
         part.get_suptitle() for part in drawn.subfigs
     ]
     plt.close(drawn)
+
+
+def test_networks_that_failed_are_crosses_and_in_no_density():
+    spectra = values()
+    cells = spectra.loc[spectra["epoch"] > 0, [*figure.NETWORK, "norm", "alpha", "seed"]].drop_duplicates()
+    stuck = (cells["norm"] == "none") & (cells["alpha"] == 0.1)
+    history = cells.assign(epoch=6, learning_rate=0.1, failure=np.where(stuck, "stuck", None))
+    drawn, tables = figure.draw(pd.concat([history, spectra], ignore_index=True))
+    nodes, summary = tables[""], tables["summary"]
+    assert set(nodes.loc[nodes["alpha"] == 0.1, "norm"]) == {"batch"}
+    assert set(summary.loc[summary["failure"] == "stuck", "norm"]) == {"none"}
+    assert (summary["failure"] == "stuck").sum() == 2 * 2  # seeds × blocks
+    sharpness = next(ax for ax in drawn.axes if "sharpness" in ax.get_ylabel())
+    crosses = [line for line in sharpness.get_lines() if line.get_marker() == "x"]
+    assert sorted(x for line in crosses for x in line.get_xdata()) == [0.1, 0.1]
+    assert "failed" in [text.get_text() for part in drawn.subfigs for legend in part.legends for text in legend.texts]
+    plt.close(drawn)
+    everyone = history.assign(failure="stuck")
+    drawn, tables = figure.draw(pd.concat([everyone, spectra[spectra["epoch"] > 0]], ignore_index=True))
+    assert len(titles(drawn)) == 3  # nothing sound: what there is, crossed
+    plt.close(drawn)

@@ -192,6 +192,18 @@ def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains)
     assert found["L3"]["verdict"] == found["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
 
 
+def test_scaled_branches_are_judged_where_the_unscaled_network_fails_in_every_seed(tmp_path):
+    rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
+    rows += [run("none", 0.16, 64, s, 0.9, "overflow" if s else None) for s in SEEDS]
+    rows += [run("none", 0.16, 64, s, 0.9, "overflow", init="branch_scaled") for s in SEEDS]
+    found = judged(tmp_path / "some", rows)
+    assert found["L3"]["verdict"] == NOT_RUN and "every unscaled run" in found["L3"]["note"]
+    rows += [run("none", 0.64, 64, s, np.nan, "overflow") for s in SEEDS]
+    rows += [run("none", 0.64, 64, s, 0.9, init="branch_scaled") for s in SEEDS]
+    found = judged(tmp_path / "all", rows)
+    assert found["L3"]["verdict"] == REPRODUCED and "α = 0.64" in found["L3"]["measure"]
+
+
 @pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, REFUTED)])
 def test_the_noise_scale_grows_or_shrinks(tmp_path, late, verdict):
     structure = []

@@ -43,21 +43,26 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
 
 
 def scaled_branches_train(results: Results) -> list[Check]:
-    """De & Smith (2020), τ-ResNet: without BN, branches scaled by 1/√blocks train where the unscaled network fails."""
-    alpha = results.alpha("unstable")
-    scaled, unscaled = (_failed(results, init, alpha) for init in ("branch_scaled", None))
-    text = f"share of runs without BN at α = {alpha:g}"
-    return [
-        every(f"{text} that train, branches × 1/√blocks", ~scaled),
-        every(f"{text} that fail, unscaled", unscaled),
-    ]
+    """De & Smith (2020), τ-ResNet: without BN, branches scaled by 1/√blocks train where the unscaled network fails.
+
+    Asked at the smallest α at which every seed of the unscaled network fails.
+    """
+    unscaled, scaled = (_init_runs(results, init) for init in (None, "branch_scaled"))
+    for alpha in sorted({*unscaled["alpha"]} & {*scaled["alpha"]}):
+        if (unscaled.loc[unscaled["alpha"] == alpha, "failure"] != "").all():
+            trains = scaled.loc[scaled["alpha"] == alpha, "failure"] == ""
+            return [every(f"share of runs without BN at α = {alpha:g} that train, branches × 1/√blocks", trains)]
+    raise NotRunError("an α at which every unscaled run without BN fails and scaled ones were trained")
 
 
 def fixup_matches_batch_norm(results: Results) -> list[Check]:
     """Zhang, Dauphin & Ma (2019), as an equivalence: Fixup without BN ends where BN does, at the same large α."""
     alpha = results.alpha("large")
     batch = results.final("batch", alpha)["test_accuracy"]
-    fixup = _init_runs(results, "fixup", alpha).set_index("seed")["test_accuracy"]
+    fixup = _init_runs(results, "fixup")
+    fixup = fixup[fixup["alpha"] == alpha].set_index("seed")["test_accuracy"]
+    if fixup.empty:
+        raise NotRunError(f"training without norm at α = {alpha:g}, fixup initialisation")
     difference = (fixup - batch).dropna().to_numpy()
     name = f"test accuracy at α = {alpha:g}, Fixup − BN (points)"
     return [
@@ -184,19 +189,15 @@ def _measured(results: Results) -> pd.DataFrame:
     return runs(pd.concat([results.histories(), results.trained("hessian_spectrum")], ignore_index=True))
 
 
-def _init_runs(results: Results, init: str | None, alpha: float) -> pd.DataFrame:
-    """The runs without norm at α of the main architecture and B, with this initialisation (None: the main one)."""
+def _init_runs(results: Results, init: str | None) -> pd.DataFrame:
+    """The runs without norm of the main architecture and B, with this initialisation (None: the main one)."""
     table = runs(results.histories())
     arch, own, size = results.main
-    table = table[(table["norm"] == "none") & (table["alpha"] == alpha) & (table["init"] == (init or own))]
+    table = table[(table["norm"] == "none") & (table["init"] == (init or own))]
     table = table[(table["arch"] == arch) & (table["batch_size"] == size)]
     if table.empty:
-        raise NotRunError(f"training without norm at α = {alpha:g}, {init or own} initialisation")
+        raise NotRunError(f"training without norm, {init or own} initialisation")
     return table
-
-
-def _failed(results: Results, init: str | None, alpha: float) -> np.ndarray:
-    return (_init_runs(results, init, alpha)["failure"] != "").to_numpy()
 
 
 def _none_minus_batch(table: pd.DataFrame, column: str) -> np.ndarray:

@@ -11,12 +11,12 @@ EXHAUSTIVE = 4000  # up to this many resamples, all of them are taken, and nothi
 DRAWS = 10_000
 
 
-def bootstrap(statistic: Callable[[np.ndarray], float], seeds: int) -> tuple[float, float] | None:
+def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], seeds: int) -> tuple[float, float] | None:
     """The 95 % percentile-bootstrap interval of a statistic, seeds resampled with replacement.
 
     Args:
-        statistic: from resampled seed positions, (seeds,) int, to a number. Seeds are resampled for all cells at
-            once, so that a difference between cells of the same seeds stays paired.
+        statistic: from resampled seed positions, (resamples, seeds) int, to a number for each, (resamples,). Seeds
+            are resampled for all cells at once, so that a difference between cells of the same seeds stays paired.
         seeds: how many there are. Up to five, all seedsⁿ resamples are enumerated; beyond, 10,000 are drawn.
 
     Returns:
@@ -26,10 +26,10 @@ def bootstrap(statistic: Callable[[np.ndarray], float], seeds: int) -> tuple[flo
     if seeds < 2:
         return None
     if seeds**seeds <= EXHAUSTIVE:
-        resamples = itertools.product(range(seeds), repeat=seeds)
+        resamples = np.array(list(itertools.product(range(seeds), repeat=seeds)))
     else:
-        resamples = iter(np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds)))
-    values = np.array([statistic(np.asarray(index)) for index in resamples])
+        resamples = np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds))
+    values = statistic(resamples)
     if not np.isfinite(values).all():
         return None
     tail = (1 - LEVEL) / 2
@@ -39,7 +39,7 @@ def bootstrap(statistic: Callable[[np.ndarray], float], seeds: int) -> tuple[flo
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float] | None:
     """The interval of the mean of one value per seed, (n,)."""
-    return bootstrap(lambda index: float(values[index].mean()), len(values))
+    return bootstrap(lambda index: values[index].mean(axis=-1), len(values))
 
 
 def share_interval(successes: int, total: int) -> tuple[float, float]:

@@ -70,12 +70,12 @@ def single_final_norm(results: Results) -> list[Check]:
     best = {norm: _best(results, norm) for norm in ("batch", "none")}
     table = pd.concat([final, best["batch"], best["none"]], axis=1, join="inner").dropna().to_numpy()
 
-    def recovered(index: np.ndarray) -> float:
-        single, batch, none = table[index].mean(axis=0)
-        return float((single - none) / (batch - none)) if batch > none else float("nan")
+    def recovered(index: np.ndarray) -> np.ndarray:
+        single, batch, none = np.moveaxis(table[index].mean(axis=-2), -1, 0)
+        return (single - none) / np.where(batch > none, batch - none, np.nan)
 
     seeds = len(table)
-    value = recovered(np.arange(seeds)) if seeds else float("nan")
+    value = float(recovered(np.arange(seeds))) if seeds else float("nan")
     name = "share of BN's gain that a single final BN recovers"
     return [Check(name, value, bootstrap(recovered, seeds), "≥", FINAL_NORM_SHARE, seeds)]
 

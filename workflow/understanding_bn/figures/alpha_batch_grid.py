@@ -18,7 +18,7 @@ PANELS = (
     ("test_accuracy", "test accuracy (%)", "{:.1f}", False),
     ("gap", "train − test accuracy (points)", "{:.1f}", False),
     ("update_noise", "noise of an update  α²·E‖g_B − g‖²", "{:.0e}", True),
-    ("sharpness", "sharpness  λ_max", "{:.0f}", True),
+    ("sharpness", "sharpness  λ_max", "{:.3g}", True),
 )
 MOVES = ("only α", "only B", "α and B, α/B fixed")
 
@@ -128,6 +128,8 @@ def _heatmap(
         value = mean.loc[alpha, size]
         if total and failed == total:
             ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor="0.6", linewidth=0))
+        elif total and not np.isfinite(value):
+            ax.text(column + 0.5, row + 0.5, "not measured", ha="center", va="center", fontsize=6, color="0.5")
         elif np.isfinite(value):
             text = form.format(value) + (f"  ({failed}/{total})" if failed else "")
             colour = "white" if scale(value) < 0.5 else "black"

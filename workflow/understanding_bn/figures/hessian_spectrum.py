@@ -13,10 +13,11 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from understanding_bn import architecture
 from understanding_bn.analysis.spectral import density, trace
 from understanding_bn.figures import style
+from understanding_bn.figures.trained_runs import CELL, failures
 
-COLUMNS = ["arch", "norm", "alpha", "batch_size", "seed", "epoch", "bn_mode", "probe", "node", "weight"]
-RUN = ["arch", "norm", "alpha", "batch_size", "seed", "epoch", "bn_mode"]
-CELL = ["dataset", "arch", "init", "batch_size", "epochs"]
+RUN = ["arch", "init", "norm", "alpha", "batch_size", "epochs", "seed", "epoch", "bn_mode"]
+COLUMNS = [*RUN, "probe", "node", "weight"]
+NETWORK = ["dataset", "arch", "init", "batch_size", "epochs"]
 WHOLE = "all"
 SECONDARY = "eval"  # the BN mode that is not drawn
 MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
@@ -27,16 +28,25 @@ WIDTH = 0.3  # of the Gaussian, in units of asinh(λ / linear width): e-folds of
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Above the spectral densities, below sharpness and trace against α; of one network, B and number of epochs.
 
-    `values`: the factors of each run, epoch (0 is initialisation), and the columns of `analysis.hessian_spectrum`.
+    `values`: the factors of each run, epoch (0 is initialisation), and the columns of `analysis.hessian_spectrum`;
+    histories may be among them. A run that failed by its history (a network that gives one answer to every image still
+    has a Hessian) is a cross below, and in no density and no median.
     Densities are smoothed by a Gaussian in asinh(λ / linear width), so that a peak is as wide on the axis wherever it
     stands; they are shares of all eigenvalues per e-fold of |λ| (per linear width near zero). Lines are means over
     probes and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot
     are the top and bottom eigenvalues. The CSV has the nodes drawn; the summary has every run, BN mode and block.
     """
+    failed = failures(values)
+    values = values[values["kind"].notna()].drop(columns="failure", errors="ignore")
     values = values.assign(**{name: math.nan for name in ("alpha", "epochs") if name not in values})
+    if len(failed):
+        values = values.merge(failed, how="left", on=[*CELL, "seed"])
+    values["failure"] = values["failure"].astype("string").fillna("") if len(failed) else ""
     table = summary(values)
     start, end = chosen(values)
-    norms = style.ordered(pd.concat([start, end])["norm"])
+    everyone, sound = end, end[end["failure"] == ""]
+    end = sound if len(sound) or len(start) else everyone
+    norms = style.ordered(pd.concat([start, everyone])["norm"])
     palette = style.colours(norms)
     alphas = sorted(end["alpha"].unique())
     places = np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int) if alphas else []
@@ -53,14 +63,15 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     rows[0].supxlabel("eigenvalue λ of the Hessian (asinh scale)", fontsize=8)
     if alphas:
         whole = table[table["block"] == WHOLE]
-        kept = [whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, end)]
+        kept = [whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, everyone)]
         _against_alpha(rows[1].subplots(1, 2), *kept, palette)
     handles = [Line2D([], [], color=colour, label=style.label(norm)) for norm, colour in palette.items()]
     if alphas:
-        handles += [
-            Line2D([], [], color="0.3", linestyle="--", linewidth=0.9, label="2/α"),
-            Line2D([], [], color="0.3", linestyle=":", linewidth=0.9, label="at initialisation"),
-        ]
+        handles.append(Line2D([], [], color="0.3", linestyle="--", linewidth=0.9, label="2/α"))
+        if len(start):
+            handles.append(Line2D([], [], color="0.3", linestyle=":", linewidth=0.9, label="at initialisation"))
+        if len(end) < len(everyone):
+            handles.append(Line2D([], [], color="0.3", linestyle="", marker="x", markersize=4, label="failed"))
     rows[-1].legend(
         handles=handles, loc="outside upper center" if alphas else "outside lower center", ncols=len(handles)
     )
@@ -71,7 +82,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 def summary(values: pd.DataFrame) -> pd.DataFrame:
     """A row per run, epoch, BN mode and block: both ends, the larger of their residuals, the trace and its error."""
     rows = []
-    for key, here in values.groupby([*RUN, "block"], dropna=False, sort=False):
+    for key, here in values.groupby([*RUN, "failure", "block"], dropna=False, sort=False):
         kinds = {kind: here[here["kind"] == kind] for kind in ("top", "bottom", "trace")}
         top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
         ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]
@@ -79,7 +90,7 @@ def summary(values: pd.DataFrame) -> pd.DataFrame:
         mean = trace(forms) if len(forms) else (math.nan, math.nan)
         rows.append((*key, top.max(), bottom.min(), here.loc[ends, "residual"].max(), *mean))
     measured = ["top_eigenvalue", "bottom_eigenvalue", "residual", "trace", "trace_stderr"]
-    return pd.DataFrame(rows, columns=[*RUN, "block", *measured])
+    return pd.DataFrame(rows, columns=[*RUN, "failure", "block", *measured])
 
 
 def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -90,9 +101,11 @@ def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     main = values[(values["block"] == WHOLE) & (values["bn_mode"] != SECONDARY)]
     trained = main[main["epoch"] > 0]
-    trained = trained[trained["epoch"] == trained.groupby([*CELL, "norm", "alpha", "seed"])["epoch"].transform("max")]
+    trained = trained[
+        trained["epoch"] == trained.groupby([*NETWORK, "norm", "alpha", "seed"])["epoch"].transform("max")
+    ]
     start = main[main["epoch"] == 0]
-    source, keys = (trained, CELL) if len(trained) else (start, CELL[:-1])
+    source, keys = (trained, NETWORK) if len(trained) else (start, NETWORK[:-1])
     runs = source.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
     most = max(runs.index, key=lambda cell: (runs[cell], architecture.depth(cell[1]), cell[3:]))
     best = dict(zip(keys, most, strict=True))
@@ -176,10 +189,12 @@ def _power(value: float) -> str:
 
 
 def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, palette: dict[str, str]) -> None:
-    """Left the top eigenvalue, right the trace, against α: dots are seeds, lines their median."""
+    """Left the top eigenvalue, right the trace, against α: dots are seeds, lines their median; crosses failed."""
     for ax, quantity in zip(axes, ("top_eigenvalue", "trace"), strict=True):
         for norm, colour in palette.items():
-            here = end[end["norm"] == norm].sort_values("alpha")
+            own = end[end["norm"] == norm].sort_values("alpha")
+            here, failed = own[own["failure"] == ""], own[own["failure"] != ""]
+            ax.plot(failed["alpha"], failed[quantity], "x", color=colour, markersize=4)
             ax.plot(here["alpha"], here[quantity], ".", color=colour, markersize=4, alpha=0.6)
             median = here.groupby("alpha")[quantity].median()
             ax.plot(median.index, median, "-", color=colour)
@@ -215,6 +230,6 @@ def _title(drawn: pd.DataFrame) -> str:
     sizes = "/".join(str(size) for size in sorted(drawn["batch_size"].unique()))
     seeds, probes = drawn["seed"].nunique(), int(drawn["probe"].max()) + 1
     facts = drawn.iloc[0]
-    noun = "seed" if seeds == 1 else "seeds"
+    counted = f"{seeds} {'seed' if seeds == 1 else 'seeds'} × {probes} {'probe' if probes == 1 else 'probes'}"
     init = facts["init"].replace("_", " ")
-    return f"{facts['arch']} on {facts['dataset']}, {init}, B = {sizes}; {seeds} {noun} × {probes} probes"
+    return f"{facts['arch']} on {facts['dataset']}, {init}, B = {sizes}; {counted}"

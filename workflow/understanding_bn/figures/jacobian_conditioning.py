@@ -140,14 +140,15 @@ def _fit(here: pd.DataFrame, quantity: str) -> tuple[float, float, float]:
     """(slope, low, high) of a quantity on depth; seeds are resampled, each with all its depths and images."""
     if here["depth"].nunique() < 2:
         return math.nan, math.nan, math.nan
-    by_seed = [(part["depth"].to_numpy(), part[quantity].to_numpy()) for _, part in here.groupby("seed")]
+    x, y = here["depth"] - here["depth"].mean(), here[quantity]
+    sums = pd.DataFrame({"n": 1.0, "x": x, "y": y, "xx": x * x, "xy": x * y}).groupby(here["seed"]).sum().to_numpy()
 
-    def slope(index: np.ndarray) -> float:
-        depth, value = (np.concatenate([by_seed[i][part] for i in index]) for part in (0, 1))
-        return float(np.polyfit(depth, value, 1)[0])
+    def slope(index: np.ndarray) -> np.ndarray:
+        n, x, y, xx, xy = np.moveaxis(sums[index].sum(axis=-2), -1, 0)
+        return (n * xy - x * y) / (n * xx - x * x)
 
-    low, high = bootstrap(slope, len(by_seed)) or (math.nan, math.nan)
-    return slope(np.arange(len(by_seed))), low, high
+    low, high = bootstrap(slope, len(sums)) or (math.nan, math.nan)
+    return float(slope(np.arange(len(sums)))), low, high
 
 
 def _log10_ratio(large: float, small: float) -> float:

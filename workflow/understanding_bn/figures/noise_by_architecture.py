@@ -106,16 +106,18 @@ def correlations(cells: pd.DataFrame) -> pd.DataFrame:
                 pair = chosen[[quantity, gap]].dropna().to_numpy()
                 rho, low, high = np.nan, np.nan, np.nan
                 if len(pair) >= 4:
-                    rho = spearman(pair)
+                    rho = float(spearman(pair))
                     low, high = bootstrap(lambda index, pair=pair: spearman(pair[index]), len(pair)) or (low, high)
                 rows.append((norm, quantity, gap, len(pair), rho, low, high))
     return pd.DataFrame(rows, columns=["norm", "quantity", "gap", "cells", "rho", "low", "high"])
 
 
-def spearman(pairs: np.ndarray) -> float:
-    """Spearman's rank correlation of (n, 2) pairs; 0 where one side is constant, as resamples of few cells can be."""
-    x, y = stats.rankdata(pairs, axis=0).T
-    return float(np.corrcoef(x, y)[0, 1]) if x.std() and y.std() else 0.0
+def spearman(pairs: np.ndarray) -> np.ndarray:
+    """Spearman's ρ of (..., n, 2) pairs; 0 where one side is constant, as resamples of few cells can be."""
+    ranks = stats.rankdata(pairs, axis=-2)
+    x, y = np.moveaxis(ranks - ranks.mean(axis=-2, keepdims=True), -1, 0)
+    covariance, spread = (x * y).sum(axis=-1), np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
+    return np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
 def _correlation_text(related: pd.DataFrame, quantity: str) -> str:

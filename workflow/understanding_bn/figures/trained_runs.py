@@ -19,9 +19,7 @@ def runs(values: pd.DataFrame) -> pd.DataFrame:
         gradient_norm2, minibatch_rank, …, update_noise (α² · noise), noise_scale (constant / |g|²), sharpness and
         trace of the Hessian (BN in train mode). NaN for runs that failed: no mean is taken over them.
     """
-    history = values[values["learning_rate"].notna()]
-    last = history.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1)
-    last = last.assign(failure=last["failure"].astype("string").fillna(""))
+    last = _last(values)
     sound = last["failure"] == ""
     table = last[[*CELL, "seed", "failure"]].copy()
     for name in ("test_accuracy", "train_accuracy"):
@@ -39,6 +37,20 @@ def runs(values: pd.DataFrame) -> pd.DataFrame:
     table["update_noise"] = table["alpha"] ** 2 * table["noise"]
     table["noise_scale"] = scale(table)
     return table.sort_values([*CELL, "seed"], ignore_index=True)
+
+
+def failures(values: pd.DataFrame) -> pd.DataFrame:
+    """CELL, seed and failure ("" if the run is sound) of every history among the values."""
+    if "learning_rate" not in values:
+        return pd.DataFrame(columns=[*CELL, "seed", "failure"])
+    return _last(values)[[*CELL, "seed", "failure"]]
+
+
+def _last(values: pd.DataFrame) -> pd.DataFrame:
+    """The last row of every history."""
+    history = values[values["learning_rate"].notna()]
+    last = history.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1)
+    return last.assign(failure=last["failure"].astype("string").fillna(""))
 
 
 def structure(values: pd.DataFrame, extra: tuple[str, ...] = ()) -> pd.DataFrame:
