@@ -5,6 +5,13 @@ import torch
 
 from understanding_bn.data import sources, store
 
+# Files that take minutes start first, so that the short ones fill up; those of the cluster mostly wait.
+LONGEST = ("test_cluster.py", "test_runs.py", "test_faults.py", "test_plans.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():

@@ -22,6 +22,9 @@ COLUMNS = {
     "layer_variation": "variation between layers",
     "rank_share": "rank of layer gradients",
 }
+# What is set beside the generalisation gap.
+RELATED = {"update_noise": "noise of an update", "noise": "noise of a gradient", "sharpness": "sharpness"} | COLUMNS
+RELATED |= {"minibatch_rank": "rank of mini-batch gradients"}
 
 PICTURES = {
     "alpha_batch_grid": "Test accuracy, gap, update noise and sharpness over learning rate and batch size",
@@ -45,7 +48,7 @@ def moves(folder: Path) -> str:
         row = here.set_index("quantity")
         rows.append([norm, move, *(_change(row.loc[name]) if name in row.index else "–" for name in QUANTITIES)])
     note = "Mean change per doubling over neighbouring cells, 95 % interval over seeds."
-    return _table(["norm", "doubled", *QUANTITIES.values()], rows, note)
+    return markdown(["norm", "doubled", *QUANTITIES.values()], rows, note)
 
 
 def small_steps(folder: Path) -> str:
@@ -70,7 +73,7 @@ def small_steps(folder: Path) -> str:
         rows.append([name, _spread(cells[cell]), f"{difference.mean():+.2f} [{low:+.2f}, {high:+.2f}]", text])
     own = f"α = {best[1]:g}, B = {best[2]}, {_spread(cells[best])} %"
     note = f"BN at its best: {own}. Interval over {len(wide)} seeds, paired."
-    return _table(["without BN", "test accuracy (%)", "minus BN at its best (points)", ""], rows, note)
+    return markdown(["without BN", "test accuracy (%)", "minus BN at its best (points)", ""], rows, note)
 
 
 def architectures(folder: Path) -> str:
@@ -81,7 +84,7 @@ def architectures(folder: Path) -> str:
         for norm, here in table[table["arch"] == arch].groupby("norm", sort=False):
             for fraction, when in ((0, "before"), (1, "end")):
                 rows.append([arch, norm, when, *(_median(here.loc[here["fraction"] == fraction, c]) for c in COLUMNS)])
-    return _table(["network", "norm", "", *COLUMNS.values()], rows, f"Medians of {table['seed'].nunique()} seeds.")
+    return markdown(["network", "norm", "", *COLUMNS.values()], rows, f"Medians of {table['seed'].nunique()} seeds.")
 
 
 def related(folder: Path) -> str:
@@ -89,14 +92,12 @@ def related(folder: Path) -> str:
     table = pd.read_csv(folder / "figures" / "noise_by_architecture_summary.csv")
     table = table[(table["gap"] == "loss_gap") & table["rho"].notna()]
     norms = list(dict.fromkeys(table["norm"]))
-    names = {"update_noise": "noise of an update", "noise": "noise of a gradient", "sharpness": "sharpness"} | COLUMNS
-    names |= {"minibatch_rank": "rank of mini-batch gradients"}
     rows = []
     for quantity, here in table.groupby("quantity", sort=False):
         row = here.set_index("norm")
-        rows.append([names[quantity], *(_correlation(row.loc[n]) if n in row.index else "–" for n in norms)])
+        rows.append([RELATED[quantity], *(_correlation(row.loc[n]) if n in row.index else "–" for n in norms)])
     note = "Spearman's ρ with test − train loss over cells (number in brackets), 95 % bootstrap interval over cells."
-    return _table(["at the end of training", *(f"ρ, {norm}" for norm in norms)], rows, note)
+    return markdown(["at the end of training", *(f"ρ, {norm}" for norm in norms)], rows, note)
 
 
 def conditioning(folder: Path) -> str:
@@ -110,7 +111,7 @@ def conditioning(folder: Path) -> str:
         facts = [row[name] for name in ("shortcut", "norm", "bn_mode", "init")]
         rows.append([*facts, text, f"{row['condition_theory']:.2f}"])
     head = ["shortcuts", "norm", "BN mode", "initialisation", "decades per layer", "Theorem 1"]
-    return _table(head, rows, "Slope of log10 condition number against depth, 95 % interval over seeds.")
+    return markdown(head, rows, "Slope of log10 condition number against depth, 95 % interval over seeds.")
 
 
 def predictions(folder: Path) -> str:
@@ -122,10 +123,10 @@ def predictions(folder: Path) -> str:
             between = " to ".join(f"{end:.3g}" for end in claim["interval"]) if claim["interval"] else "no interval"
             ours = f"{claim['measure']}: {claim['measured']:.3g} [{between}], n = {claim['seeds']}"
         rows.append([claim["id"], claim["statement"], claim["source"], ours, claim["verdict"]])
-    return _table(["#", "prediction", "source", "ours", "verdict"], rows)
+    return markdown(["#", "prediction", "source", "ours", "verdict"], rows)
 
 
-def _table(head: list[str], rows: list[list[str]], note: str = "") -> str:
+def markdown(head: list[str], rows: list[list[str]], note: str = "") -> str:
     """A Markdown table between blank lines, and a note in italics below it."""
     lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (head, *rows)]
     lines = [f"| {lines[0]} |", "|---" * len(head) + "|", *(f"| {line} |" for line in lines[1:])]

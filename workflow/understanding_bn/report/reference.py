@@ -14,7 +14,7 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
-from understanding_bn.report import open_questions
+from understanding_bn.report import answers, open_questions
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 LARGEST = 1_000_000
@@ -203,6 +203,10 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
+    "a1": _open(answers.noise_or_steps),
+    "a2": _open(answers.where_noise_is),
+    "a3": _open(answers.best_without),
+    "a4": _open(answers.conditioning),
     "q1": _open(open_questions.moves, "alpha_batch_grid"),
     "q2": _open(open_questions.architectures, "noise_by_architecture"),
     "q2gap": _open(open_questions.related),
