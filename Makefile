@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test test-all lint lock reference help clean
+.PHONY: all test test-all lint lock record help clean
 
 CORES ?= all
 PRESETS ?= quick
@@ -25,7 +25,7 @@ lint: .venv/ready ## ruff, snakefmt and snakemake --lint
 lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.yaml
 	PATH="$(abspath $(dir $(UV))):$$PATH" python3 envs/lock.py
 
-reference: .venv/ready ## keep the small results of PRESETS (default: quick) and rewrite the numbers in README and docs
+record: .venv/ready ## keep the small results of PRESETS (default: quick) and rewrite the numbers in README and docs
 	$(UV) run python -m understanding_bn record $(PRESETS)
 	$(UV) run python -m understanding_bn fill README.md docs/*.md
 

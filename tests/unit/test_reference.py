@@ -23,7 +23,7 @@ def test_pages_say_what_the_kept_results_say(tmp_path, source):
     page = tmp_path / source.name
     page.write_text(source.read_text())
     reference.fill(page, RECORDS)
-    assert page.read_text() == source.read_text(), "run `make reference`"
+    assert page.read_text() == source.read_text(), "run `make record`"
 
 
 def test_the_pages_that_are_drawn_from_records_have_blocks():

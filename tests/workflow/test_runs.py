@@ -15,8 +15,11 @@ import yaml
 from conftest import TINY
 from PIL import Image
 
+from understanding_bn import status
 from understanding_bn.claims.catalogue import CLAIMS
 from understanding_bn.data import sources
+from understanding_bn.errors import UserError
+from understanding_bn.report import rebuild, reference
 
 COLUMNS = {
     "figures/fig1_accuracy.csv": "norm alpha batch_size seed epoch fraction split accuracy",
@@ -173,6 +176,62 @@ def test_list_files_name_just_what_each_command_reads(finished):
     assert set(lists["claims"]) | set(lists["readings"]) == histories | values
 
 
+def test_status_finds_every_job_done(finished):
+    source = results(finished[0])
+    config = json.loads((source / "config.json").read_text())
+    found = status.jobs(config, source, finished[0].folder / "logs" / "tiny")
+    assert {job.state for job in found} == {status.DONE}
+    assert {source / job.folder / "run.json" for job in found} == set(source.rglob("run.json"))
+    assert all((finished[0].folder / "logs" / "tiny" / f"{job.folder}.log").is_file() for job in found)
+    trained = [job.record["failures"] for job in found if job.stage == "train"]
+    assert {kind for failures in trained for kind in failures} >= {None, "overflow"}
+
+
+CAPTIONS = Path(__file__).resolve().parents[2] / "workflow" / "report"
+
+
+def test_a_record_alone_redraws_everything(finished, tmp_path, capsys):
+    source = results(finished[0])
+    reference.record(source.parent, tmp_path, ["tiny"])
+    assert not [path for path in (tmp_path / "tiny").rglob("*") if path.suffix in (".pt", ".npz")]
+    out = tmp_path / "rebuilt" / "tiny"
+    rebuild.rebuild(tmp_path / "tiny", out, CAPTIONS, None)
+    drawn = sorted(path.relative_to(source) for kind in ("figures", "tables") for path in (source / kind).iterdir())
+    assert drawn == sorted(path.relative_to(out) for kind in ("figures", "tables") for path in (out / kind).iterdir())
+    for path in drawn:
+        if path.suffix in (".csv", ".md"):
+            assert (out / path).read_text() == (source / path).read_text(), path
+    for name in ("claims.json", "later.json"):
+        ours, theirs = (json.loads((folder / name).read_text()) for folder in (out, source))
+        for claim in (*ours, *theirs):
+            claim["runs"] = [run.split("tiny/")[1] for run in claim["runs"]]
+        assert ours == theirs
+    assert "tiny" in (out / "report.html").read_text()
+
+    raw = tmp_path / "tiny" / "raw"
+    damaged = next(raw.rglob("history.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="not the file that its job wrote"):
+        rebuild.rebuild(tmp_path / "tiny", tmp_path / "again", CAPTIONS, None)
+
+
+def test_what_is_too_large_to_keep_is_not_redrawn_and_named(finished, tmp_path, monkeypatch, capsys):
+    source = results(finished[0])
+    largest = max(source.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    monkeypatch.setattr(rebuild, "LARGEST", largest.stat().st_size - 1)
+    rebuild.keep(source, tmp_path / "tiny")
+    index = json.loads((tmp_path / "tiny" / "raw.json").read_text())
+    assert index["left_out"]
+    assert not set(index["left_out"]) & set(index["items"])
+    assert str(largest.relative_to(source)) not in index["files"]
+    (source / "config.json").rename(tmp_path / "config.json")
+    try:
+        with pytest.raises(UserError, match=r"config\.json: no such file; run that preset again"):
+            rebuild.keep(source, tmp_path / "tiny")
+    finally:
+        (tmp_path / "config.json").rename(source / "config.json")
+
+
 def test_a_grid_that_grows_reruns_what_is_drawn_from_it(finished):
     checkout, _ = finished
     config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
@@ -180,6 +239,7 @@ def test_a_grid_that_grows_reruns_what_is_drawn_from_it(finished):
     (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
     jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
     drawn = ("fig1_accuracy", "single_final_bn", "noise_along_training", "noise_by_architecture", "alpha_batch_grid")
+    drawn = (*drawn, "hessian_spectrum")
     assert jobs == {"train": 1, "trained": 1} | dict.fromkeys((*drawn, "claims", "report", "all"), 1)
 
 

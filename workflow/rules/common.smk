@@ -19,7 +19,7 @@ shell.prefix(
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
-from understanding_bn import files
+from understanding_bn import files, layout
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
@@ -77,6 +77,7 @@ onstart:
     try:
         # Read above, at the next start: results of different data sets never share a folder.
         files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
+        files.write_json(Path(RESULTS) / "config.json", CONFIG)
         for path, paths in LISTS.items():
             files.write_list(Path(path), paths)
     except OSError as error:
@@ -116,18 +117,14 @@ def measuring_minutes(wildcards, attempt):
 LOCAL_GPU = int(shutil.which("nvidia-smi") is not None)
 
 
-START_PATTERN = f"{RESULTS}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}"
+START_PATTERN = f"{RESULTS}/{layout.MEASURED}"
+TRAIN_PATTERN = f"{RESULTS}/{layout.TRAIN}"
+TRAINED_PATTERN = f"{RESULTS}/{layout.TRAINED}"
 
 
-def measured(probe, networks=None):
+def measured(probe):
     """The values of a measurement, for every network and norm; none if the preset does not make it."""
-    if probe not in START["probes"]:
-        return []
-    return [
-        f"{START_PATTERN}/values.parquet".format(arch=arch, init=init, probe=probe, norm=norm)
-        for norm in START["norms"]
-        for arch, init in (configs.networks(CONFIG, probe, norm) if networks is None else networks)
-    ]
+    return [f"{RESULTS}/{folder}/values.parquet" for folder in layout.measured(CONFIG, probe)]
 
 
 def records(values):
@@ -135,30 +132,17 @@ def records(values):
     return list(dict.fromkeys(str(Path(path).parent / "run.json") for path in values))
 
 
-SEED_BLOCKS = configs.seed_blocks(CONFIG)
-
-
 def training(file, wanted=lambda cell: True):
     """The path of one output file of every training job whose cell is wanted."""
-    return [
-        f"{RESULTS}/train/{cell.path}/seeds-{'-'.join(map(str, block))}/{file}"
-        for cell in CELLS
-        if wanted(cell)
-        for block in SEED_BLOCKS
-    ]
+    return [f"{RESULTS}/{folder}/{file}" for folder in layout.training(CONFIG, wanted)]
 
 
-TRAINED_PATTERN = f"{RESULTS}/trained/{{probe}}/{Cell.PATTERN}/seeds-{{seeds}}"
 MOMENTS = {probe: configs.moments(CONFIG, probe) for probe in CONFIG["trained"]["probes"]}
 
 
 def trained(probe):
     """The values of a measurement on trained networks, for every cell; none if the preset does not make it."""
-    return [
-        f"{RESULTS}/trained/{probe}/{cell.path}/seeds-{'-'.join(map(str, block))}/values.parquet"
-        for cell in MOMENTS.get(probe, {})
-        for block in SEED_BLOCKS
-    ]
+    return [f"{RESULTS}/{folder}/values.parquet" for folder in layout.trained(CONFIG, probe)]
 
 
 # The paper's figures of training are of one network and batch size, whatever else a grid holds.
@@ -183,12 +167,7 @@ def with_histories(*measurements):
 GRID = len({cell.batch_size for cell in CELLS if cell.network[:2] == MAIN[:2]}) > 1
 
 
-READINGS = configs.readings(CONFIG)
-READ = [
-    path
-    for probe in ("channel_moments", "gradient_sums", "logit_gradients")
-    for path in measured(probe, READINGS if len(READINGS) > 1 else [])
-]
+READ = [f"{RESULTS}/{folder}/values.parquet" for probe in layout.READ for folder in layout.read(CONFIG, probe)]
 
 
 # The options of SGD and augmentation that every stage with a network takes.

@@ -6,9 +6,9 @@ rule initialization:
         values=f"{START_PATTERN}/values.parquet",
         run=f"{START_PATTERN}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.log",
+        f"logs/{CONFIG['preset']}/{layout.MEASURED}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/initialization/{{arch}}/{{init}}/{{probe}}/norm-{{norm}}.benchmark.tsv"
+        f"logs/{CONFIG['preset']}/{layout.MEASURED}.benchmark.tsv"
     # On a cluster several share a job where each takes seconds, less than it takes to start one.
     group:
         "measurements" if EMBEDDED else None

@@ -3,13 +3,13 @@ rule train:
     input:
         store=STORE,
     output:
-        history=f"{RESULTS}/train/{Cell.PATTERN}/seeds-{{seeds}}/history.parquet",
-        weights=f"{RESULTS}/train/{Cell.PATTERN}/seeds-{{seeds}}/weights.pt",
-        run=f"{RESULTS}/train/{Cell.PATTERN}/seeds-{{seeds}}/run.json",
+        history=f"{TRAIN_PATTERN}/history.parquet",
+        weights=f"{TRAIN_PATTERN}/weights.pt",
+        run=f"{TRAIN_PATTERN}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/train/{Cell.PATTERN}/seeds-{{seeds}}.log",
+        f"logs/{CONFIG['preset']}/{layout.TRAIN}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/train/{Cell.PATTERN}/seeds-{{seeds}}.benchmark.tsv"
+        f"logs/{CONFIG['preset']}/{layout.TRAIN}.benchmark.tsv"
     priority: 10  # the longest jobs first, so that none is left for the end
     conda:
         ENVIRONMENT

@@ -2,15 +2,15 @@ rule trained:
     """Measure one thing on the networks that a training job left: curvature, gradient noise. Trains nothing."""
     input:
         store=STORE,
-        weights=f"{RESULTS}/train/{Cell.PATTERN}/seeds-{{seeds}}/weights.pt",
-        history=f"{RESULTS}/train/{Cell.PATTERN}/seeds-{{seeds}}/history.parquet",
+        weights=f"{TRAIN_PATTERN}/weights.pt",
+        history=f"{TRAIN_PATTERN}/history.parquet",
     output:
         values=f"{TRAINED_PATTERN}/values.parquet",
         run=f"{TRAINED_PATTERN}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/trained/{{probe}}/{Cell.PATTERN}/seeds-{{seeds}}.log",
+        f"logs/{CONFIG['preset']}/{layout.TRAINED}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/trained/{{probe}}/{Cell.PATTERN}/seeds-{{seeds}}.benchmark.tsv"
+        f"logs/{CONFIG['preset']}/{layout.TRAINED}.benchmark.tsv"
     # On a cluster several share a job where each takes seconds, less than it takes to start one.
     group:
         "measurements" if EMBEDDED else None

@@ -198,10 +198,22 @@ def _benchmark_scale(args: argparse.Namespace) -> None:
     scale.run(args.cells, args.out)
 
 
+def _status(args: argparse.Namespace) -> None:
+    from understanding_bn import status
+
+    status.run(args.preset, args.results, args.logs)
+
+
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
     reference.record(args.results, args.reference, args.presets)
+
+
+def _rebuild(args: argparse.Namespace) -> None:
+    from understanding_bn.report import rebuild
+
+    rebuild.rebuild(args.record, args.out, args.captions, args.kept)
 
 
 def _fill(args: argparse.Namespace) -> None:
@@ -278,10 +290,21 @@ def _parser() -> argparse.ArgumentParser:
 
     _benchmarks(stages.add_parser("benchmark", help="measure speed here, and plan what a preset costs"))
 
+    p = stage("status", _status, "where a run of a preset stands: jobs done, running, stopped and left, and time left")
+    p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--logs", type=Path, default=Path("logs"))
+
     p = stage("record", _record, "keep the small results of finished presets, with their provenance")
     p.add_argument("presets", nargs="+", help="names of folders in results")
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--reference", type=Path, default=Path("results/reference"))
+
+    p = stage("rebuild", _rebuild, "draw figures, judge claims and build the report of a kept preset anew")
+    p.add_argument("record", type=Path, help="folder of the kept preset, such as results/reference/open-questions")
+    p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
+    p.add_argument("--kept", type=Path, help="a kept claims.json of the paper's scale, set beside smaller ones")
+    p.add_argument("--out", type=Path, required=True, help="folder to write to")
 
     p = stage("fill", _fill, "rewrite the numbers in pages from kept results")
     p.add_argument("pages", type=Path, nargs="+", help="Markdown files")

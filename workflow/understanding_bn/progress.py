@@ -1,5 +1,6 @@
 """Progress of long jobs, in lines that read well in a terminal and in a log file."""
 
+import re
 import sys
 import time
 
@@ -39,12 +40,12 @@ class Progress:
             f"{self.label}: {int(done * 10) / 10:g}/{self.total} {self.unit}",
             note,
             f"{speed * self.rate[1]:,.0f} {self.rate[0]}/s" if self.rate and speed else "",
-            f"{_clock((self.total - done) / speed)} left" if speed and done < self.total else "",
+            f"{clock((self.total - done) / speed)} left" if speed and done < self.total else "",
         ]
         print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Seconds as 12 s, 3 min 20 s or 5 h 7 min."""
     whole = round(seconds)
     if whole < 60:
@@ -52,3 +53,12 @@ def _clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def seconds_left(line: str) -> float | None:
+    """The time left that a line of `Progress` tells, in seconds; None if it tells none."""
+    found = re.search(r", (?:(\d+) h )?(?:(\d+) min ?)?(?:(\d+) s )?left$", line)
+    if found is None:
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds

@@ -14,10 +14,9 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
-from understanding_bn.report import answers, open_questions
+from understanding_bn.report import answers, open_questions, rebuild
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
-LARGEST = 1_000_000
 KEPT = ("claims.json", "later.json", "figures/*.csv", "figures/*.png", "tables/*")
 KEPT_ONLY = {"quick": ("claims.json", "later.json", "figures/fig1_accuracy*.csv", "figures/fig1_accuracy.png")}
 
@@ -25,8 +24,9 @@ KEPT_ONLY = {"quick": ("claims.json", "later.json", "figures/fig1_accuracy*.csv"
 def record(results: Path, out: Path, presets: list[str]) -> None:
     """Copy the small results of finished presets from results/PRESET to results/reference/PRESET.
 
-    Claims, figures (CSV and PNG) and tables are kept, of the quick preset, which anyone can run, just the first two
-    that the README shows; provenance.json beside them holds the run.json of every job.
+    Claims, figures (CSV and PNG), tables and the raw values that all are made from are kept, of the quick preset,
+    which anyone can run, just the first two that the README shows; provenance.json beside them holds the run.json of
+    every job.
 
     Raises:
         UserError: a preset has no finished claims.
@@ -38,10 +38,12 @@ def record(results: Path, out: Path, presets: list[str]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # what is no longer made must not stay
         names = KEPT_ONLY.get(preset, KEPT)
         for path in (path for pattern in names for path in sorted(source.glob(pattern))):
-            if path.stat().st_size <= LARGEST:
+            if path.stat().st_size <= rebuild.LARGEST:
                 copy = target / path.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
+        if preset not in KEPT_ONLY:
+            rebuild.keep(source, target)
         runs = {
             str(path.parent.relative_to(source)): files.read_json(path) for path in sorted(source.rglob("run.json"))
         }

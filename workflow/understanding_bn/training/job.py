@@ -68,7 +68,7 @@ def run(
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
     batches = train_split.count // cell.batch_size
     progress = Progress(label, cell.epochs * len(seeds), "epochs", ("images", batches * cell.batch_size))
-    histories, weights, resumed, seconds = [], {}, [], []
+    histories, weights, resumed, seconds, failures = [], {}, [], [], []
     with signals.listening() as stop, ExitStack() as claims:
         for position, seed in enumerate(seeds):
             folder = state / keys[seed]
@@ -86,7 +86,9 @@ def run(
             loop.train(training, cell, seed, *splits, augmentation, milestones, watch.tick, keep)
             watch.save()
             seconds.append(round(training.seconds, 2))
-            histories += loop.finish(training, train_split.count, store.info["majority_share"])
+            rows = loop.finish(training, train_split.count, store.info["majority_share"])
+            failures.append(rows[-1]["failure"])
+            histories += rows
             weights[seed] = training.snapshots
 
         tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
@@ -98,7 +100,7 @@ def run(
             f"train/{cell.path}",
             ["history.parquet", "weights.pt"],
             {"stage": "train", "settings": settings, "seeds": seeds, "resumed_seeds": resumed}
-            | {"state_keys": list(keys.values()), "training_seconds": seconds}
+            | {"failures": failures, "state_keys": list(keys.values()), "training_seconds": seconds}
             | {"bn_mode": "train mode in training, eval mode for test accuracy", "data": store.info}
             | stopwatch.record(MODULE, devices.name(device), threads),
         )
