@@ -171,6 +171,8 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
     if config["grid"] and len("-".join(map(str, config["seeds"]))) > configs.LONGEST_SEEDS:
         yield Mistake("long name", ("seeds_per_job",), 1000, "1000 makes names of")
     if config["dataset"] == "digits":
+        yield Mistake("range", ("subset", "train"), 1438, "1438 is more than the 1437 images that digits has")
+        yield Mistake("range", ("subset", "test"), 361, "361 is more than the 360 images that digits has")
         yield Mistake("flip", ("augmentation", "flip"), True, "true")
     yield from _of_networks(config)
     jacobians = config["initialization"]["probes"].get("jacobian_conditioning")

@@ -149,10 +149,13 @@ def test_a_device_without_a_record_has_no_number(tmp_path, capsys):
 
 
 def test_the_known_data_sets_are_as_their_sources_say(digits, digits_path):
-    assert plan.images_of("digits", None) == plan.images_of("digits", digits_path)
-    assert plan.images_of("cifar10", None).train_images == 50_000
+    everything = {"train": None, "test": None}
+    digits = {"dataset": "digits", "subset": everything}
+    assert plan.images_of(digits, None) == plan.images_of(digits, digits_path)
+    cifar10 = {"dataset": "cifar10", "subset": everything | {"train": 5000}}
+    assert plan.images_of(cifar10, None) == plan.Images(5000, 10_000, 32, 3, 10)
     with pytest.raises(UserError, match="--store"):
-        plan.images_of("parquet", None)
+        plan.images_of({"dataset": "parquet", "subset": everything}, None)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"rates": 3}', '{"rates": [{"arch": "resnet-8"}]}'])

@@ -164,7 +164,7 @@ def test_the_search_is_refused_just_where_its_grid_is_empty(smallest, largest, s
 
 
 def test_training_images_are_counted_right(raw_digits):
-    assert configs.TRAINING_IMAGES["digits"] == len(raw_digits.train_labels)
+    assert configs.IMAGES["digits"] == {"train": len(raw_digits.train_labels), "test": len(raw_digits.test_labels)}
 
 
 def test_whole_numbers_stay_whole_where_yaml_reads_64_point_0():

@@ -19,8 +19,8 @@ def claims(verdict, measured):
     ]
 
 
-def run_record(stage="train", dataset="cifar10", arch="resnet-110", batch_size=128):
-    data = {"dataset": dataset, "source": f"images of {dataset}", "train_images": 5, "test_images": 2}
+def run_record(stage="train", dataset="cifar10", arch="resnet-110", batch_size=128, train_images=50_000):
+    data = {"dataset": dataset, "source": f"images of {dataset}", "train_images": train_images, "test_images": 2}
     data |= {"size": [8, 8, 3], "sha256": "abc", "files": {}}
     machine = {"commit": "c", "device": "cpu", "processor": "p", "threads": 1, "dtype": "float32", "flags": {}}
     machine |= {"versions": {"torch": "1"}, "wall_seconds": 1, "peak_memory_mib": 1, "started": "now"}
@@ -71,6 +71,7 @@ def test_at_the_papers_scale_nothing_stands_beside(page):
 
 def test_training_of_a_smaller_network_is_not_the_papers_scale(page):
     assert "Not the paper's scale" in page([run_record("initialization"), run_record(arch="resnet-20")], None)
+    assert "Not the paper's scale" in page([run_record(train_images=10_000)], None)
 
 
 @pytest.mark.parametrize(("more", "told"), [(0, False), (3, True)])

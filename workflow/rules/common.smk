@@ -40,7 +40,7 @@ def checked_config():
     try:
         resolved = configs.resolve(config)
         folder = sources.folder(resolved["data_dir"]) if resolved["data_dir"] else None
-        tag = sources.tag(resolved["dataset"], folder)
+        tag = sources.tag(resolved["dataset"], folder, **resolved["subset"])
         marker = Path("results") / resolved["preset"] / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag
         if other != tag:
@@ -103,6 +103,7 @@ def training_minutes(wildcards, attempt):
     """
     runs = int(wildcards.epochs) * len(wildcards.seeds.split("-"))
     epoch = 24 * architecture.depth(wildcards.arch) / 110 / (200 if EMBEDDED else 1)
+    epoch *= (CONFIG["subset"]["train"] or 50_000) / 50_000
     return round((15 + epoch * runs) * attempt)
 
 

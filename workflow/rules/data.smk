@@ -17,7 +17,8 @@ rule data:
     params:
         dataset=CONFIG["dataset"],
         data_dir=[f"--data-dir={DATA_DIR}"] if DATA_DIR else [],  # one word: a folder's name may begin with a hyphen
+        subset=[f"--{split} {count}" for split, count in CONFIG["subset"].items() if count],
         code=fingerprint("data.store"),
     shell:
-        "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} --out {output.store}"
+        "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} {params.subset} --out {output.store}"
         " 2>&1 | tee {log}"

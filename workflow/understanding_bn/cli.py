@@ -63,7 +63,7 @@ class _Paths(argparse.Action):
 def _data(args: argparse.Namespace) -> None:
     from understanding_bn.data import store
 
-    info = store.prepare(args.dataset, args.data_dir, args.out).info
+    info = store.prepare(args.dataset, args.data_dir, args.out, args.train, args.test).info
     print(
         f"{info['source']}: {info['train_images']} training and {info['test_images']} test images",
         file=sys.stderr,
@@ -232,6 +232,8 @@ def _parser() -> argparse.ArgumentParser:
     p = stage("data", _data, "prepare a data set's store")
     p.add_argument("--dataset", choices=["digits", "cifar10", "parquet"], required=True)
     p.add_argument("--data-dir", type=Path, help="folder to find the data in")
+    p.add_argument("--train", type=int, help="how many training images to take (default: all)")
+    p.add_argument("--test", type=int, help="how many test images to take (default: all)")
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
 
     p = stage("train", _train, "train a cell of the grid for a block of seeds")

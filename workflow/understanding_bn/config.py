@@ -28,7 +28,7 @@ PRESETS = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA = PRESETS.parent / "schemas" / "config.schema.yaml"
 DEFAULT = PRESETS.parent.parent / "config.yaml"
 # How many images there are to train on, where that is known before the data is read.
-TRAINING_IMAGES = {"digits": 1437, "cifar10": 50_000}
+IMAGES = {"digits": {"train": 1437, "test": 360}, "cifar10": {"train": 50_000, "test": 10_000}}
 LONGEST_SEEDS = 200  # characters in the name of a job's folder
 
 
@@ -112,6 +112,11 @@ def cells(config: dict[str, Any]) -> list[Cell]:
             epochs = max(1, round(entry["epochs"] * config["epochs_fraction"]))
             found[Cell(arch, init, norm, canonical(alpha), batch_size, epochs)] = None
     return list(found)
+
+
+def images(config: dict[str, Any], split: str) -> float:
+    """The number of images in a split, "train" or "test"; infinite where it is not known before the data is read."""
+    return config["subset"][split] or IMAGES.get(config["dataset"], {}).get(split, math.inf)
 
 
 def main_network(config: dict[str, Any]) -> tuple[str, str, int] | None:
@@ -309,8 +314,14 @@ def _check_layers(config: dict[str, Any]) -> None:
 
 
 def _check_batch_sizes(config: dict[str, Any]) -> None:
-    """What is drawn from the images cannot be more than there are to train on, where that is known beforehand."""
-    most = TRAINING_IMAGES.get(config["dataset"], math.inf)
+    """What is drawn from the images cannot be more than there are, where that is known beforehand."""
+    for split, there in IMAGES.get(config["dataset"], {}).items():
+        if images(config, split) > there:
+            raise UserError(
+                f"config key subset.{split}: {images(config, split)} is more than the {there} images that "
+                f"{config['dataset']} has; expected at most {there}"
+            )
+    most = images(config, "train")
     for path, size in _leaves({key: config[key] for key in ("initialization", "grid")}, ()):
         key = next(part for part in reversed(path) if isinstance(part, str))
         if key in ("batch_size", "batch_sizes") and size > most:

@@ -32,10 +32,7 @@ class Images:
     classes: int
 
 
-KNOWN = {
-    "digits": Images(configs.TRAINING_IMAGES["digits"], 360, 8, 1, 10),
-    "cifar10": Images(configs.TRAINING_IMAGES["cifar10"], 10_000, 32, 3, 10),
-}
+KNOWN = {"digits": (8, 1, 10), "cifar10": (32, 3, 10)}  # side, channels, classes
 
 
 def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | None = None) -> None:
@@ -48,7 +45,7 @@ def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | No
         UserError: a record or the store is missing or not what it should be, or a batch exceeds the data set.
     """
     stopwatch = provenance.Stopwatch()
-    images = images_of(config["dataset"], store)
+    images = images_of(config, store)
     rates = [rate for path in records for rate in read_rates(path)]
     blocks = configs.seed_blocks(config)
     plan = {"stage": "benchmark plan", "preset": config["preset"], "dataset": config["dataset"]} | asdict(images)
@@ -59,7 +56,7 @@ def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | No
     )
 
 
-def images_of(dataset: str, store: Path | None) -> Images:
+def images_of(config: dict[str, Any], store: Path | None) -> Images:
     """The size of a data set: from its store if one is given, else known by name.
 
     Raises:
@@ -71,9 +68,10 @@ def images_of(dataset: str, store: Path | None) -> Images:
         info = stores.load(store).info
         side, _, channels = info["size"]
         return Images(info["train_images"], info["test_images"], side, channels, info["classes"])
+    dataset = config["dataset"]
     if dataset not in KNOWN:
         raise UserError(f"dataset {dataset!r} has no size known beforehand; prepare its store and name it with --store")
-    return KNOWN[dataset]
+    return Images(*(int(configs.images(config, split)) for split in ("train", "test")), *KNOWN[dataset])
 
 
 def read_rates(path: Path) -> list[dict[str, Any]]:

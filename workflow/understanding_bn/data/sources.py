@@ -115,12 +115,19 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def tag(dataset: str, data_dir: Path | None) -> str:
+def tag(dataset: str, data_dir: Path | None, train: int | None = None, test: int | None = None) -> str:
     """A short name for this very data set, equal wherever the same files lie, for use in paths.
 
     Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row
-    counts and checksummed column statistics); torchvision's CIFAR-10 is one known data set and adds none.
+    counts and checksummed column statistics); torchvision's CIFAR-10 is one known data set and adds none. A subset of
+    `train` or `test` images adds their numbers.
     """
+    limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
+    return _whole_tag(dataset, data_dir) + limits
+
+
+def _whole_tag(dataset: str, data_dir: Path | None) -> str:
+    """The name of the data set without regard to a subset."""
     files = find(dataset, data_dir)
     if not files or files[0].suffix != ".parquet":
         return dataset
@@ -132,6 +139,41 @@ def tag(dataset: str, data_dir: Path | None) -> str:
             handle.seek(max(0, size - (1 << 16)))
             digest.update(handle.read())
     return f"{dataset}-{digest.hexdigest()[:8]}"
+
+
+def some(images: Images, train: int | None, test: int | None) -> Images:
+    """A subset of `train` and `test` images (None: all of that split), in their order, and a source that says so.
+
+    Every class keeps its share, to within one image. Which images are drawn depends on the labels alone, so that all
+    seeds and machines have the same.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    splits = {"train": (images.train_images, images.train_labels), "test": (images.test_images, images.test_labels)}
+    said = []
+    for name, wanted in (("train", train), ("test", test)):
+        pixels, labels = splits[name]
+        if wanted is None:
+            continue
+        if wanted > len(labels):
+            raise UserError(
+                f"config key subset.{name}: {wanted} is more than there are, expected at most {len(labels)}"
+            )
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
+        order = order[np.argsort(labels[order], kind="stable")]
+        chosen = np.sort(order[(np.arange(wanted) * len(labels)) // wanted])
+        splits[name] = pixels[chosen], labels[chosen]
+        said.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
+    source = f"{images.source}, a subset: {', '.join(said)}" if said else images.source
+    return replace(
+        images,
+        train_images=splits["train"][0],
+        train_labels=splits["train"][1],
+        test_images=splits["test"][0],
+        test_labels=splits["test"][1],
+        source=source,
+    )
 
 
 def digits() -> Images:

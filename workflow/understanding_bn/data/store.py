@@ -41,13 +41,17 @@ class Store:
         return self.info["classes"]
 
 
-def prepare(dataset: str, data_dir: Path | None, path: Path) -> Store:
+def prepare(
+    dataset: str, data_dir: Path | None, path: Path, train: int | None = None, test: int | None = None
+) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
+    `train` and `test` are how many images of each split to take; None: all.
+
     Raises:
-        UserError: see `sources.read`; or the split is unusable.
+        UserError: see `sources.read` and `sources.some`; or the split is unusable.
     """
-    raw = sources.read(dataset, data_dir, download_dir=path.parent / "download")
+    raw = sources.some(sources.read(dataset, data_dir, download_dir=path.parent / "download"), train, test)
     images = np.concatenate([raw.train_images, raw.test_images])
     labels = np.concatenate([raw.train_labels, raw.test_labels])
     is_test = np.arange(len(labels)) >= len(raw.train_labels)
@@ -60,7 +64,7 @@ def prepare(dataset: str, data_dir: Path | None, path: Path) -> Store:
     mean, std = _channel_statistics(raw.train_images)
     info = {
         "dataset": dataset,
-        "tag": sources.tag(dataset, data_dir),
+        "tag": sources.tag(dataset, data_dir, train, test),
         "source": raw.source,
         "files": {file.name: files.sha256(file) for file in sources.find(dataset, data_dir)},
         "train_images": len(raw.train_labels),

@@ -10,6 +10,7 @@ import jinja2
 
 from understanding_bn import files
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
+from understanding_bn.config import IMAGES
 from understanding_bn.errors import UserError
 
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
@@ -65,9 +66,9 @@ def _at_scale(records: list[dict[str, Any]]) -> bool:
 
     Some measurements vary depth or batch size on purpose, and those without images have no scale.
     """
-    paper = ("cifar10", "resnet-110", 128)
+    paper = ("cifar10", IMAGES["cifar10"]["train"], "resnet-110", 128)
     settings = [
-        (r["stage"], (r["data"]["dataset"], *map(r["settings"].get, ("arch", "batch_size"))))
+        (r["stage"], (r["data"]["dataset"], r["data"]["train_images"], *map(r["settings"].get, ("arch", "batch_size"))))
         for r in records
         if r["data"]
     ]
