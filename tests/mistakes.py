@@ -201,8 +201,8 @@ def _of_networks(config: dict[str, Any]) -> Iterator[Mistake]:
         for index in range(len(options.get("layers", []))):
             changed = (*path, "layers", index)
             yield Mistake("layer", changed, beyond + 1000, f"layer {beyond + 1000} is too deep")
-    most = {"digits": 1437, "cifar10": 50_000}.get(config["dataset"])
-    if most:
+    most = configs.images(config, "train")
+    if most < math.inf:
         yield Mistake("batch size", ("initialization", "batch_size"), most + 1, f"{most + 1} is more than the {most}")
         for i, entry in enumerate(config["grid"]):
             for j in range(len(entry["batch_size"])):

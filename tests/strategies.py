@@ -209,7 +209,7 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     """Configs that must be accepted; `small` ones plan few jobs and build on no other preset."""
     dataset = draw(st.sampled_from(["digits", "cifar10", "parquet"]))
     most = {"digits": 1437, "cifar10": 50_000, "parquet": 1_000_000}[dataset]
-    train = draw(st.none() | whole(1100, most))
+    train = draw(st.just(0) | whole(1100, most))
     largest_batch = train or most
     flips = st.just(False) if dataset == "digits" else st.booleans()
     counted = st.integers(1, 6) if small else st.integers(1, 1000) | st.integers(100, 1000)
@@ -229,7 +229,7 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
             {}, optional={"size": whole(2, 20_000), "factors": several(whole(1, 20)), "draws": whole(1, 1000)}
         ),
         "claims": claims(),
-        "subset": st.fixed_dictionaries({"train": st.just(train)}, optional={"test": st.none() | whole(2, 360)}),
+        "subset": st.fixed_dictionaries({"train": st.just(train)}, optional={"test": whole(0, 360)}),
     }
     if not small:
         optional["extends"] = st.sampled_from(["cifar10-init", "paper", "paper-short"])

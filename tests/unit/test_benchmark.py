@@ -149,7 +149,7 @@ def test_a_device_without_a_record_has_no_number(tmp_path, capsys):
 
 
 def test_the_known_data_sets_are_as_their_sources_say(digits, digits_path):
-    everything = {"train": None, "test": None}
+    everything = {"train": 0, "test": 0}
     digits = {"dataset": "digits", "subset": everything}
     assert plan.images_of(digits, None) == plan.images_of(digits, digits_path)
     cifar10 = {"dataset": "cifar10", "subset": everything | {"train": 5000}}

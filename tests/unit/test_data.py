@@ -125,11 +125,11 @@ def test_tags_tell_data_sets_apart(tmp_path):
     tags = [sources.tag("parquet", tmp_path / folder) for folder in ("a", "b", "elsewhere/a")]
     assert tags[0] == tags[2] != tags[1]
     assert sources.tag("digits", None) == "digits"
-    assert sources.tag("digits", None, 500, None) == "digits-train500"
+    assert sources.tag("digits", None, 500) == "digits-train500"
     assert sources.tag("parquet", tmp_path / "a", 3, 2) == f"{tags[0]}-train3-test2"
 
 
-@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, None), (None, 11), (2, 2)])
+@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, 0), (0, 11), (2, 2)])
 def test_a_subset_has_every_class_in_its_share(raw_digits, train, test):
     some = sources.some(raw_digits, train, test)
     for count, labels, whole in (
@@ -145,16 +145,16 @@ def test_a_subset_has_every_class_in_its_share(raw_digits, train, test):
     assert [raw_digits.train_labels[row] for row in rows] == list(some.train_labels)
     again = sources.some(raw_digits, train, test)
     assert np.array_equal(some.train_images, again.train_images)
-    assert ("a subset: " in some.source) and (train is None or f"{train} of 1437 training" in some.source)
+    assert ("a subset: " in some.source) and (not train or f"{train} of 1437 training" in some.source)
 
 
 def test_a_store_of_a_subset_says_so_and_no_subset_is_larger_than_the_whole(tmp_path):
-    made = store.prepare("digits", None, tmp_path / "store.npz", 200, None)
+    made = store.prepare("digits", None, tmp_path / "store.npz", 200)
     assert (made.info["train_images"], made.info["test_images"]) == (200, 360)
     assert made.info["tag"] == "digits-train200"
     assert "200 of 1437 training images" in made.info["source"]
     with pytest.raises(UserError, match=r"subset\.test: 361 is more than there are, expected at most 360"):
-        store.prepare("digits", None, tmp_path / "store.npz", None, 361)
+        store.prepare("digits", None, tmp_path / "store.npz", 0, 361)
 
 
 def truncate(path):

@@ -232,8 +232,8 @@ def _parser() -> argparse.ArgumentParser:
     p = stage("data", _data, "prepare a data set's store")
     p.add_argument("--dataset", choices=["digits", "cifar10", "parquet"], required=True)
     p.add_argument("--data-dir", type=Path, help="folder to find the data in")
-    p.add_argument("--train", type=int, help="how many training images to take (default: all)")
-    p.add_argument("--test", type=int, help="how many test images to take (default: all)")
+    p.add_argument("--train", type=int, default=0, help="how many training images to take (0: all)")
+    p.add_argument("--test", type=int, default=0, help="how many test images to take (0: all)")
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
 
     p = stage("train", _train, "train a cell of the grid for a block of seeds")

@@ -115,7 +115,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def tag(dataset: str, data_dir: Path | None, train: int | None = None, test: int | None = None) -> str:
+def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> str:
     """A short name for this very data set, equal wherever the same files lie, for use in paths.
 
     Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row
@@ -141,8 +141,8 @@ def _whole_tag(dataset: str, data_dir: Path | None) -> str:
     return f"{dataset}-{digest.hexdigest()[:8]}"
 
 
-def some(images: Images, train: int | None, test: int | None) -> Images:
-    """A subset of `train` and `test` images (None: all of that split), in their order, and a source that says so.
+def some(images: Images, train: int, test: int) -> Images:
+    """A subset of `train` and `test` images (0: all of that split), in their order, and a source that says so.
 
     Every class keeps its share, to within one image. Which images are drawn depends on the labels alone, so that all
     seeds and machines have the same.
@@ -154,7 +154,7 @@ def some(images: Images, train: int | None, test: int | None) -> Images:
     said = []
     for name, wanted in (("train", train), ("test", test)):
         pixels, labels = splits[name]
-        if wanted is None:
+        if not wanted:
             continue
         if wanted > len(labels):
             raise UserError(

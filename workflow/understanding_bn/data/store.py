@@ -41,12 +41,10 @@ class Store:
         return self.info["classes"]
 
 
-def prepare(
-    dataset: str, data_dir: Path | None, path: Path, train: int | None = None, test: int | None = None
-) -> Store:
+def prepare(dataset: str, data_dir: Path | None, path: Path, train: int = 0, test: int = 0) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
-    `train` and `test` are how many images of each split to take; None: all.
+    `train` and `test` are how many images of each split to take; 0: all.
 
     Raises:
         UserError: see `sources.read` and `sources.some`; or the split is unusable.
