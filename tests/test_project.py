@@ -142,3 +142,20 @@ def test_every_row_of_the_table_of_faults_has_its_test():
             assert f"def {test}(" in sources[file] if test else True, row
             named += 1
     assert named >= len(rows)
+
+
+def test_the_files_by_which_others_find_and_cite_this_agree_with_it():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["references"][0]["title"] == "Understanding Batch Normalization"
+    check = yaml.safe_load((ROOT / "codecheck.yml").read_text())
+    assert check["version"].startswith("https://codecheck.org.uk/spec/config/")
+    assert check["manifest"]
+    for entry in check["manifest"]:
+        assert entry["comment"]
+        assert (ROOT / entry["file"]).is_file(), entry["file"]
+    catalog = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    assert catalog["software-stack-deployment"]["conda"] == ("conda:" in rules)
+    assert catalog["report"] == ("report(" in rules)
