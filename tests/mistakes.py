@@ -12,6 +12,7 @@ from typing import Any
 from strategies import FEW_NAMES, HOSTILE, NORMS, RESERVED, SCHEMA
 
 from understanding_bn import config as configs
+from understanding_bn import grid
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _of_networks(config: dict[str, Any]) -> Iterator[Mistake]:
         for index in range(len(options.get("layers", []))):
             changed = (*path, "layers", index)
             yield Mistake("layer", changed, beyond + 1000, f"layer {beyond + 1000} is too deep")
-    most = configs.images(config, "train")
+    most = grid.images(config, "train")
     if most < math.inf:
         yield Mistake("batch size", ("initialization", "batch_size"), most + 1, f"{most + 1} is more than the {most}")
         for i, entry in enumerate(config["grid"]):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from understanding_bn import config as configs
+from understanding_bn import complaints, grid
 from understanding_bn.errors import UserError
 
 ROOT = configs.SCHEMA.parent.parent.parent
@@ -58,8 +59,8 @@ def test_resolving_leaves_its_argument_alone_and_is_idempotent():
     ],
 )
 def test_learning_rates_have_one_spelling(alpha, text):
-    assert configs.canonical(alpha) == text
-    assert float(configs.canonical(alpha)) == alpha
+    assert complaints.canonical(alpha) == text
+    assert float(complaints.canonical(alpha)) == alpha
 
 
 def test_cells_are_products_and_come_once():
@@ -75,7 +76,7 @@ def test_cells_are_products_and_come_once():
             {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1},
         ]
     }
-    cells = configs.cells(configs.resolve(raw))
+    cells = grid.cells(configs.resolve(raw))
     assert len(cells) == len(set(cells)) == 8
     assert len({cell.path for cell in cells}) == 8
     expected = "resnet-8/xavier_uniform/norm-batch/alpha-0.01/batch-16/epochs-1"
@@ -85,7 +86,7 @@ def test_cells_are_products_and_come_once():
 def test_a_fraction_of_the_epochs_is_at_least_one():
     entries = [{"arch": "resnet-8", "norm": "batch", "alpha": a, "epochs": e} for a, e in ((0.1, 165), (0.2, 2))]
     resolved = configs.resolve(quick() | {"grid": entries, "epochs_fraction": 0.1})
-    assert [cell.epochs for cell in configs.cells(resolved)] == [16, 1]
+    assert [cell.epochs for cell in grid.cells(resolved)] == [16, 1]
 
 
 def test_presets_build_on_one_another():
@@ -96,7 +97,7 @@ def test_presets_build_on_one_another():
     assert short["grid"] == paper["grid"]
     assert paper["initialization"]["probes"]["max_learning_rate"]["updates"] == 100
     assert paper["dataset"] == "cifar10"
-    assert [c.epochs for c in configs.cells(short)] == [round(c.epochs / 10) for c in configs.cells(paper)]
+    assert [c.epochs for c in grid.cells(short)] == [round(c.epochs / 10) for c in grid.cells(paper)]
     assert [path.stem for path in configs.bases({"extends": "paper"})] == ["cifar10-init", "paper"]
 
 
@@ -132,16 +133,16 @@ def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
     raw["initialization"]["probes"]["max_learning_rate"] |= {"archs": ["resnet-8", "resnet-110"], "inits": ["kaiming"]}
     resolved = configs.resolve(raw)
     own, shallow = ("resnet-110", "xavier_uniform"), ("resnet-8", "xavier_uniform")
-    assert configs.networks(resolved, "max_learning_rate", "batch") == [own, shallow]
-    assert configs.networks(resolved, "max_learning_rate", "none") == [own, shallow, ("resnet-110", "kaiming")]
-    assert configs.networks(resolved, "gradient_sums", "none") == [own]
-    assert not {"archs", "inits"} & set(configs.options(resolved, "max_learning_rate"))
+    assert grid.networks(resolved, "max_learning_rate", "batch") == [own, shallow]
+    assert grid.networks(resolved, "max_learning_rate", "none") == [own, shallow, ("resnet-110", "kaiming")]
+    assert grid.networks(resolved, "gradient_sums", "none") == [own]
+    assert not {"archs", "inits"} & set(grid.options(resolved, "max_learning_rate"))
 
 
 def test_networks_that_one_job_crosses_are_told_to_it():
     resolved = configs.resolve(quick() | jacobians())
-    assert configs.networks(resolved, "jacobian_conditioning", "none") == [("resnet-110", "xavier_uniform")]
-    options = configs.options(resolved, "jacobian_conditioning")
+    assert grid.networks(resolved, "jacobian_conditioning", "none") == [("resnet-110", "xavier_uniform")]
+    options = grid.options(resolved, "jacobian_conditioning")
     assert options["networks"] == {"archs": ["plain-8"], "inits": ["fixup"]}
     assert (options["images"], options["bn_modes"]) == (1, ["train", "eval"])
 
@@ -149,7 +150,7 @@ def test_networks_that_one_job_crosses_are_told_to_it():
 def test_readings_differ_from_the_presets_own_network_in_what_they_name():
     raw = quick()
     raw["initialization"]["readings"] = [{"arch": "resnet-padded-110"}, {"init": "kaiming"}]
-    assert configs.readings(configs.resolve(raw)) == [
+    assert grid.readings(configs.resolve(raw)) == [
         ("resnet-110", "xavier_uniform"),
         ("resnet-padded-110", "xavier_uniform"),
         ("resnet-110", "kaiming"),
@@ -158,14 +159,14 @@ def test_readings_differ_from_the_presets_own_network_in_what_they_name():
 
 def test_seeds_are_counted_out_and_blocked():
     resolved = configs.resolve(quick() | {"seeds": 5, "seeds_per_job": 2})
-    assert configs.seed_blocks(resolved) == [[0, 1], [2, 3], [4]]
+    assert grid.seed_blocks(resolved) == [[0, 1], [2, 3], [4]]
     assert configs.resolve(quick() | {"seeds": ["3", "7"]})["seeds"] == [
         3,
         7,
     ]  # as Snakemake's command line reads lists
 
 
-def grid(**changes):
+def entry(**changes):
     entry = {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1}
     return {"grid": [entry | changes]}
 
@@ -190,23 +191,23 @@ def jacobians(**changes):
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        (grid(norm="bacth"), ["grid[0].norm", "'bacth'", "did you mean 'batch'?"]),
-        (grid(init="xavier"), ["grid[0].init", "'xavier'", "xavier_uniform"]),
-        (grid(alpha=-0.1), ["grid[0].alpha[0]", "-0.1", "more than 0"]),
-        (grid(alpha=0), ["grid[0].alpha[0]", "more than 0"]),
-        (grid(alpha="1e-4"), ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
-        (grid(alpha="fast"), ["grid[0].alpha[0]", "'fast' is text, expected a number"]),
-        (grid(alpha=float("nan")), ["grid[0].alpha[0]", "not a finite number"]),
-        (grid(alpha=float("inf")), ["grid[0].alpha[0]", "at most 1000"]),
-        (grid(alpha=[0.1, 0.1]), ["grid[0].alpha", "twice"]),
-        (grid(alpha=[]), ["grid[0].alpha", "empty"]),
-        (grid(batch_size=1), ["grid[0].batch_size[0]", "at least 2"]),
-        (grid(batch_size=2.5), ["grid[0].batch_size[0]", "a whole number"]),
-        (grid(epochs=0), ["grid[0].epochs", "at least 1"]),
-        (grid(epochs=True), ["grid[0].epochs", "expected a whole number"]),
-        (grid(arch="resnet-21"), ["grid[0].arch", "6n + 2"]),
-        (grid(arch="vgg"), ["grid[0].arch[0]", "resnet-D"]),
-        (grid(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-D, resnet-padded-D or plain-D"]),
+        (entry(norm="bacth"), ["grid[0].norm", "'bacth'", "did you mean 'batch'?"]),
+        (entry(init="xavier"), ["grid[0].init", "'xavier'", "xavier_uniform"]),
+        (entry(alpha=-0.1), ["grid[0].alpha[0]", "-0.1", "more than 0"]),
+        (entry(alpha=0), ["grid[0].alpha[0]", "more than 0"]),
+        (entry(alpha="1e-4"), ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
+        (entry(alpha="fast"), ["grid[0].alpha[0]", "'fast' is text, expected a number"]),
+        (entry(alpha=float("nan")), ["grid[0].alpha[0]", "not a finite number"]),
+        (entry(alpha=float("inf")), ["grid[0].alpha[0]", "at most 1000"]),
+        (entry(alpha=[0.1, 0.1]), ["grid[0].alpha", "twice"]),
+        (entry(alpha=[]), ["grid[0].alpha", "empty"]),
+        (entry(batch_size=1), ["grid[0].batch_size[0]", "at least 2"]),
+        (entry(batch_size=2.5), ["grid[0].batch_size[0]", "a whole number"]),
+        (entry(epochs=0), ["grid[0].epochs", "at least 1"]),
+        (entry(epochs=True), ["grid[0].epochs", "expected a whole number"]),
+        (entry(arch="resnet-21"), ["grid[0].arch", "6n + 2"]),
+        (entry(arch="vgg"), ["grid[0].arch[0]", "resnet-D"]),
+        (entry(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-D, resnet-padded-D or plain-D"]),
         ({"schedule": {"milestones": [0.75, 0.5]}}, ["schedule.milestones", "do not ascend"]),
         ({"schedule": {"milestones": [1]}}, ["schedule.milestones[0]", "less than 1"]),
         ({"epochs_fraction": 0}, ["epochs_fraction", "more than 0"]),
@@ -221,8 +222,8 @@ def jacobians(**changes):
         (jacobians(images=9), ["jacobian_conditioning.images", "9 is more than batch_size, expected at most 8"]),
         (jacobians(bn_modes=["frozen"]), ["jacobian_conditioning.bn_modes[0]", "'frozen'", "train, eval"]),
         (search(smallest_alpha=2), ["max_learning_rate.smallest_alpha", "not below largest_alpha"]),
-        (grid(arch="resnet-8; rm -rf /"), ["grid[0].arch[0]"]),
-        (grid(depth=20), ["grid[0]", "'depth' is unknown"]),
+        (entry(arch="resnet-8; rm -rf /"), ["grid[0].arch[0]"]),
+        (entry(depth=20), ["grid[0]", "'depth' is unknown"]),
         ({"grid": [{"norm": "batch", "alpha": 0.1}]}, ["grid[0]", "'epochs' is missing"]),
         ({"grid": "batch"}, ["grid", "expected a list"]),
         ({"grid": None}, ["grid", "is empty, expected a list"]),

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from mistakes import one_of_each_kind
 from strategies import HOSTILE, valid_configs
 
-from understanding_bn import architecture, complaints
+from understanding_bn import architecture, complaints, grid
 from understanding_bn import config as configs
 from understanding_bn.analysis import max_learning_rate
 from understanding_bn.cell import Cell
@@ -49,7 +49,7 @@ def test_every_valid_config_is_accepted_and_names_its_cells():
     def check(config):
         resolved = configs.resolve(config)
         assert configs.resolve(resolved) == resolved
-        cells = configs.cells(resolved)
+        cells = grid.cells(resolved)
         paths = [cell.path for cell in cells]
         assert len(set(paths)) == len(cells)
         for cell, path in zip(cells, paths, strict=True):
@@ -57,7 +57,7 @@ def test_every_valid_config_is_accepted_and_names_its_cells():
             assert found
             assert found.groupdict() == {key: str(getattr(cell, key)) for key in found.groupdict()}
             assert all(len(part.encode()) < 200 for part in path.split("/"))
-        for block in configs.seed_blocks(resolved):
+        for block in grid.seed_blocks(resolved):
             name = "-".join(map(str, block))
             assert re.fullmatch(limits["seeds"], name)
             assert not cells or len(f"seeds-{name}.benchmark.tsv") < 255
@@ -164,13 +164,13 @@ def test_the_search_is_refused_just_where_its_grid_is_empty(smallest, largest, s
 
 
 def test_training_images_are_counted_right(raw_digits):
-    assert configs.IMAGES["digits"] == {"train": len(raw_digits.train_labels), "test": len(raw_digits.test_labels)}
+    assert grid.IMAGES["digits"] == {"train": len(raw_digits.train_labels), "test": len(raw_digits.test_labels)}
 
 
 def test_whole_numbers_stay_whole_where_yaml_reads_64_point_0():
     entry = {"norm": "batch", "alpha": 1, "batch_size": 64.0, "epochs": 2.0, "arch": "resnet-8"}
     resolved = configs.resolve(quick(grid=[entry], seeds=[0.0, 3.0]))
-    assert configs.cells(resolved)[0].path == "resnet-8/xavier_uniform/norm-batch/alpha-1/batch-64/epochs-2"
+    assert grid.cells(resolved)[0].path == "resnet-8/xavier_uniform/norm-batch/alpha-1/batch-64/epochs-2"
     assert [str(seed) for seed in resolved["seeds"]] == ["0", "3"]
 
 

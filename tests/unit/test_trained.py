@@ -10,6 +10,7 @@ from damage import flip_a_bit
 from training_runs import AUGMENTATION, OPTIMISER, cell, run
 
 from understanding_bn import config as configs
+from understanding_bn import grid
 from understanding_bn.analysis import job
 from understanding_bn.analysis.context import Context
 from understanding_bn.errors import UserError
@@ -94,11 +95,11 @@ def test_before_training_each_network_is_measured_once():
     entry = {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.01], "batch_size": [8, 16], "epochs": 4}
     probes = {"gradient_structure": {"at": [0, 1], "minibatches": 2}}
     config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": [entry]}
-    found = configs.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
+    found = grid.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
     assert len(found) == 8
     assert [shares for shares in found.values() if 0 in shares] == [[0, 1]] * 4
     only = {"gradient_structure": {"at": [0], "minibatches": 2}}
-    found = configs.moments(configs.resolve(config | {"trained": {"probes": only}}), "gradient_structure")
+    found = grid.moments(configs.resolve(config | {"trained": {"probes": only}}), "gradient_structure")
     assert {(c.norm, c.batch_size) for c in found} == {(n, b) for n in ("batch", "none") for b in (8, 16)}
 
 
@@ -108,7 +109,7 @@ def test_cells_and_moments_are_chosen_by_the_config():
 
     def found(**options):
         probes = {"gradient_structure": {"minibatches": 2} | options}
-        return configs.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
+        return grid.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
 
     assert {c.batch_size for c in found(at=[1], where={"norm": ["none"], "batch_size": [16]})} == {16}
     assert len(found(at=[1], where={"norm": ["none"], "batch_size": [16]})) == 2
@@ -131,10 +132,10 @@ def test_moments_without_a_snapshot_are_refused(trained, message):
 
 
 def test_the_main_network_is_that_of_most_cells():
-    grid = [
+    entries = [
         {"arch": "resnet-14", "norm": "batch", "alpha": 0.1, "epochs": 1},
         {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.2], "batch_size": [64, 32], "epochs": 1},
     ]
-    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": grid}
-    assert configs.main_network(configs.resolve(config)) == ("resnet-8", "xavier_uniform", 64)
-    assert configs.main_network(configs.resolve(config | {"grid": []})) is None
+    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": entries}
+    assert grid.main_network(configs.resolve(config)) == ("resnet-8", "xavier_uniform", 64)
+    assert grid.main_network(configs.resolve(config | {"grid": []})) is None

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from understanding_bn import config as configs
+from understanding_bn import grid
 from understanding_bn.benchmark.scale import copy_workflow
 from understanding_bn.data.batches import Augmentation
 from understanding_bn.training import job
@@ -196,7 +197,7 @@ def undisturbed(checkout, digits_path, folder):
     """Train the same cells here, and compare."""
     config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
     augmentation = Augmentation(**config["augmentation"])
-    for cell in configs.cells(config):
+    for cell in grid.cells(config):
         seeds = config["seeds"]
         out = folder / cell.path
         job.run(

@@ -15,6 +15,7 @@ from mistakes import one_of_each_kind
 from strategies import valid_configs
 
 from understanding_bn import config as configs
+from understanding_bn import grid
 
 # The same configs on every run, and no search for a smaller one: each plan costs.
 REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -54,18 +55,18 @@ def jobs_expected(config):
     """The number of jobs that the rules for data, training and measurements must plan."""
     resolved = configs.resolve(config)
     start = resolved["initialization"]
-    cells, readings = len(configs.cells(resolved)), configs.readings(resolved)
+    cells, readings = len(grid.cells(resolved)), grid.readings(resolved)
     measured = {
         (probe, norm, *network)
         for probe in start["probes"]
         for norm in start["norms"]
-        for network in configs.networks(resolved, probe, norm)
+        for network in grid.networks(resolved, probe, norm)
     }
     compared = {"channel_moments", "gradient_sums", "logit_gradients"} & set(start["probes"])
     measured |= {(probe, norm, *reading) for probe in compared for norm in start["norms"] for reading in readings}
-    blocks = len(configs.seed_blocks(resolved))
+    blocks = len(grid.seed_blocks(resolved))
     trained = cells * blocks
-    probed = blocks * sum(len(configs.moments(resolved, probe)) for probe in resolved["trained"]["probes"])
+    probed = blocks * sum(len(grid.moments(resolved, probe)) for probe in resolved["trained"]["probes"])
     counts = {
         "data": int(bool(measured or cells)),
         "train": trained,

@@ -19,7 +19,7 @@ shell.prefix(
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
-from understanding_bn import files, layout
+from understanding_bn import files, grid, layout
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
@@ -59,7 +59,7 @@ STORE = f"results/data/{DATA_TAG}/store.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 START = CONFIG["initialization"]
-CELLS = configs.cells(CONFIG)
+CELLS = grid.cells(CONFIG)
 
 
 # Inputs by the thousand do not fit on a command line: Linux allows 128 KiB for the one string that a shell is given.
@@ -138,7 +138,7 @@ def training(file, wanted=lambda cell: True):
     return [f"{RESULTS}/{folder}/{file}" for folder in layout.training(CONFIG, wanted)]
 
 
-MOMENTS = {probe: configs.moments(CONFIG, probe) for probe in CONFIG["trained"]["probes"]}
+MOMENTS = {probe: grid.moments(CONFIG, probe) for probe in CONFIG["trained"]["probes"]}
 
 
 def trained(probe):
@@ -147,7 +147,7 @@ def trained(probe):
 
 
 # The paper's figures of training are of one network and batch size, whatever else a grid holds.
-MAIN = configs.main_network(CONFIG)
+MAIN = grid.main_network(CONFIG)
 NORMS = {cell.norm for cell in CELLS if cell.network == MAIN}
 COMPARED = {"none", "batch"}
 

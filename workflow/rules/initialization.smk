@@ -21,7 +21,7 @@ rule initialization:
     params:
         sgd=SGD,
         batch_size=START["batch_size"],
-        options=lambda wildcards: json.dumps(configs.options(CONFIG, wildcards.probe)),
+        options=lambda wildcards: json.dumps(grid.options(CONFIG, wildcards.probe)),
         seeds=CONFIG["seeds"],
         out=lambda wildcards, output: Path(output.run).parent,
         code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),

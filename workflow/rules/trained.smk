@@ -25,7 +25,7 @@ rule trained:
         sgd=SGD,
         seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
         at=lambda wildcards: MOMENTS[wildcards.probe][Cell.of(wildcards)],
-        options=lambda wildcards: json.dumps(configs.trained_options(CONFIG, wildcards.probe)),
+        options=lambda wildcards: json.dumps(grid.trained_options(CONFIG, wildcards.probe)),
         out=lambda wildcards, output: Path(output.run).parent,
         code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),
     shell:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from understanding_bn import config as configs
+from understanding_bn import grid
 from understanding_bn.cell import Cell
 
 TRAIN = f"train/{Cell.PATTERN}/seeds-{{seeds}}"
@@ -15,10 +15,10 @@ READ = ("channel_moments", "gradient_sums", "logit_gradients")  # measured on ev
 
 def training(config: dict[str, Any], wanted: Callable[[Cell], bool] = lambda cell: True) -> list[str]:
     """The folders of all training jobs whose cell is wanted, in the grid's order."""
-    blocks = configs.seed_blocks(config)
+    blocks = grid.seed_blocks(config)
     return [
         f"train/{cell.path}/seeds-{'-'.join(map(str, block))}"
-        for cell in configs.cells(config)
+        for cell in grid.cells(config)
         if wanted(cell)
         for block in blocks
     ]
@@ -31,7 +31,7 @@ def measured(config: dict[str, Any], probe: str, networks: list[tuple[str, str]]
     return [
         MEASURED.format(arch=arch, init=init, probe=probe, norm=norm)
         for norm in config["initialization"]["norms"]
-        for arch, init in (configs.networks(config, probe, norm) if networks is None else networks)
+        for arch, init in (grid.networks(config, probe, norm) if networks is None else networks)
     ]
 
 
@@ -39,15 +39,15 @@ def trained(config: dict[str, Any], probe: str) -> list[str]:
     """The folders of a measurement on trained networks, for every cell where it is made; none if it is not."""
     if probe not in config["trained"]["probes"]:
         return []
-    blocks = configs.seed_blocks(config)
+    blocks = grid.seed_blocks(config)
     return [
         f"trained/{probe}/{cell.path}/seeds-{'-'.join(map(str, block))}"
-        for cell in configs.moments(config, probe)
+        for cell in grid.moments(config, probe)
         for block in blocks
     ]
 
 
 def read(config: dict[str, Any], probe: str) -> list[str]:
     """The folders of a measurement on every reading of the paper; none where there is just one."""
-    readings = configs.readings(config)
+    readings = grid.readings(config)
     return measured(config, probe, readings) if probe in READ and len(readings) > 1 else []

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from understanding_bn import config as configs
-from understanding_bn import files, provenance
+from understanding_bn import files, grid, provenance
 from understanding_bn.benchmark import flops, measure
 from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
@@ -47,9 +46,9 @@ def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | No
     stopwatch = provenance.Stopwatch()
     images = images_of(config, store)
     rates = [rate for path in records for rate in read_rates(path)]
-    blocks = configs.seed_blocks(config)
+    blocks = grid.seed_blocks(config)
     plan = {"stage": "benchmark plan", "preset": config["preset"], "dataset": config["dataset"]} | asdict(images)
-    plan |= estimate(configs.cells(config), sum(map(len, blocks)), len(blocks), images, rates)
+    plan |= estimate(grid.cells(config), sum(map(len, blocks)), len(blocks), images, rates)
     print(text(plan))
     files.write_json(
         out, plan | {"records": [path.name for path in records]} | stopwatch.record(MODULE, "none: arithmetic only", 1)
@@ -71,7 +70,7 @@ def images_of(config: dict[str, Any], store: Path | None) -> Images:
     dataset = config["dataset"]
     if dataset not in KNOWN:
         raise UserError(f"dataset {dataset!r} has no size known beforehand; prepare its store and name it with --store")
-    return Images(*(int(configs.images(config, split)) for split in ("train", "test")), *KNOWN[dataset])
+    return Images(*(int(grid.images(config, split)) for split in ("train", "test")), *KNOWN[dataset])
 
 
 def read_rates(path: Path) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ import jinja2
 
 from understanding_bn import files
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
-from understanding_bn.config import IMAGES
 from understanding_bn.errors import UserError
+from understanding_bn.grid import IMAGES
 
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
 MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
