@@ -5,8 +5,8 @@ import copy
 import pytest
 import yaml
 
-from understanding_bn import config as configs
 from understanding_bn import complaints, grid
+from understanding_bn import config as configs
 from understanding_bn.errors import UserError
 
 ROOT = configs.SCHEMA.parent.parent.parent
