@@ -2,7 +2,7 @@
 
 Nothing is asked of Snakemake or a scheduler, so it works from any machine that sees the folder, on a run of today or of
 last month. What is expected comes from results/PRESET/config.json, which every start of Snakemake writes; what is done,
-from each job's run.json; what runs, from logs, which every job writes at least every ten seconds.
+from each job's run.json; what runs, from logs: training writes every ten seconds, measurements after every part.
 """
 
 import re
@@ -18,7 +18,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.progress import clock, seconds_left
 
 DONE, RUNNING, STOPPED, LEFT = "done", "running", "stopped", "left"
-SILENT_SECONDS = 60  # after which a job without a word is taken for stopped; its start takes up to twenty
+SILENT_SECONDS = 300  # after which a job without a word is taken for stopped; parts of a Hessian take minutes
 MOST_SHOWN = 20
 
 
