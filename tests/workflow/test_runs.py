@@ -190,7 +190,7 @@ def test_status_finds_every_job_done(finished):
 CAPTIONS = Path(__file__).resolve().parents[2] / "workflow" / "report"
 
 
-def test_a_record_alone_redraws_everything(finished, tmp_path, capsys):
+def test_a_record_alone_redraws_everything(finished, tmp_path):
     source = results(finished[0])
     reference.record(source.parent, tmp_path, ["tiny"])
     assert not [path for path in (tmp_path / "tiny").rglob("*") if path.suffix in (".pt", ".npz")]
@@ -215,15 +215,28 @@ def test_a_record_alone_redraws_everything(finished, tmp_path, capsys):
         rebuild.rebuild(tmp_path / "tiny", tmp_path / "again", CAPTIONS, None)
 
 
-def test_what_is_too_large_to_keep_is_not_redrawn_and_named(finished, tmp_path, monkeypatch, capsys):
+def test_what_is_too_large_to_keep_is_taken_over_as_it_was_drawn(finished, tmp_path, monkeypatch, capsys):
     source = results(finished[0])
-    largest = max(source.rglob("*.parquet"), key=lambda path: path.stat().st_size)
-    monkeypatch.setattr(rebuild, "LARGEST", largest.stat().st_size - 1)
-    rebuild.keep(source, tmp_path / "tiny")
+    kept = rebuild.keep
+    largest = max(source.rglob("values.parquet"), key=lambda path: path.stat().st_size)
+
+    def keep(source, target):
+        monkeypatch.setattr(rebuild, "LARGEST", largest.stat().st_size - 1)
+        kept(source, target)
+
+    monkeypatch.setattr(rebuild, "LARGEST", 10**6)
+    monkeypatch.setattr(rebuild, "keep", keep)
+    reference.record(source.parent, tmp_path, ["tiny"])
     index = json.loads((tmp_path / "tiny" / "raw.json").read_text())
-    assert index["left_out"]
-    assert not set(index["left_out"]) & set(index["items"])
+    left = [name for name, chosen in index["items"].items() if chosen is None]
+    assert left and len(left) < len(index["items"]) / 2
     assert str(largest.relative_to(source)) not in index["files"]
+    rebuild.rebuild(tmp_path / "tiny", tmp_path / "out", CAPTIONS, None)
+    assert capsys.readouterr().err.count("taken over as it was drawn") == len(left)
+    for name in left:
+        assert (tmp_path / "out" / "figures" / f"{name}.png").read_bytes() == (
+            source / "figures" / f"{name}.png"
+        ).read_bytes()
     (source / "config.json").rename(tmp_path / "config.json")
     try:
         with pytest.raises(UserError, match=r"config\.json: no such file; run that preset again"):

@@ -59,14 +59,16 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 
 
 def main_network(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs of the (arch, init) with most different (norm, α, B)."""
+    """The runs of the (arch, init) with most different (norm, α, B), at every α and norm that has several B."""
     network = table.groupby(["arch", "init"]).apply(
         lambda here: len(here[["norm", "alpha", "batch_size"]].drop_duplicates()), include_groups=False
     )
     arch, init = network.idxmax()
     here = table[(table["arch"] == arch) & (table["init"] == init)]
-    several = here.groupby("norm")["batch_size"].nunique()
-    return here[here["norm"].isin(several[several > 1].index)].reset_index(drop=True)
+    for factor in ("norm", "alpha"):
+        several = here.groupby(factor)["batch_size"].nunique() > 1
+        here = here[here[factor].isin(several[several].index)] if several.any() else here
+    return here.reset_index(drop=True)
 
 
 def moves(table: pd.DataFrame) -> pd.DataFrame:

@@ -43,7 +43,11 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.plot(mean.index, mean, color=palette[norm], label=f"{style.label(norm)}, slope {measured:.2f}")
             ax.plot(mean.index, mean.iloc[0] * (mean.index / mean.index[0]) ** slope, ":", color="0.3", linewidth=0.9)
         ax.set(xscale="log", yscale="log")
-        ax.legend(loc="best", title=f"{values['seed'].nunique()} seeds; dotted: slope {slope:+d}", title_fontsize=6.5)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
+        ax.legend(
+            loc="upper center", title=f"{values['seed'].nunique()} seeds; dotted: slope {slope:+d}", title_fontsize=6.5
+        )
         ticks = sorted(here[x].unique())
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()

@@ -214,7 +214,11 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
         left.set_yscale("log")
     else:
         left.set_ylim(low, high)
-    right.set_yscale("log" if (end["trace"] > 0).all() and not (start["trace"] <= 0).any() else "linear")
+    traces = pd.concat([start["trace"], end["trace"]]).abs()
+    if (end["trace"] > 0).all() and not (start["trace"] <= 0).any():
+        right.set_yscale("log")
+    elif traces.max() > 0:  # of both signs, and before training often thousands of times what it is after
+        right.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(traces[traces > 0].median())))
     left.set_ylabel("top eigenvalue (sharpness)")
     right.set_ylabel("trace")
 

@@ -17,8 +17,8 @@ def keep(source: Path, target: Path) -> None:
     """Copy the raw values behind a preset's claims, figures and tables from results/PRESET to its record.
 
     raw.json beside them says what each is drawn from: `files` are below raw/, `claims` and each of `items` (figures and
-    tables in the report's order) are positions in it, `roles` is the config's claims block, and `left_out` names items
-    that need a file too large to keep.
+    tables in the report's order) are positions in it, `roles` is the config's claims block. An item that needs a file
+    too large to keep has null there, and its own kept files in its place.
 
     Raises:
         UserError: a list of inputs is missing; the preset was run by an older version.
@@ -36,11 +36,11 @@ def keep(source: Path, target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, copy)
     position = {path: number for number, path in enumerate(kept)}
-    whole = [name for name in raw if all(path in position for path in raw[name])]
+    whole = {name for name in raw if all(path in position for path in raw[name])}
     index = {"files": [path.as_posix() for path in kept], "roles": files.read_json(config)["claims"]}
     index["claims"] = [position[path] for path in raw["claims"] if path in position]
-    index["items"] = {name: [position[path] for path in raw[name]] for name in made if name in whole}
-    files.write_json(target / INDEX, index | {"left_out": [name for name in made if name not in whole]})
+    index["items"] = {name: [position[path] for path in raw[name]] if name in whole else None for name in made}
+    files.write_json(target / INDEX, index)
 
 
 def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> None:
@@ -71,11 +71,15 @@ def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> Non
         progress.show(done, name)
         table = (record / "tables" / f"{name}.csv").is_file()
         folder = out / ("tables" if table else "figures")
-        figures.draw(name, [raw[number] for number in chosen], folder)
+        if chosen is None:
+            print(f"{name}: taken over as it was drawn, its raw values are too large to keep", file=sys.stderr)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in (record / folder.name).glob(f"{name}*"):
+                shutil.copyfile(path, folder / path.name)
+        else:
+            figures.draw(name, [raw[number] for number in chosen], folder)
         items.append(folder / f"{name}{'.md' if table else '.png'}")
     progress.show(len(items))
-    for name in index["left_out"]:
-        print(f"{name}: not redrawn, its raw values are too large to keep", file=sys.stderr)
     judged = out / "claims.json", out / "later.json"
     claims.run([raw[number] for number in index["claims"]], index["roles"], *judged)
     records = sorted({path.parent / "run.json" for path in raw})
