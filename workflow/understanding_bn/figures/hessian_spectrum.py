@@ -219,6 +219,8 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
         right.set_yscale("log")
     elif traces.max() > 0:  # of both signs, and before training often thousands of times what it is after
         right.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(traces[traces > 0].median())))
+        low, high = right.get_ylim()
+        right.set_ylim(min(2 * low, 0), high)
     left.set_ylabel("top eigenvalue (sharpness)")
     right.set_ylabel("trace")
 
