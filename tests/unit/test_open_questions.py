@@ -214,6 +214,19 @@ def test_the_noise_scale_grows_or_shrinks(tmp_path, late, verdict):
     assert judged(tmp_path, rows, structure)["L5"]["verdict"] == verdict
 
 
+def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
+    structure = []
+    for seed in SEEDS:
+        for epoch, late in ((2, 0.5), (20, 0.05 if seed else 5000.0)):
+            for norm in ("batch", "none"):
+                structure += gradients(norm, 0.04, 64, seed, epoch=epoch, gradient_norm2=late + 0.001 * seed)
+    rows = [run(n, 0.04, 64, s, 0.9, None if s else "stuck at chance") for n in ("batch", "none") for s in SEEDS]
+    figure, tables = noise_along_training.draw(pd.DataFrame(rows + structure))
+    assert set(tables[""].loc[tables[""]["failure"] != "", "seed"]) == {0}
+    assert "2 seeds" in figure.get_suptitle()
+    assert judged(tmp_path, rows, structure)["L5"]["verdict"] == REPRODUCED
+
+
 @pytest.mark.parametrize(("rate", "verdict"), [(1.21, REPRODUCED), (1.0, REFUTED), (1.31, INCONCLUSIVE)])
 def test_gradients_explode_at_a_rate_per_layer(tmp_path, rate, verdict):
     structure = []

@@ -16,7 +16,7 @@ FIGURES = {
     "input_mean_correlation": measured("input_mean_correlation"),
     "jacobian_conditioning": measured("jacobian_conditioning"),
     "hessian_spectrum": with_histories(trained("hessian_spectrum")),
-    "noise_along_training": trained("gradient_structure"),
+    "noise_along_training": with_histories(trained("gradient_structure")),
     "noise_by_architecture": with_histories(trained("gradient_structure")),
     "alpha_batch_grid": with_histories(trained("gradient_structure"), trained("hessian_spectrum")) if GRID else [],
 }

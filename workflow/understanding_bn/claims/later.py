@@ -7,7 +7,7 @@ from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.figures import alpha_batch_grid, noise_along_training
-from understanding_bn.figures.trained_runs import CELL, runs
+from understanding_bn.figures.trained_runs import CELL, runs, with_failures
 
 SAME_ACCURACY = 2.0  # points
 EXPLOSION, EXPLOSION_ERROR = 1.21, 0.1  # factor per layer, √(π / (π − 1)) for wide networks
@@ -74,8 +74,10 @@ def fixup_matches_batch_norm(results: Results) -> list[Check]:
 def noise_scale_grows(results: Results) -> list[Check]:
     """McCandlish et al. (2018): the gradient noise scale grows along training."""
     table = noise_along_training.noise(results.trained("gradient_structure"))
+    table = with_failures(table, results.histories())
+    table = table[table["failure"] == ""]
     if table.empty:
-        raise NotRunError("gradient_structure along training")
+        raise NotRunError("gradient_structure along training, of runs that did not fail")
     table = noise_along_training.most_common(table)
     checks = []
     for norm, text in (("batch", "BN"), ("none", "none")):

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from understanding_bn import architecture
 from understanding_bn.analysis.spectral import density, trace
 from understanding_bn.figures import style
-from understanding_bn.figures.trained_runs import CELL, failures
+from understanding_bn.figures.trained_runs import with_failures
 
 RUN = ["arch", "init", "norm", "alpha", "batch_size", "epochs", "seed", "epoch", "bn_mode"]
 COLUMNS = [*RUN, "probe", "node", "weight"]
@@ -36,12 +36,8 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     probes and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot
     are the top and bottom eigenvalues. The CSV has the nodes drawn; the summary has every run, BN mode and block.
     """
-    failed = failures(values)
-    values = values[values["kind"].notna()].drop(columns="failure", errors="ignore")
     values = values.assign(**{name: math.nan for name in ("alpha", "epochs") if name not in values})
-    if len(failed):
-        values = values.merge(failed, how="left", on=[*CELL, "seed"])
-    values["failure"] = values["failure"].astype("string").fillna("") if len(failed) else ""
+    values = with_failures(values[values["kind"].notna()], values)
     table = summary(values)
     start, end = chosen(values)
     everyone, sound = end, end[end["failure"] == ""]

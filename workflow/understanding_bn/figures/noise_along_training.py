@@ -5,9 +5,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from understanding_bn.figures import style
-from understanding_bn.figures.trained_runs import CELL, scale, structure
+from understanding_bn.figures.trained_runs import CELL, scale, structure, with_failures
 
-COLUMNS = [*CELL, "seed", "epoch", "fraction", "bn_mode", "noise", "constant", "update_noise", "noise_scale"]
+COLUMNS = [*CELL, "seed", "failure", "epoch", "fraction", "bn_mode", "noise", "constant", "update_noise", "noise_scale"]
 PANELS = (
     ("constant", "single-sample variance C"),
     ("update_noise", "noise of an update  α²·E‖g_B − g‖²"),
@@ -17,13 +17,13 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """A panel per quantity against training done; geometric means over seeds with the spread from least to most.
+    """A panel per quantity against training done; medians over sound seeds with the spread from least to most.
 
-    `values`: rows of `gradient_structure` on trained networks. Drawn are the cells of the network and batch size that
-    most cells share; the CSV has all.
+    `values`: histories and rows of `gradient_structure` on trained networks. Drawn are the cells of the network and
+    batch size that most cells share, without runs that failed; the CSV has all.
     """
-    table = noise(values)
-    drawn = most_common(table)
+    table = with_failures(noise(values[values["quantity"].notna()]), values)
+    drawn = most_common(table[table["failure"] == ""] if (table["failure"] == "").any() else table)
     norms = style.ordered(drawn["norm"])
     palette = style.colours(norms)
     alphas = sorted(drawn["alpha"].unique(), reverse=True)
@@ -46,7 +46,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     facts = drawn.iloc[0]
     figure.suptitle(
         f"{facts['arch'].replace('resnet', 'ResNet')}, B = {facts['batch_size']}, {drawn['seed'].nunique()} seeds: "
-        "median, least and most",
+        "median, least and most; failed runs left out",
         fontsize=7,
     )
     return figure, {"": table[COLUMNS]}

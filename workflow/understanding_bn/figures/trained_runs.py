@@ -46,6 +46,15 @@ def failures(values: pd.DataFrame) -> pd.DataFrame:
     return _last(values)[[*CELL, "seed", "failure"]]
 
 
+def with_failures(table: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    """The table, by CELL and seed, with how each run failed by the histories among the values; "" if it is sound."""
+    failed = failures(values)
+    if failed.empty:
+        return table.assign(failure="")
+    table = table.drop(columns="failure", errors="ignore").merge(failed, how="left", on=[*CELL, "seed"])
+    return table.assign(failure=table["failure"].astype("string").fillna(""))
+
+
 def _last(values: pd.DataFrame) -> pd.DataFrame:
     """The last row of every history."""
     history = values[values["learning_rate"].notna()]
