@@ -209,7 +209,7 @@ def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
 @pytest.mark.slow
 def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_path, tmp_path):
     """The job goes on without its Snakemake. The next one's job for the same run waits for it and trains nothing."""
-    config = cells(scratch, {"norm": "batch", "epochs": 200})
+    config = cells(scratch, {"norm": "batch", "epochs": 500})  # still at it when Snakemake has started twice more
     settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]  # both jobs run at once
     process = scratch.start("fig1", *settings, tiny=False)
     orphan = wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
