@@ -234,7 +234,11 @@ def test_what_is_too_large_to_keep_is_taken_over_as_it_was_drawn(finished, tmp_p
     assert left and len(left) < len(index["items"]) / 2
     assert str(largest.relative_to(source)) not in index["files"]
     rebuild.rebuild(tmp_path / "tiny", tmp_path / "out", CAPTIONS, None)
-    assert capsys.readouterr().err.count("taken over as it was drawn") == len(left)
+    told = capsys.readouterr().err
+    assert told.count("taken over as it was drawn") == len(left)
+    ours, theirs = (json.loads((folder / "claims.json").read_text()) for folder in (tmp_path / "out", source))
+    assert [claim["verdict"] for claim in ours] == [claim["verdict"] for claim in theirs]
+    assert "taken over as it was judged" in told
     for name in left:
         assert (tmp_path / "out" / "figures" / f"{name}.png").read_bytes() == (
             source / "figures" / f"{name}.png"

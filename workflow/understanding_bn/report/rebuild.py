@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from understanding_bn import files
+from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
 
@@ -41,6 +42,17 @@ def keep(source: Path, target: Path) -> None:
     index["claims"] = [position[path] for path in raw["claims"] if path in position]
     index["items"] = {name: [position[path] for path in raw[name]] if name in whole else None for name in made}
     files.write_json(target / INDEX, index)
+
+
+def _take_over(judged: Path, kept: Path) -> None:
+    """Put verdicts of the record in the place of those that need raw values too large to keep, and say so."""
+    claims = files.read_json(judged)
+    before = {claim["id"]: claim for claim in files.read_json(kept)}
+    for position, claim in enumerate(claims):
+        if claim["verdict"] == NOT_RUN and before[claim["id"]]["verdict"] != NOT_RUN:
+            print(f"claim {claim['id']}: taken over as it was judged, {claim['note']}", file=sys.stderr)
+            claims[position] = before[claim["id"]] | {"runs": []}
+    files.write_json(judged, claims)
 
 
 def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> None:
@@ -82,5 +94,7 @@ def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> Non
     progress.show(len(items))
     judged = out / "claims.json", out / "later.json"
     claims.run([raw[number] for number in index["claims"]], index["roles"], *judged)
+    for path in judged:
+        _take_over(path, record / path.name)
     records = sorted({path.parent / "run.json" for path in raw})
     report.run(record.name, *judged, items, records, captions, beside, out / "report.html")
