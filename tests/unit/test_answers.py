@@ -3,22 +3,11 @@
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from understanding_bn.report import answers
 
 MOVES = list(answers._MOVES)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "figures").mkdir()
-    return tmp_path
-
-
-def write(folder, name, rows):
-    pd.DataFrame(rows).to_csv(folder / "figures" / f"{name}.csv", index=False)
 
 
 def moved(accuracy, noise, norm="none"):
@@ -44,21 +33,21 @@ def moved(accuracy, noise, norm="none"):
         ((0, 0, 0), (2, 1, 0), ["No move changed both"]),
     ],
 )
-def test_what_moves_accuracy_and_whether_noise_goes_with_it(folder, accuracy, noise, expected):
-    write(folder, "alpha_batch_grid_summary", moved(accuracy, noise))
-    text = answers.noise_or_steps(folder)
+def test_what_moves_accuracy_and_whether_noise_goes_with_it(record, write, accuracy, noise, expected):
+    write("alpha_batch_grid_summary", moved(accuracy, noise))
+    text = answers.noise_or_steps(record)
     assert "**Without norm**" in text
     assert all(part in text for part in expected), text
 
 
-def test_a_norm_without_all_moves_is_passed_over(folder):
+def test_a_norm_without_all_moves_is_passed_over(record, write):
     both = moved((2, -2, np.nan), (1, 1, 1)) + moved((2, -2, 1), (1, 1, 1), norm="batch")
-    write(folder, "alpha_batch_grid_summary", both)
-    text = answers.noise_or_steps(folder)
+    write("alpha_batch_grid_summary", both)
+    text = answers.noise_or_steps(record)
     assert "**With batch norm**" in text and "Without norm" not in text
 
 
-def test_noise_is_counted_where_every_seed_agrees(folder):
+def test_noise_is_counted_where_every_seed_agrees(record, write):
     rows = []
     for arch, seed, norm, fraction in itertools.product(("plain-8", "plain-20"), (0, 1), ("batch", "none"), (0, 1)):
         value = 2.0 if norm == "batch" else 1.0
@@ -66,11 +55,11 @@ def test_noise_is_counted_where_every_seed_agrees(folder):
             value = 3 - value  # one seed the other way
         fact = {"arch": arch, "seed": seed, "norm": norm, "fraction": fraction}
         rows.append(fact | dict.fromkeys(answers.COLUMNS, value))
-    write(folder, "noise_by_architecture", rows)
+    write("noise_by_architecture", rows)
     row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "rho": 0.5, "low": 0.25, "high": 0.75}
     unclear = row | {"quantity": "update_noise", "rho": 0.1, "low": -0.2, "high": 0.3}
-    write(folder, "noise_by_architecture_summary", [row, unclear, unclear | {"norm": "none"}])
-    text = answers.where_noise_is(folder)
+    write("noise_by_architecture_summary", [row, unclear, unclear | {"norm": "none"}])
+    text = answers.where_noise_is(record)
     assert "| C | 2 of 2 | 0 of 2 | 1 of 2 | 0 of 2 |" in text
     assert "over all 9 cells, go beyond chance, of 2 quantities tried: noise of a gradient (ρ = 0.50)." in text
     assert "over cells without norm, go beyond chance, of 1 quantities tried: none." in text
@@ -80,20 +69,20 @@ def test_noise_is_counted_where_every_seed_agrees(folder):
     ("none", "expected"),
     [(98.7, "**Nearly.**"), (90.0, "**No.**"), (99.5, "**Yes, here.**"), (None, "the question is open")],
 )
-def test_the_best_cell_without_norm_beside_the_best_with(folder, none, expected):
+def test_the_best_cell_without_norm_beside_the_best_with(record, write, none, expected):
     rows = []
     for seed in (0, 1, 2):
         rows.append({"norm": "batch", "alpha": 0.1, "batch_size": 64, "test_accuracy": 99.0 + 0.1 * seed})
         rows.append({"norm": "batch", "alpha": 0.1, "batch_size": 16, "test_accuracy": 100.0 if seed else None})
         rows.append({"norm": "none", "alpha": 0.01, "batch_size": 16, "test_accuracy": none})
         rows[-3:] = [row | {"seed": seed} for row in rows[-3:]]
-    write(folder, "alpha_batch_grid", rows)
-    text = answers.best_without(folder)
+    write("alpha_batch_grid", rows)
+    text = answers.best_without(record)
     assert expected in text
     assert none is None or "α = 0.01 and B = 16" in text
 
 
-def test_conditioning_is_counted_where_intervals_are_apart(folder):
+def test_conditioning_is_counted_where_intervals_are_apart(record, write):
     def network(shortcut, norm, mode, init, slope):
         row = {"shortcut": shortcut, "norm": norm, "bn_mode": mode, "init": init, "condition_theory": 1.0}
         return row | {"condition_slope": slope, "condition_low": slope - 0.01, "condition_high": slope + 0.01}
@@ -101,11 +90,11 @@ def test_conditioning_is_counted_where_intervals_are_apart(folder):
     rows = [network("none", "none", "none", init, 0.1) for init in ("orthogonal", "xavier_uniform")]
     rows += [network("none", "batch", "train", "orthogonal", 0.05), network("none", "batch", "train", "fixup", np.nan)]
     rows += [network("none", "batch", "train", "xavier_uniform", 0.095)]
-    write(folder, "jacobian_conditioning_summary", rows)
-    text = answers.conditioning(folder)
+    write("jacobian_conditioning_summary", rows)
+    text = answers.conditioning(record)
     assert "more than 0.10 decades per layer, 10 times less" in text
     assert "Without shortcuts, batch norm in train mode grows more slowly than none in 1, faster in 0 of 2" in text
     assert "With shortcuts" not in text
     assert text.rstrip().endswith("networks: fixup.")
-    write(folder, "jacobian_conditioning_summary", [rows[3]])
-    assert "No network's Jacobian had full rank" in answers.conditioning(folder)
+    write("jacobian_conditioning_summary", [rows[3]])
+    assert "No network's Jacobian had full rank" in answers.conditioning(record)

@@ -3,20 +3,8 @@
 import json
 
 import numpy as np
-import pandas as pd
-import pytest
 
 from understanding_bn.report import open_questions
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "figures").mkdir()
-    return tmp_path
-
-
-def write(folder, name, rows):
-    pd.DataFrame(rows).to_csv(folder / "figures" / f"{name}.csv", index=False)
 
 
 def cells(text):
@@ -26,13 +14,13 @@ def cells(text):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_changes_have_their_intervals_and_gaps_are_dashes(folder):
+def test_changes_have_their_intervals_and_gaps_are_dashes(record, write):
     row = {"norm": "batch", "move": "only α", "quantity": "test_accuracy", "change": 1.5, "low": 1.0, "high": 2.0}
-    write(folder, "alpha_batch_grid_summary", [row, row | {"quantity": "gap", "change": np.nan, "low": np.nan}])
-    assert cells(open_questions.moves(folder)) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–", "–"]]
+    write("alpha_batch_grid_summary", [row, row | {"quantity": "gap", "change": np.nan, "low": np.nan}])
+    assert cells(open_questions.moves(record)) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–", "–"]]
 
 
-def test_small_steps_are_set_beside_batch_norm_at_its_best(folder):
+def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
     rows = []
     for seed in range(3):
         fact = {"seed": seed, "failure": None}
@@ -42,8 +30,8 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(folder):
         rows += [fact | {"norm": "none", "alpha": 0.02, "batch_size": 16, "test_accuracy": 99.0 + seed}]
         failed = {"norm": "none", "alpha": 0.1, "batch_size": 16, "test_accuracy": None, "failure": "overflow"}
         rows += [fact | failed]
-    write(folder, "alpha_batch_grid", rows)
-    text = open_questions.small_steps(folder)
+    write("alpha_batch_grid", rows)
+    text = open_questions.small_steps(record)
     assert cells(text) == [
         ["α = 0.01, B = 16", "98.00 ± 1.00", "-2.00 [-2.00, -2.00]", "below BN"],
         ["α = 0.02, B = 16", "100.00 ± 1.00", "+0.00 [+0.00, +0.00]", "no difference beyond chance"],
@@ -52,42 +40,42 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(folder):
     assert "*BN at its best: α = 0.1, B = 64, 100.00 ± 1.00 %. Interval over 3 seeds, paired.*" in text
 
 
-def test_architectures_stand_by_family_and_depth_before_and_after(folder):
+def test_architectures_stand_by_family_and_depth_before_and_after(record, write):
     values = dict.fromkeys(open_questions.COLUMNS, 2.0)
     rows = [
         {"arch": arch, "norm": "batch", "seed": 0, "fraction": fraction} | values
         for arch in ("resnet-20", "resnet-8", "plain-20")
         for fraction in (0, 1)
     ]
-    write(folder, "noise_by_architecture", rows)
-    found = cells(open_questions.architectures(folder))
+    write("noise_by_architecture", rows)
+    found = cells(open_questions.architectures(record))
     assert [row[:3] for row in found[::2]] == [[a, "batch", "before"] for a in ("plain-20", "resnet-8", "resnet-20")]
     assert found[1] == ["plain-20", "batch", "end"] + ["2"] * 6
 
 
-def test_correlations_stand_by_quantity_and_norm(folder):
+def test_correlations_stand_by_quantity_and_norm(record, write):
     row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "rho": 0.5, "low": -0.25, "high": 0.75}
     others = [row | {"gap": "gap"}, row | {"norm": "none", "rho": np.nan}, row | {"norm": "batch", "low": np.nan}]
-    write(folder, "noise_by_architecture_summary", [row, *others])
-    assert cells(open_questions.related(folder)) == [["noise of a gradient", "0.50 [-0.25, 0.75] (9)", "0.50 (9)"]]
+    write("noise_by_architecture_summary", [row, *others])
+    assert cells(open_questions.related(record)) == [["noise of a gradient", "0.50 [-0.25, 0.75] (9)", "0.50 (9)"]]
 
 
-def test_slopes_without_a_value_are_rank_deficient(folder):
+def test_slopes_without_a_value_are_rank_deficient(record, write):
     row = {"shortcut": "none", "norm": "none", "bn_mode": "none", "init": "fixup", "condition_theory": 1.161}
     row |= {"condition_slope": 0.1, "condition_low": 0.05, "condition_high": 0.15}
-    write(folder, "jacobian_conditioning_summary", [row, row | {"condition_slope": np.nan, "condition_low": np.nan}])
+    write("jacobian_conditioning_summary", [row, row | {"condition_slope": np.nan, "condition_low": np.nan}])
     facts = ["none", "none", "none", "fixup"]
-    assert cells(open_questions.conditioning(folder)) == [
+    assert cells(open_questions.conditioning(record)) == [
         [*facts, "0.100 [0.050, 0.150]", "1.16"],
         [*facts, "rank-deficient", "1.16"],
     ]
 
 
-def test_predictions_have_verdict_and_reason(folder):
+def test_predictions_have_verdict_and_reason(record):
     claim = {"id": "L1", "statement": "|a| < 1", "source": "S (2020)", "measure": "a", "seeds": 3, "note": ""}
     claim |= {"measured": 0.5, "interval": [0.25, 0.75], "verdict": "reproduced"}
     missing = {"id": "L2", "measured": None, "interval": None, "note": "needs more", "verdict": "not run"}
-    (folder / "later.json").write_text(json.dumps([claim, claim | missing]))
-    lines = open_questions.predictions(folder).splitlines()
+    (record / "later.json").write_text(json.dumps([claim, claim | missing]))
+    lines = open_questions.predictions(record).splitlines()
     assert lines[3] == r"| L1 | \|a\| < 1 | S (2020) | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
     assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | needs more | not run |"

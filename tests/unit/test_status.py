@@ -2,11 +2,13 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
-from understanding_bn import cli, layout, progress, status
+from understanding_bn import cli, grid, layout, progress, status
 from understanding_bn import config as configs
+from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
 
 NOW = 1_800_000_000
@@ -36,7 +38,8 @@ def say(logs, folder, line, age):
 
 def test_jobs_are_done_running_stopped_or_left(config, folders):
     results, logs = folders
-    train = layout.training(config)
+    blocks = grid.seed_blocks(config)
+    train = [layout.train(cell, block) for cell in grid.cells(config) for block in blocks]
     finish(results, train[0], 60, failures=[None, "overflow"])
     say(logs, train[0], "its last words", 1)
     say(logs, train[1], "none α=0.1 B=128: 3/10 epochs, seed 0, 1,000 images/s, 1 min 30 s left", 5)
@@ -70,10 +73,9 @@ def test_when_all_is_done_it_says_what_comes_next(config, folders):
 
 
 def test_work_is_in_proportion_to_epochs_seeds_and_network():
-    folder = "train/resnet-20/kaiming/norm-none/alpha-0.1/batch-128/epochs-{}/seeds-{}"
-    assert status._work(folder.format(10, "0-1")) == 4 * status._work(folder.format(5, "3"))
-    deeper = status._work(folder.format(5, "3").replace("resnet-20", "plain-110"))
-    assert deeper > 5 * status._work(folder.format(5, "3"))
+    cell = Cell("resnet-20", "kaiming", "none", "0.1", 128, 5)
+    assert status.work(replace(cell, epochs=10), [0, 1]) == 4 * status.work(cell, [3])
+    assert status.work(replace(cell, arch="plain-110"), [3]) > 5 * status.work(cell, [3])
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 60, 61, 3599, 3600, 100_000])

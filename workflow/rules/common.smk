@@ -60,6 +60,7 @@ STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 START = CONFIG["initialization"]
 CELLS = grid.cells(CONFIG)
+SEED_BLOCKS = grid.seed_blocks(CONFIG)
 
 
 # Inputs by the thousand do not fit on a command line: Linux allows 128 KiB for the one string that a shell is given.
@@ -103,7 +104,8 @@ def training_minutes(wildcards, attempt):
     """
     runs = int(wildcards.epochs) * len(wildcards.seeds.split("-"))
     epoch = 24 * architecture.depth(wildcards.arch) / 110 / (200 if EMBEDDED else 1)
-    epoch *= (CONFIG["subset"]["train"] or 50_000) / 50_000
+    whole = grid.IMAGES["digits" if EMBEDDED else "cifar10"]["train"]
+    epoch *= (CONFIG["subset"]["train"] or whole) / whole
     return round((15 + epoch * runs) * attempt)
 
 
@@ -135,7 +137,7 @@ def records(values):
 
 def training(file, wanted=lambda cell: True):
     """The path of one output file of every training job whose cell is wanted."""
-    return [f"{RESULTS}/{folder}/{file}" for folder in layout.training(CONFIG, wanted)]
+    return [f"{RESULTS}/{layout.train(c, block)}/{file}" for c in CELLS if wanted(c) for block in SEED_BLOCKS]
 
 
 MOMENTS = {probe: grid.moments(CONFIG, probe) for probe in CONFIG["trained"]["probes"]}
@@ -143,7 +145,8 @@ MOMENTS = {probe: grid.moments(CONFIG, probe) for probe in CONFIG["trained"]["pr
 
 def trained(probe):
     """The values of a measurement on trained networks, for every cell; none if the preset does not make it."""
-    return [f"{RESULTS}/{folder}/values.parquet" for folder in layout.trained(CONFIG, probe)]
+    cells = MOMENTS.get(probe, {})
+    return [f"{RESULTS}/{layout.trained(probe, c, block)}/values.parquet" for c in cells for block in SEED_BLOCKS]
 
 
 # The paper's figures of training are of one network and batch size, whatever else a grid holds.

@@ -22,7 +22,7 @@ rule rebuild:
         captions="workflow/report",
         kept=["--kept", *KEPT] if KEPT else [],
         out=lambda wildcards, output: Path(output.page).parent,
-        code=fingerprint("report.rebuild"),
+        code=[fingerprint(f"figures.{name}") for name in FIGURES | TABLES] + [fingerprint("report.rebuild")],
     shell:
         "python -m understanding_bn rebuild {params.record} --captions {params.captions} {params.kept} --out {params.out}"
         " 2>&1 | tee {log}"

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,12 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def copy(source: Path, path: Path) -> None:
+    """Copy a file's content to `path`, atomically."""
+    with atomic(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,5 @@
 """Where every job of a preset leaves its results: folders below results/PRESET, and logs of the same names."""
 
-from collections.abc import Callable
 from typing import Any
 
 from understanding_bn import grid
@@ -13,15 +12,18 @@ RANDOM_MATRICES = "random_matrices"
 READ = ("channel_moments", "gradient_sums", "logit_gradients")  # measured on every reading of the paper
 
 
-def training(config: dict[str, Any], wanted: Callable[[Cell], bool] = lambda cell: True) -> list[str]:
-    """The folders of all training jobs whose cell is wanted, in the grid's order."""
-    blocks = grid.seed_blocks(config)
-    return [
-        f"train/{cell.path}/seeds-{'-'.join(map(str, block))}"
-        for cell in grid.cells(config)
-        if wanted(cell)
-        for block in blocks
-    ]
+def train(cell: Cell, seeds: list[int]) -> str:
+    """The folder of the training job of a cell and a block of seeds."""
+    return f"train/{_run(cell, seeds)}"
+
+
+def trained(probe: str, cell: Cell, seeds: list[int]) -> str:
+    """The folder of a measurement on the networks of that training job."""
+    return f"trained/{probe}/{_run(cell, seeds)}"
+
+
+def _run(cell: Cell, seeds: list[int]) -> str:
+    return f"{cell.path}/seeds-{'-'.join(map(str, seeds))}"
 
 
 def measured(config: dict[str, Any], probe: str, networks: list[tuple[str, str]] | None = None) -> list[str]:
@@ -32,18 +34,6 @@ def measured(config: dict[str, Any], probe: str, networks: list[tuple[str, str]]
         MEASURED.format(arch=arch, init=init, probe=probe, norm=norm)
         for norm in config["initialization"]["norms"]
         for arch, init in (grid.networks(config, probe, norm) if networks is None else networks)
-    ]
-
-
-def trained(config: dict[str, Any], probe: str) -> list[str]:
-    """The folders of a measurement on trained networks, for every cell where it is made; none if it is not."""
-    if probe not in config["trained"]["probes"]:
-        return []
-    blocks = grid.seed_blocks(config)
-    return [
-        f"trained/{probe}/{cell.path}/seeds-{'-'.join(map(str, block))}"
-        for cell in grid.moments(config, probe)
-        for block in blocks
     ]
 
 

@@ -5,15 +5,15 @@ last month. What is expected comes from results/PRESET/config.json, which every 
 from each job's run.json; what runs, from logs: training writes every ten seconds, measurements after every part.
 """
 
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from understanding_bn import files, layout
-from understanding_bn.benchmark import flops
+from understanding_bn import files, grid, layout
+from understanding_bn.benchmark import flops, measure
+from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
 from understanding_bn.progress import clock, seconds_left
 
@@ -57,9 +57,13 @@ def run(preset: str, results: Path, logs: Path) -> None:
 
 def jobs(config: dict[str, Any], results: Path, logs: Path, now: float | None = None) -> list[Job]:
     """Every job of a resolved config that trains or measures, with its state at the time `now`."""
-    expected = [("train", folder, _work(folder)) for folder in layout.training(config)]
+    blocks = grid.seed_blocks(config)
+    expected = [("train", layout.train(c, block), work(c, block)) for c in grid.cells(config) for block in blocks]
     for probe in config["trained"]["probes"]:
-        expected += [(f"trained {probe}", folder, _work(folder)) for folder in layout.trained(config, probe)]
+        cells = grid.moments(config, probe)
+        expected += [
+            (f"trained {probe}", layout.trained(probe, c, block), work(c, block)) for c in cells for block in blocks
+        ]
     for probe in config["initialization"]["probes"]:
         folders = [*layout.measured(config, probe), *layout.read(config, probe)]
         expected += [(f"initialization {probe}", folder, 1.0) for folder in dict.fromkeys(folders)]
@@ -68,11 +72,9 @@ def jobs(config: dict[str, Any], results: Path, logs: Path, now: float | None = 
     return [_job(stage, folder, work, results, logs, now) for stage, folder, work in expected]
 
 
-def _work(folder: str) -> float:
+def work(cell: Cell, seeds: list[int]) -> float:
     """Operations of a cell's training, up to a factor that all cells share: epochs of all seeds times the network."""
-    arch = next(part for part in folder.split("/") if re.fullmatch(r"[a-z-]+-\d+", part))
-    epochs, seeds = (re.search(rf"/{name}-([0-9-]+)", folder).group(1) for name in ("epochs", "seeds"))
-    return flops.forward(arch, 32, 3, 10) * int(epochs) * (seeds.count("-") + 1)
+    return flops.forward(cell.arch, 32, 3, 10) * cell.epochs * len(seeds)
 
 
 def _job(stage: str, folder: str, work: float, results: Path, logs: Path, now: float) -> Job:
@@ -122,12 +124,7 @@ def text(found: list[Job], preset: str, results: Path) -> str:
         rows.append([stage, *(str(here[state]) for state in states), str(here.total())])
     total = Counter(job.state for job in found)
     rows.append(["all", *(str(total[state]) for state in states), str(total.total())])
-    widths = [max(len(row[column]) for row in [["job", *states, "of"], *rows]) for column in range(len(states) + 2)]
-    lines = []
-    for row in [["job", *states, "of"], *rows]:
-        lines.append(
-            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        )
+    lines = [measure.table(["job", *states, "of"], rows)]
     failures = Counter(kind for job in found if job.record for kind in job.record.get("failures", []))
     trained = failures.total()
     if trained:

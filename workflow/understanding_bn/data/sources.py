@@ -160,9 +160,7 @@ def some(images: Images, train: int, test: int) -> Images:
             raise UserError(
                 f"config key subset.{name}: {wanted} is more than there are, expected at most {len(labels)}"
             )
-        order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
-        order = order[np.argsort(labels[order], kind="stable")]
-        chosen = np.sort(order[(np.arange(wanted) * len(labels)) // wanted])
+        chosen = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
         splits[name] = pixels[chosen], labels[chosen]
         said.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
     source = f"{images.source}, a subset: {', '.join(said)}" if said else images.source
@@ -176,6 +174,12 @@ def some(images: Images, train: int, test: int) -> Images:
     )
 
 
+def _shuffled_by_class(labels: np.ndarray) -> np.ndarray:
+    """The rows of one class after the other, in an order drawn once: evenly spaced ones have every class's share."""
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
+    return order[np.argsort(labels[order], kind="stable")]
+
+
 def digits() -> Images:
     """scikit-learn's 1,797 handwritten digits, 8×8 grey, 16 levels: 1,437 to train on, 360 to test on.
 
@@ -187,8 +191,7 @@ def digits() -> Images:
     data = load_digits()
     images = (data.images * 15).astype(np.uint8)[..., None]
     labels = data.target.astype(np.int64)
-    order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
+    order = _shuffled_by_class(labels)
     test = np.zeros(len(labels), dtype=bool)
     test[order[::5]] = True
     return Images(

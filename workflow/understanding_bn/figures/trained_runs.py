@@ -39,18 +39,12 @@ def runs(values: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values([*CELL, "seed"], ignore_index=True)
 
 
-def failures(values: pd.DataFrame) -> pd.DataFrame:
-    """CELL, seed and failure ("" if the run is sound) of every history among the values."""
-    if "learning_rate" not in values:
-        return pd.DataFrame(columns=[*CELL, "seed", "failure"])
-    return _last(values)[[*CELL, "seed", "failure"]]
-
-
 def with_failures(table: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     """The table, by CELL and seed, with how each run failed by the histories among the values; "" if it is sound."""
-    failed = failures(values)
+    failed = _last(values) if "learning_rate" in values else values[:0]
     if failed.empty:
         return table.assign(failure="")
+    failed = failed[[*CELL, "seed", "failure"]]
     table = table.drop(columns="failure", errors="ignore").merge(failed, how="left", on=[*CELL, "seed"])
     return table.assign(failure=table["failure"].astype("string").fillna(""))
 

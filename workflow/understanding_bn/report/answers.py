@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn.claims.statistics import bootstrap_interval
+from understanding_bn.figures.alpha_batch_grid import MOVES
 from understanding_bn.figures.style import label
-from understanding_bn.report.open_questions import COLUMNS, RELATED, markdown
+from understanding_bn.report.open_questions import COLUMNS, RELATED, best_cell, change, markdown, sound_cells
 
 CLOSE = 1.0  # points of test accuracy within which "nearly" is said
-_MOVES = {"only α": "α", "only B": "B", "α and B, α/B fixed": "both, at the same α/B,"}
+_MOVES = dict(zip(MOVES, ("α", "B", "both, at the same α/B,"), strict=True))
 
 
 def noise_or_steps(folder: Path) -> str:
@@ -22,7 +23,7 @@ def noise_or_steps(folder: Path) -> str:
         accuracy = {move: wide.loc[(move, "test_accuracy")] for move in _MOVES if (move, "test_accuracy") in wide.index}
         if len(accuracy) < len(_MOVES):
             continue
-        said = [f"{text} {_verb(accuracy[move])} it ({_change(accuracy[move])})" for move, text in _MOVES.items()]
+        said = [f"{text} {_verb(accuracy[move])} it ({change(accuracy[move])})" for move, text in _MOVES.items()]
         line = f"**{_with(norm)}**, test accuracy and a doubling, in points: {'; '.join(said)}."
         *single, both = (abs(row["change"]) for row in accuracy.values())
         if both < min(single):
@@ -85,15 +86,12 @@ def where_noise_is(folder: Path) -> str:
 def best_without(folder: Path) -> str:
     """Q3: the best cell without BN, whatever its α and B, beside the best with it."""
     table = pd.read_csv(folder / "figures" / "alpha_batch_grid.csv")
-    best = {}
-    for norm, here in table.groupby("norm"):
-        wide = here.pivot_table(index="seed", columns=["alpha", "batch_size"], values="test_accuracy", dropna=False)
-        sound = wide.dropna(axis=1)
-        best[norm] = None if sound.empty else (sound.mean().idxmax(), sound[sound.mean().idxmax()])
-    if not (best.get("batch") and best.get("none")):
+    cells = sound_cells(table)
+    without, batch = best_cell(cells, "none"), best_cell(cells, "batch")
+    if without is None or batch is None:
         return "\nNo cell without failures in every seed with BN and without: the question is open here.\n"
-    (alpha, size), without = best["none"]
-    difference = (without - best["batch"][1]).to_numpy()
+    _, alpha, size = without
+    difference = (cells[without] - cells[batch]).to_numpy()
     low, high = bootstrap_interval(difference) or (np.nan, np.nan)
     smallest = " It is the smallest B of the grid." if size == table["batch_size"].min() else ""
     behind = "**Nearly.**" if low >= -CLOSE else "**No.**"
@@ -147,8 +145,3 @@ def _sign(row: pd.Series) -> int:
 
 def _verb(row: pd.Series) -> str:
     return {1: "raises", -1: "lowers", 0: "does not move"}[_sign(row)]
-
-
-def _change(row: pd.Series) -> str:
-    between = f" [{row['low']:+.2f}, {row['high']:+.2f}]" if np.isfinite(row["low"]) else ""
-    return f"{row['change']:+.2f}{between}"

@@ -46,7 +46,7 @@ def moves(folder: Path) -> str:
     rows = []
     for (norm, move), here in table.groupby(["norm", "move"], sort=False):
         row = here.set_index("quantity")
-        rows.append([norm, move, *(_change(row.loc[name]) if name in row.index else "–" for name in QUANTITIES)])
+        rows.append([norm, move, *(change(row.loc[name]) if name in row.index else "–" for name in QUANTITIES)])
     note = "Mean change per doubling over neighbouring cells, 95 % interval over seeds."
     return markdown(["norm", "doubled", *QUANTITIES.values()], rows, note)
 
@@ -54,11 +54,8 @@ def moves(folder: Path) -> str:
 def small_steps(folder: Path) -> str:
     """Q3: each cell without BN at the smallest B beside BN at its best."""
     table = pd.read_csv(folder / "figures" / "alpha_batch_grid.csv")
-    wide = table.pivot_table(
-        index="seed", columns=["norm", "alpha", "batch_size"], values="test_accuracy", dropna=False
-    )
-    cells = {cell: wide[cell] for cell in wide.columns if wide[cell].notna().all()}
-    best = max((cell for cell in cells if cell[0] == "batch"), key=lambda cell: cells[cell].mean())
+    cells = sound_cells(table)
+    best = best_cell(cells, "batch")
     smallest = table["batch_size"].min()
     none = table[(table["norm"] == "none") & (table["batch_size"] == smallest)]
     rows = []
@@ -72,8 +69,21 @@ def small_steps(folder: Path) -> str:
         text = "below BN" if high < 0 else "above BN" if low > 0 else "no difference beyond chance"
         rows.append([name, _spread(cells[cell]), f"{difference.mean():+.2f} [{low:+.2f}, {high:+.2f}]", text])
     own = f"α = {best[1]:g}, B = {best[2]}, {_spread(cells[best])} %"
-    note = f"BN at its best: {own}. Interval over {len(wide)} seeds, paired."
+    note = f"BN at its best: {own}. Interval over {len(cells[best])} seeds, paired."
     return markdown(["without BN", "test accuracy (%)", "minus BN at its best (points)", ""], rows, note)
+
+
+def sound_cells(table: pd.DataFrame) -> dict[tuple[str, float, int], pd.Series]:
+    """Test accuracy by seed of every (norm, α, B) in which no seed failed."""
+    wide = table.pivot_table(
+        index="seed", columns=["norm", "alpha", "batch_size"], values="test_accuracy", dropna=False
+    )
+    return {cell: wide[cell] for cell in wide.columns if wide[cell].notna().all()}
+
+
+def best_cell(cells: dict[tuple[str, float, int], pd.Series], norm: str) -> tuple[str, float, int] | None:
+    """The cell of a norm with the highest mean accuracy; None if it has none."""
+    return max((cell for cell in cells if cell[0] == norm), key=lambda cell: cells[cell].mean(), default=None)
 
 
 def architectures(folder: Path) -> str:
@@ -138,7 +148,7 @@ def _spread(values: pd.Series) -> str:
     return f"{values.mean():.2f} ± {values.std():.2f}"
 
 
-def _change(row: pd.Series) -> str:
+def change(row: pd.Series) -> str:
     """A change with its interval."""
     if not np.isfinite(row["change"]):
         return "–"

@@ -1,6 +1,5 @@
 """Figures, claims and report of a finished preset from its kept raw values alone: no data, no training, no GPU."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -33,9 +32,7 @@ def keep(source: Path, target: Path) -> None:
     everything = sorted({path for paths in raw.values() for path in paths})
     kept = [path for path in everything if (source / path).stat().st_size <= LARGEST]
     for path in kept:
-        copy = target / RAW / path
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / path, copy)
+        files.copy(source / path, target / RAW / path)
     position = {path: number for number, path in enumerate(kept)}
     whole = {name for name in raw if all(path in position for path in raw[name])}
     index = {"files": [path.as_posix() for path in kept], "roles": files.read_json(config)["claims"]}
@@ -74,8 +71,7 @@ def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> Non
     index, runs = files.read_json(record / INDEX), files.read_json(record / "provenance.json")["runs"]
     raw = [out / name for name in index["files"]]
     for name, path in zip(index["files"], raw, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(record / RAW / name, path)
+        files.copy(record / RAW / name, path)
         files.write_json(path.parent / "run.json", runs[Path(name).parent.as_posix()])
     progress = Progress("redrawn", len(index["items"]), "figures and tables")
     items = []
@@ -85,9 +81,8 @@ def rebuild(record: Path, out: Path, captions: Path, beside: Path | None) -> Non
         folder = out / ("tables" if table else "figures")
         if chosen is None:
             print(f"{name}: taken over as it was drawn, its raw values are too large to keep", file=sys.stderr)
-            folder.mkdir(parents=True, exist_ok=True)
             for path in (record / folder.name).glob(f"{name}*"):
-                shutil.copyfile(path, folder / path.name)
+                files.copy(path, folder / path.name)
         else:
             figures.draw(name, [raw[number] for number in chosen], folder)
         items.append(folder / f"{name}{'.md' if table else '.png'}")

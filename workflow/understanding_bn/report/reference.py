@@ -39,9 +39,7 @@ def record(results: Path, out: Path, presets: list[str]) -> None:
         names = KEPT_ONLY.get(preset, KEPT)
         for path in (path for pattern in names for path in sorted(source.glob(pattern))):
             if path.stat().st_size <= rebuild.LARGEST:
-                copy = target / path.relative_to(source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
+                files.copy(path, target / path.relative_to(source))
         if preset not in KEPT_ONLY:
             rebuild.keep(source, target)
         runs = {
