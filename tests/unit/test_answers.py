@@ -82,6 +82,12 @@ def test_the_best_cell_without_norm_beside_the_best_with(record, write, none, ex
     assert none is None or "α = 0.01 and B = 16" in text
 
 
+def test_one_seed_answers_nothing(record, write):
+    cell = {"seed": 0, "alpha": 0.1, "batch_size": 64, "test_accuracy": 99.0}
+    write("alpha_batch_grid", [cell | {"norm": "batch"}, cell | {"norm": "none", "test_accuracy": 99.9}])
+    assert "the question is open here" in answers.best_without(record)
+
+
 def test_conditioning_is_counted_where_intervals_are_apart(record, write):
     def network(shortcut, norm, mode, init, slope):
         row = {"shortcut": shortcut, "norm": norm, "bn_mode": mode, "init": init, "condition_theory": 1.0}

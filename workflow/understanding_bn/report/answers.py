@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from understanding_bn.claims.statistics import bootstrap_interval
@@ -92,7 +91,10 @@ def best_without(folder: Path) -> str:
         return "\nNo cell without failures in every seed with BN and without: the question is open here.\n"
     _, alpha, size = without
     difference = (cells[without] - cells[batch]).to_numpy()
-    low, high = bootstrap_interval(difference) or (np.nan, np.nan)
+    interval = bootstrap_interval(difference)
+    if interval is None:
+        return "\nOne seed has no interval: the question is open here.\n"
+    low, high = interval
     smallest = " It is the smallest B of the grid." if size == table["batch_size"].min() else ""
     behind = "**Nearly.**" if low >= -CLOSE else "**No.**"
     answer = behind if high < 0 else "**Yes, here.**"
