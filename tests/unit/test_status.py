@@ -98,4 +98,8 @@ def test_the_command_reads_the_config_that_snakemake_wrote(config, folders, caps
     results.mkdir(parents=True)
     (results / "config.json").write_text(json.dumps(config))
     status.run("quick", results.parent, logs.parent)
+    assert "time left: not known yet" in capsys.readouterr().out
+    found = status.jobs(config, results, logs)
+    finish(results, found[0].folder, 60)
+    status.run("quick", results.parent, logs.parent)
     assert "one after the other; nothing runs now" in capsys.readouterr().out

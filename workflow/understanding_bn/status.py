@@ -143,7 +143,7 @@ def text(found: list[Job], preset: str, results: Path) -> str:
         return "\n".join(lines)
     seconds, unknown = time_left(found)
     beside = f"with {total[RUNNING]} at a time" if total[RUNNING] else "one after the other; nothing runs now"
-    lines.append(f"\nabout {clock(seconds)} left, {beside}")
+    lines.append(f"\nabout {clock(seconds)} left, {beside}" if seconds else "\ntime left: not known yet")
     if unknown:
         lines.append(f"not counted, as none of its kind is done: {', '.join(unknown)}")
     return "\n".join(lines)
