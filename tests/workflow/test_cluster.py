@@ -15,8 +15,8 @@ from pathlib import Path
 import cluster as clusters
 import pytest
 import yaml
+from checkouts import cells, undisturbed, wait_until
 from cluster import Cluster, missing
-from conftest import cells, undisturbed, wait_until
 from damage import flip_a_bit
 
 EPOCHS = {"batch": 300, "group": 60, "none": 20}

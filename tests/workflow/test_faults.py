@@ -12,7 +12,7 @@ import time
 
 import psutil
 import pytest
-from conftest import cells, undisturbed, wait_until
+from checkouts import cells, undisturbed, wait_until
 from damage import flip_a_bit
 
 ONE = {"norm": "batch", "epochs": 30}

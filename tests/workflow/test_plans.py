@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT, refused
+from checkouts import ROOT, refused
 
 from understanding_bn.claims.catalogue import CLAIMS
 

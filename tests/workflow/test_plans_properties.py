@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Checkout, only_line
+from checkouts import Checkout, only_line
 from hypothesis import HealthCheck, Phase, given, settings
 from mistakes import one_of_each_kind
 from strategies import valid_configs

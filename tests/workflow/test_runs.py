@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY
+from checkouts import TINY
 from PIL import Image
 
 from understanding_bn import status

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from conftest import Checkout, refused
+from checkouts import Checkout, refused
 from test_runs import write_parquet
 
 HOSTILE = "my data; touch pwned1 $(touch pwned2) `touch pwned3` 'q' \"r\" $HOME & -rf *"

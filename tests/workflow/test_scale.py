@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from conftest import TINY, Checkout, planned
+from checkouts import TINY, Checkout, planned
 
 from understanding_bn.benchmark import scale
 

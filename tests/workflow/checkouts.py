@@ -1,0 +1,232 @@
+"""A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+
+from understanding_bn import config as configs
+from understanding_bn import grid
+from understanding_bn.benchmark.scale import copy_workflow
+from understanding_bn.data.batches import Augmentation
+from understanding_bn.training import job
+from understanding_bn.training.loop import Optimiser
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+TINY = {
+    "preset": "tiny",
+    "dataset": "digits",
+    "seeds": 2,
+    "seeds_per_job": 2,
+    "augmentation": {"pad": 1, "flip": False},
+    "grid": [
+        # At α = 1000 a network without norm and with Kaiming's start overflows at its second mini-batch, for any seed.
+        {
+            "arch": "resnet-14",
+            "init": "kaiming",
+            "norm": ["batch", "none"],
+            "alpha": [0.05, 1000],
+            "batch_size": 128,
+            "epochs": 1,
+        },
+        {"arch": "resnet-14", "init": "kaiming", "norm": "batch-final", "alpha": 0.05, "batch_size": 128, "epochs": 1},
+        {"arch": "resnet-14", "init": "kaiming", "norm": "batch", "alpha": 0.05, "batch_size": 256, "epochs": 1},
+    ],
+    "trained": {
+        "probes": {
+            "gradient_structure": {"at": [0, 1], "minibatches": 2},
+            "hessian_spectrum": {
+                "at": [1],
+                "where": {"arch": ["resnet-14"], "norm": ["batch"]},
+                "subset": 256,
+                "top": 1,
+                "probes": 2,
+                "steps": 3,
+            },
+        },
+    },
+    "initialization": {
+        "arch": "resnet-8",
+        "norms": ["batch", "none"],
+        "batch_size": 16,
+        "probes": {
+            "gradient_histogram": {"layer": 4, "minibatches": 2},
+            "relative_loss": {
+                "alpha": {"default": 0.01},
+                "minibatches": [1, 2],
+                "smallest_step": 0.001,
+                "largest_step": 10,
+                "steps_per_decade": 2,
+            },
+            "divergence_path": {
+                "alpha": 100,
+                "layers": [2, 4, 6],
+                "percent_step": 50,
+                "most_updates": 3,
+                "site": "convolution",
+            },
+            "channel_moments": {"layers": [2, 4, 6, 8]},
+            "logit_gradients": {},
+            "gradient_sums": {"layers": [2, 4, 6]},
+            "kernel_gradients": {"layer": 4},
+            "input_mean_correlation": {},
+            "gradient_noise": {"batch_sizes": [8, 32], "minibatches": 4, "alphas": [0.01, 0.1]},
+            "jacobian_conditioning": {
+                "networks": {"archs": ["resnet-8", "plain-8", "plain-14"], "inits": ["kaiming", "fixup"]},
+                "batch_size": 4,
+            },
+            "max_learning_rate": {
+                "archs": ["resnet-14"],
+                "inits": ["kaiming", "orthogonal"],
+                "batch_size": 16,
+                "updates": 3,
+                "smallest_alpha": 0.0001,
+                "largest_alpha": 1000,
+                "steps_per_decade": 1,
+            },
+        },
+        "readings": [{"arch": "resnet-padded-8"}],
+    },
+    "random_matrices": {"size": 50, "factors": [1, 2], "draws": 3},
+    "claims": {"large_alpha": 1000, "middle_alpha": 1000, "small_alpha": 0.05, "unstable_alpha": 1000},
+}
+
+
+class Checkout:
+    """A copy of the project in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        copy_workflow(folder)
+        (folder / "slurm").symlink_to("profiles/slurm")
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+
+    def run(self, *arguments, tiny=True):
+        """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
+        command = self._command(arguments, tiny)
+        return subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True)
+
+    def start(self, *arguments, tiny=True):
+        """The same in the background, in a process group of its own. What it says goes to said.txt."""
+        with (self.folder / "said.txt").open("w") as said:
+            return subprocess.Popen(
+                self._command(arguments, tiny),
+                cwd=self.folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+                # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    def said(self):
+        """What the run in the background has said."""
+        return (self.folder / "said.txt").read_text()
+
+    def _command(self, arguments, tiny):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
+        return command + (["--configfile", "tiny.yaml"] if tiny else [])
+
+    def rules_planned(self, *arguments, tiny=True):
+        """The number of jobs of each rule that a dry run plans."""
+        done = self.run(*arguments, "--dry-run", "--quiet", "host", tiny=tiny)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return planned(done.stdout + done.stderr)
+
+
+def _environment():
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    environment.pop("PYTHONPATH", None)
+    return environment
+
+
+def only_line(done):
+    """What a run that must fail says; it must be one line beside Snakemake's own on the files that it reads."""
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).splitlines()
+    lines = [line for line in said if not line.startswith(("Using workflow specific profile", "Config file "))]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def refused(checkout, *arguments):
+    """The one line with which Snakemake must fail; it must have written nothing."""
+    line = only_line(checkout.run(*arguments, tiny=False))
+    assert line.startswith("error: ")
+    assert not (checkout.folder / "results").exists()
+    assert not (checkout.folder / "logs").exists()
+    return line
+
+
+def planned(text):
+    """The table under 'Job stats:' in Snakemake's output, as a dict; empty if there is none."""
+    if "Job stats:" not in text:
+        return {}
+    lines = text.rsplit("Job stats:", 1)[1].splitlines()[3:]
+    jobs = {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 2 or parts[0] == "total":
+            break
+        jobs[parts[0]] = int(parts[1])
+    return jobs
+
+
+def cells(checkout, *grid, seeds=1):
+    """The configuration file of a preset that trains these cells of ResNet-8 and nothing else."""
+    base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
+    config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
+    config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
+    config["trained"] = {"probes": {"gradient_structure": {"at": [], "minibatches": 2}}}
+    (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
+    return "cells.yaml"
+
+
+def undisturbed(checkout, digits_path, folder):
+    """Train the same cells here, and compare."""
+    config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
+    augmentation = Augmentation(**config["augmentation"])
+    for cell in grid.cells(config):
+        seeds = config["seeds"]
+        out = folder / cell.path
+        job.run(
+            digits_path,
+            cell,
+            Optimiser(**config["optimiser"]),
+            augmentation,
+            config["schedule"]["milestones"],
+            config["snapshots"],
+            seeds,
+            out,
+            folder / "state",
+            threads=1,
+            wanted_device="cpu",
+        )
+        theirs = checkout.folder / "results/cells/train" / cell.path / f"seeds-{'-'.join(map(str, seeds))}"
+        left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+        left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
+        for seed, epochs in left.items():
+            assert epochs.keys() == right[seed].keys()
+            for epoch, weights in epochs.items():
+                assert all(torch.equal(value, right[seed][epoch][name]) for name, value in weights.items())
+
+
+def wait_until(true, what, process=None, seconds=180):
+    """Wait for something to come true; fail if the process ends first."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        assert process is None or process.poll() is None, f"Snakemake ended before {what}"
+        time.sleep(0.1)
+    return value
