@@ -157,8 +157,11 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
     cancelled = wait_until(lambda: training(scratch, cluster, "group"), "training with group norm", process)
     cluster.run("scancel", cancelled)
     assert process.wait(400) == 0, scratch.said()[-4000:]
-    for norm, first in (("batch", "FAILED"), ("group", "CANCELLED"), ("none", "FAILED")):
-        assert states(scratch, cluster, norm) == [first, "COMPLETED"], norm
+    # Told to stop ahead of its limit, a job fails by itself; on a busy machine it is already past it, and timed out.
+    for norm, first in (("batch", {"FAILED", "TIMEOUT"}), ("group", {"CANCELLED"}), ("none", {"FAILED"})):
+        before, after = states(scratch, cluster, norm)
+        assert before in first, norm
+        assert after == "COMPLETED", norm
     assert "exceeded memory limit" in "".join(path.read_text() for path in scratch.folder.rglob("slurm/**/*.log"))
     for norm in ("batch", "group"):
         kept = [path.read_text() for path in scratch.folder.glob(f"logs/slurm/rule_train/*_{norm}_0.05_*/*.log")]
