@@ -56,3 +56,16 @@ GRADIENT_SUM_RATIO = {
     ("none", 54): 2.6,
     ("none", 108): 1.6,
 }
+
+# How the paper ran what it ran; "unknown" where it does not say or nobody remembers.
+CONDITIONS = {
+    "data": "CIFAR-10, originals",
+    "training and test images": "50,000 and 10,000",
+    "networks trained": "resnet-110",
+    "networks measured at the start": "resnet-110",
+    "learning rates": "0.00003 to 0.1",
+    "batch sizes": "128",
+    "epochs": "165 at 0.1, 1320 at 0.003, 2400 at 0.0001",
+    "weight decay": "0.0001 or 0.0005",
+    "seeds": "5",
+}

@@ -26,18 +26,21 @@ COLUMNS = {
 RELATED = {"update_noise": "noise of an update", "noise": "noise of a gradient", "sharpness": "sharpness"} | COLUMNS
 RELATED |= {"minibatch_rank": "rank of mini-batch gradients"}
 
+# Alternative texts of the figures that pages in docs/ show.
 PICTURES = {
     "alpha_batch_grid": "Test accuracy, gap, update noise and sharpness over learning rate and batch size",
     "noise_by_architecture": "Variance of gradients between mini-batches, weights, units and layers, by architecture",
     "noise_along_training": "Noise along training",
     "jacobian_conditioning": "Condition number of the input–output Jacobian against depth",
     "hessian_spectrum": "Spectral density of the Hessian, sharpness and trace",
+    "fig1_accuracy": "Accuracy against training done, with batch norm and without, at four learning rates",
+    "single_final_bn": "Accuracy with a single batch norm at the end, beside none and batch norm everywhere",
 }
 
 
-def picture(name: str) -> str:
+def picture(preset: str, name: str) -> str:
     """A kept figure, as a page in docs/ shows it."""
-    return f"\n![{PICTURES[name]}](../results/reference/open-questions/figures/{name}.png)\n"
+    return f"\n![{PICTURES[name]}](../results/reference/{preset}/figures/{name}.png)\n"
 
 
 def moves(folder: Path) -> str:

@@ -14,7 +14,7 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
-from understanding_bn.report import answers, open_questions, rebuild
+from understanding_bn.report import answers, open_questions, rebuild, results_page
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 KEPT = ("claims.json", "later.json", "figures/*.csv", "figures/*.png", "tables/*")
@@ -181,16 +181,24 @@ def _scale(reference: Path) -> str:
     return "\n".join([*lines, "", f"*{note}*", ""])
 
 
-def _open(text: Callable[[Path], str] | None, figure: str = "") -> Callable[[Path], str]:
-    """A figure of preset open-questions and what `text` makes of its record; that it was not run, without a record."""
+def _of(preset: str, text: Callable[[Path], str] | None, figure: str = "") -> Callable[[Path], str]:
+    """A figure of a preset and what `text` makes of its record; that it was not run, where there is no record."""
 
     def block(reference: Path) -> str:
-        folder = reference / "open-questions"
+        folder = reference / preset
         if not folder.is_dir():
             return "\n*Not run yet: no record is kept.*\n"
-        return (open_questions.picture(figure) if figure else "") + (text(folder) if text else "")
+        return (open_questions.picture(preset, figure) if figure else "") + (text(folder) if text else "")
 
     return block
+
+
+def _open(text: Callable[[Path], str] | None, figure: str = "") -> Callable[[Path], str]:
+    return _of("open-questions", text, figure)
+
+
+def _small(text: Callable[[Path], str] | None, figure: str = "") -> Callable[[Path], str]:
+    return _of("cifar10-small", text, figure)
 
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
@@ -216,6 +224,13 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "picture_hessian_spectrum": _open(None, "hessian_spectrum"),
     "later": _open(open_questions.predictions),
     "origin_open": _open(lambda folder: f"\n{_origin(folder)}\n"),
+    "every_verdict": results_page.verdicts,
+    "every_claim": results_page.claims,
+    "conditions": results_page.conditions,
+    "resnet_110": results_page.resnet_110,
+    "small_accuracies": _small(results_page.accuracies, "fig1_accuracy"),
+    "small_hessian": _small(None, "hessian_spectrum"),
+    "origin_small": _small(lambda folder: f"\n{_origin(folder)}\n"),
     "origin": lambda reference: "\n" + _origin(reference / "cifar10-init") + "\n",
 }
 

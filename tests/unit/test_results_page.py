@@ -1,0 +1,107 @@
+"""docs/results.md: claims, conditions and accuracies from kept records."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from understanding_bn import paper
+from understanding_bn.report import reference, results_page
+
+
+def claim(number, verdict="not run", measured=None, note=""):
+    blank = {"statement": f"statement {number}", "paper": "12 points", "figure": "fig1_accuracy", "scope": "a scale"}
+    checks = [] if measured is None else [{}]
+    found = {"measure": "a difference", "measured": measured, "interval": [1, 2] if measured else None}
+    return blank | found | {"id": number, "verdict": verdict, "note": note, "checks": checks, "seeds": 3}
+
+
+def trained(alpha, epochs, seconds, failures, images=1000):
+    settings = {"arch": "resnet-8", "alpha": str(alpha), "batch_size": 100, "epochs": epochs}
+    run = {"stage": "train", "settings": settings, "training_seconds": seconds, "failures": failures}
+    data = {"source": "some images", "train_images": images, "test_images": 200}
+    where = {"device": "cpu", "processor": "p", "commit": "c" * 40}
+    return run | where | {"seeds": list(range(len(seconds))), "data": data}
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Writes a record of these claims and runs; returns the folder of all."""
+
+    def write(preset, claims, runs=()):
+        folder = tmp_path / preset
+        folder.mkdir()
+        (folder / "claims.json").write_text(json.dumps(claims))
+        provenance = {"runs": {str(n): run for n, run in enumerate(runs)}, "job_minutes": 90}
+        (folder / "provenance.json").write_text(json.dumps(provenance))
+        return tmp_path
+
+    return write
+
+
+def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records):
+    records("quick", [claim(1, "reproduced", 5)])
+    text = results_page.verdicts(records("paper", [claim(1)]))
+    assert "| # | claim | `paper` | `quick` |" in text
+    assert "| [1](#claim-1) | statement 1 | not run | reproduced |" in text
+
+
+def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
+    records("quick", [claim(1, "reproduced", 5)])
+    text = results_page.claims(records("cifar10-init", [claim(1, note="needs training")]))
+    assert "The paper: 12 points." in text
+    assert "| `quick` | a difference | 5 | 1 to 2 | 3 | reproduced | a scale |" in text
+    assert "Not run: `cifar10-init` (needs training)." in text
+
+
+def test_conditions_stand_beside_the_papers(records):
+    runs = [trained(0.1, 10, [2.0, 4.0], [None, None]), trained(0.01, 20, [2.0], ["overflow"], images=1050)]
+    text = results_page.conditions(records("quick", [claim(1)], runs))
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in text.splitlines() if "|" in line}
+    assert set(paper.CONDITIONS) < set(rows)
+    assert rows["epochs"] == [paper.CONDITIONS["epochs"], "10 at 0.1, 20 at 0.01 |"]
+    assert rows["seeds"] == ["5", "2 |"]
+    # 10,000 images in 2 s and in 4 s; the run that failed has no rate.
+    assert rows["images/s of a training job, median"] == ["unknown", "3,750 |"]
+    assert rows["processor hours of all jobs"] == ["unknown", "1.5 |"]
+
+
+def test_runs_that_failed_have_no_part_in_accuracies(record, write):
+    cell = {"norm": "none", "alpha": 0.1, "epochs": 5}
+    runs = [
+        {"seed": seed, "test_accuracy": 0.5 + 0.1 * seed, "train_accuracy": 0.5, "failure": None} for seed in (0, 1)
+    ]
+    runs.append({"seed": 2, "test_accuracy": 0.1, "train_accuracy": 0.1, "failure": "stuck at chance"})
+    failed = {"norm": "none", "alpha": 0.3, "epochs": 5, "seed": 0, "test_accuracy": 0.1, "train_accuracy": 0.1}
+    write("fig1_accuracy_summary", [cell | run for run in runs] + [failed | {"failure": "overflow"}])
+    end = {"block": "all", "epoch": 5, "bn_mode": "none", "trace": 9.0}
+    tops = [cell | end | {"seed": seed, "top_eigenvalue": value} for seed, value in ((0, 2.0), (1, 4.0), (2, 99.0))]
+    start = cell | end | {"epoch": 0, "seed": 0, "top_eigenvalue": 1e6}
+    layer = cell | end | {"block": "stem", "seed": 0, "top_eigenvalue": 1e6}
+    write("hessian_spectrum_summary", [*tops, start, layer])
+    noise = [cell | {"fraction": fraction, "seed": 0, "constant": value} for fraction, value in ((0, 1e6), (1, 7.0))]
+    write("noise_along_training", noise)
+    text = results_page.accuracies(record)
+    # Of the four resamples of two seeds, the quantiles at 2.5 % lie 0.075 of a step from the ends.
+    assert (
+        "| no norm | 0.1 | 5 | 55.0 [50.4, 59.6] | 50.0 [50.0, 50.0] | 3 [2.08, 3.92] | 9 [9, 9] | 7 | 1 of 3," in text
+    )
+    assert "| no norm | 0.3 | 5 | – | – | – | – | – | 1 of 1, overflow |" in text
+    assert text.index("| 0.3 |") < text.index("| 0.1 |")
+
+
+def test_published_accuracies_stand_beside_not_run_or_ours(tmp_path):
+    text = results_page.resnet_110(tmp_path)
+    assert text.count("| not run |") == 2
+    folder = tmp_path / "paper/figures"
+    folder.mkdir(parents=True)
+    rows = [("batch", 0.1, 0.93, 165), ("batch", 0.1, 0.95, 165), ("batch", 0.003, 0.5, 1320), ("none", 0.1, 0.1, 165)]
+    table = pd.DataFrame(rows, columns=["norm", "alpha", "test_accuracy", "epochs"]).assign(failure=None)
+    table.to_csv(folder / "fig1_accuracy_summary.csv", index=False)
+    text = results_page.resnet_110(tmp_path)
+    assert "| ours, preset `paper` | 94.00 [93.08, 94.92] % | 165 | 2 |" in text
+    assert text.count("| not run |") == 1
+
+
+def test_a_preset_without_a_record_was_not_run(tmp_path):
+    assert reference.BLOCKS["small_accuracies"](tmp_path) == "\n*Not run yet: no record is kept.*\n"
