@@ -88,3 +88,17 @@ def test_long_lists_are_cut_and_say_by_how_much(page, monkeypatch, more, told):
     assert text.count("<td>now</td>") == job.MOST_LISTED
     assert ("and 3 more, all in" in text) == ("And 3 more; all are named in" in text) == told
     assert (" more" in text.split("<main>")[1]) == told
+
+
+def test_figures_are_vector_graphics_where_there_are_any(page, tmp_path):
+    records = [run_record(dataset="digits")]
+    assert 'src="data:image/png;base64,' in page(records, None)
+    (tmp_path / "figure.svg").write_text("<svg/>")
+    assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in page(records, None)
+
+
+def test_files_beside_the_page_are_links_and_others_are_not(tmp_path):
+    beside = tmp_path / "results/mine"
+    link = '<a href="train/a%20b/run.json"><code>'
+    assert job._linked(str(beside / "train/a b/run.json"), beside).startswith(link)
+    assert job._linked("elsewhere/<run>.json", beside) == "<code>elsewhere/&lt;run&gt;.json</code>"

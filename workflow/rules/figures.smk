@@ -43,6 +43,7 @@ for name, inputs in FIGURES.items():
                 module=f"workflow/understanding_bn/figures/{name}.py",
             output:
                 pdf=f"{RESULTS}/figures/{name}.pdf",
+                svg=f"{RESULTS}/figures/{name}.svg",
                 csv=f"{RESULTS}/figures/{name}.csv",
                 png=report(
                     f"{RESULTS}/figures/{name}.png",

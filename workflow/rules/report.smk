@@ -12,7 +12,9 @@ rule report:
         records=RUNS,
         captions=[f"workflow/report/{Path(item).stem}.rst" for item in ITEMS],
         kept=KEPT,
-        template="workflow/understanding_bn/report/page.html",
+        template=[
+            f"workflow/understanding_bn/report/{part}" for part in ("page.html", "claims.html", "page.css", "page.js")
+        ],
     output:
         page=f"{RESULTS}/report.html",
     log:

@@ -94,10 +94,10 @@ def logarithmic(axis: Axis, values: pd.Series) -> None:
 
 
 def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:
-    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf and NAME.png to `out`, each atomically."""
+    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf, NAME.svg and NAME.png to `out`, each atomically."""
     for key, table in drawn.items():
         tables.write(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".svg", {"Date": None}), (".png", {})):
         with files.atomic(out / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, metadata=metadata)
     plt.close(figure)

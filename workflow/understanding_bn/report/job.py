@@ -3,15 +3,19 @@
 import base64
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from understanding_bn import files
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.grid import IMAGES
+from understanding_bn.report import views
 
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
 MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
@@ -42,6 +46,8 @@ def run(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["linked"] = partial(_linked, beside=out.parent)
+    drawn = [_item(path, captions) for path in items]
     page = environment.get_template("page.html").render(
         preset=preset,
         claims=judged,
@@ -49,9 +55,10 @@ def run(
         tally=Counter(claim["verdict"] for claim in judged),
         later=predicted,
         later_tally=Counter(claim["verdict"] for claim in predicted),
-        drawn={path.stem for path in items},
+        drawn={path.stem: f"{path.parent.name}/{path.stem}.csv" for path in items},
         marks=MARKS,
-        items=[_item(path, captions) for path in items],
+        items=drawn,
+        scripts=views.scripts() if any(item["view"] for item in drawn) else "",
         provenance=_provenance(records),
         at_scale=_at_scale(records),
         most=MOST_LISTED,
@@ -98,11 +105,16 @@ def _item(path: Path, captions: Path) -> dict[str, Any]:
         "title": title,
         "paragraphs": paragraphs,
         "image": None,
+        "kind": "",
+        "view": views.view(path.with_suffix(".csv")),
         "table": None,
         "notes": [],
     }
     if path.suffix == ".png":
-        item["image"] = base64.b64encode(path.read_bytes()).decode()
+        # What was taken over from a record has no vector graphics.
+        vector = path.with_suffix(".svg")
+        item["kind"] = "svg+xml" if vector.is_file() else "png"
+        item["image"] = base64.b64encode((vector if vector.is_file() else path).read_bytes()).decode()
     else:
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [_cells(line) for line in lines if line.startswith("|")]
@@ -132,6 +144,15 @@ def _provenance(records: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     peak = max(record["peak_memory_mib"] for record in records)
     cost = f"{len(records)} jobs, {seconds / 60:.1f} min of job time, at most {peak} MiB in one job"
     return [*found, ("cost", [cost])]
+
+
+def _linked(path: str, beside: Path) -> Markup:
+    """A file's name, as a link where it lies below the page's own folder."""
+    shown = Markup("<code>{}</code>").format(path)
+    try:
+        return Markup('<a href="{}">{}</a>').format(quote(Path(path).relative_to(beside).as_posix()), shown)
+    except ValueError:
+        return shown
 
 
 def _number(value: float | None) -> str:
