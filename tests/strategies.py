@@ -6,13 +6,13 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from understanding_bn import architecture
+from understanding_bn import architecture, plugins
 from understanding_bn import config as configs
 
 SCHEMA = yaml.safe_load(configs.SCHEMA.read_text(encoding="utf-8"))
 RESERVED = SCHEMA["properties"]["preset"]["not"]["enum"]
 ARCHS = [f"{family}-{6 * n + 2}" for family in architecture.SHORTCUTS for n in range(1, 20)]
-INITS, NORMS = configs.names("models.initializations"), configs.names("models.norms")
+INITS, NORMS = plugins.names("init"), plugins.names("norm")
 FEW_NAMES = ("dataset", "site")  # without its last letter, none of their values is another one
 
 # Names that mean something to a shell, a file system, Snakemake, Python's formatting or a terminal.
@@ -207,8 +207,8 @@ def claims(draw) -> dict[str, float]:
 @st.composite
 def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     """Configs that must be accepted; `small` ones plan few jobs and build on no other preset."""
-    dataset = draw(st.sampled_from(["digits", "cifar10", "parquet"]))
-    most = {"digits": 1437, "cifar10": 50_000, "parquet": 1_000_000}[dataset]
+    dataset = draw(st.sampled_from(["digits", "cifar10", "parquet", "folder"]))
+    most = {"digits": 1437, "cifar10": 50_000, "parquet": 1_000_000, "folder": 1_000_000}[dataset]
     train = draw(st.just(0) | whole(1100, most))
     largest_batch = train or most
     flips = st.just(False) if dataset == "digits" else st.booleans()
@@ -242,6 +242,6 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
         "grid": grids(largest_batch, small),
         "initialization": initializations(largest_batch),
         "augmentation": st.fixed_dictionaries({"flip": flips}, optional={"pad": whole(0, 64)}),
-        "data_dir": folders() if dataset == "parquet" else st.none(),
+        "data_dir": folders() if dataset in ("parquet", "folder") else st.none(),
     }
     return draw(st.fixed_dictionaries(required, optional=optional))

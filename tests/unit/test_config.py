@@ -240,7 +240,7 @@ def jacobians(**changes):
         ({"preset": "data"}, ["preset", "reserved"]),
         ({"preset": "$(reboot)"}, ["preset", "not allowed"]),
         ({"preset": 3}, ["preset", "expected text"]),
-        ({"dataset": "mnist"}, ["dataset", "'mnist'", "digits, cifar10, parquet"]),
+        ({"dataset": "mnist"}, ["dataset", "'mnist'", "digits, cifar10, parquet, folder"]),
         ({"data_dir": 3}, ["data_dir", "expected text or nothing"]),
         ({"sedes": 3}, ["'sedes' is unknown", "did you mean 'seeds'?"]),
         ({"augmentation": {"flip": True}}, ["augmentation.flip", "mirrored digit"]),

@@ -179,7 +179,7 @@ def broken_image(path):
         (lambda p: p.unlink(), "train.parquet is missing beside test.parquet"),
         (truncate, "train.parquet: not a readable Parquet file"),
         (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
-        (one_larger_image, "image in row 3 is 16×16 .* that in row 0 9×9"),
+        (one_larger_image, "image in row 3 is 16×16 .* the first is 9×9"),
         (broken_image, "image in row 2 can't be decoded"),
         (
             lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p),

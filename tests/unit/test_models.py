@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from understanding_bn import architecture, config
+from understanding_bn import architecture, plugins
 from understanding_bn.errors import UserError
 from understanding_bn.models import resnet
 
-NORMS = config.names("models.norms")
-INITS = config.names("models.initializations")
+NORMS = plugins.names("norm")
+INITS = plugins.names("init")
 
 
 def count(model):

@@ -20,7 +20,7 @@ from PIL import Image
 
 from understanding_bn import config as configs
 from understanding_bn.cell import Cell
-from understanding_bn.data import sources, store
+from understanding_bn.data import decode, sources, store
 from understanding_bn.errors import UserError
 from understanding_bn.training import checkpoint, loop
 
@@ -230,8 +230,8 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" h
         (jpeg_that_claims(2000), "is 2000×2000; expected a square"),
         (encoded("PNG", Image.new("RGB", (9, 12))), "is 9×12; expected a square"),
         (encoded("PNG", Image.new("RGB", (7, 7))), "is 7×7; expected a square"),
-        (encoded("PNG", small(side=12)), "is 12×12 with 3 channels, that in row 0 9×9"),
-        (encoded("PNG", small("L")), "is 9×9 with 1 channel, that in row 0 9×9 with 3"),
+        (encoded("PNG", small(side=12)), "is 12×12 with 3 channels, the first is 9×9"),
+        (encoded("PNG", small("L")), "is 9×9 with 1 channel, the first is 9×9 with 3"),
         (encoded("PNG", small(), **FRAMES), "holds 2 pictures; expected one, without animation"),
         (encoded("MPO", small(), **FRAMES), "holds 2 pictures; expected one"),
         (encoded("PNG", Image.fromarray(np.full((9, 9), 60_000, np.uint16))), "mode I;16; expected 8 bits a channel"),
@@ -288,14 +288,14 @@ def test_damaged_images_are_read_or_refused_and_nothing_else(data, changes):
     for place, value in changes:
         data[place % len(data)] = value
     try:
-        pixels, codec = sources._decode(bytes(data), Path("train.parquet"), 3)
+        pixels, codec = decode.decode(bytes(data), "train.parquet: image in row 3")
     except UserError as error:
         assert str(error).startswith("train.parquet: image in row 3 ")
         assert str(error).isprintable()
     else:
         assert pixels.dtype == np.uint8
         assert pixels.shape[2] in (1, 3)
-        assert codec in sources.FORMATS
+        assert codec in decode.FORMATS
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/data", "~nobody-of-this-name"])

@@ -1,6 +1,7 @@
 """The config, resolved and checked; where things lie; helpers that several rules use."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -19,7 +20,7 @@ shell.prefix(
 
 from understanding_bn import architecture
 from understanding_bn import config as configs
-from understanding_bn import files, grid, layout
+from understanding_bn import files, grid, layout, plugins
 from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
@@ -59,6 +60,7 @@ STORE = f"results/data/{DATA_TAG}/store.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 START = CONFIG["initialization"]
+os.environ[plugins.VARIABLE] = json.dumps([str(Path(name).resolve()) for name in CONFIG["plugins"]])
 CELLS = grid.cells(CONFIG)
 SEED_BLOCKS = grid.seed_blocks(CONFIG)
 
@@ -114,6 +116,15 @@ def measuring_minutes(wildcards, attempt):
     search = START["probes"][wildcards.probe]
     longer = search["updates"] * search["batch_size"] / 2560 if wildcards.probe == "max_learning_rate" else 1
     return round((10 if EMBEDDED else 60) * max(1, longer) * attempt)
+
+
+def own_code(wildcards, *modules):
+    """What the code of a job's stage is known by. Of the user's plug-ins only those that the job needs count, so that
+    a new one, or a change in it, reruns nothing else."""
+    networks = START["probes"].get(getattr(wildcards, "probe", None), {}).get("networks", {})
+    inits = dict.fromkeys([wildcards.init, *networks.get("inits", [])])
+    used = dict.fromkeys(path for init in inits for path in plugins.sources(norm=wildcards.norm, init=init))
+    return "".join(fingerprint(module, list(used)) for module in modules)
 
 
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.

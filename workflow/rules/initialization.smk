@@ -24,7 +24,7 @@ rule initialization:
         options=lambda wildcards: json.dumps(grid.options(CONFIG, wildcards.probe)),
         seeds=CONFIG["seeds"],
         out=lambda wildcards, output: Path(output.run).parent,
-        code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),
+        code=lambda wildcards: own_code(wildcards, "analysis.job", f"analysis.{wildcards.probe}"),
     shell:
         "python -m understanding_bn initialization {wildcards.probe} --store {input.store} --arch {wildcards.arch}"
         " --init {wildcards.init} --norm {wildcards.norm} --batch-size {params.batch_size} {params.sgd}"

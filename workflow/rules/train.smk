@@ -25,7 +25,7 @@ rule train:
         seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
         out=lambda wildcards, output: Path(output.run).parent,
         state=STATE,
-        code=fingerprint("training.job"),
+        code=lambda wildcards: own_code(wildcards, "training.job"),
     shell:
         "python -m understanding_bn train --store {input.store} --arch {wildcards.arch} --init {wildcards.init}"
         " --norm {wildcards.norm} --alpha {wildcards.alpha} --batch-size {wildcards.batch_size}"

@@ -27,7 +27,7 @@ rule trained:
         at=lambda wildcards: MOMENTS[wildcards.probe][Cell.of(wildcards)],
         options=lambda wildcards: json.dumps(grid.trained_options(CONFIG, wildcards.probe)),
         out=lambda wildcards, output: Path(output.run).parent,
-        code=lambda wildcards: fingerprint("analysis.job") + fingerprint(f"analysis.{wildcards.probe}"),
+        code=lambda wildcards: own_code(wildcards, "analysis.job", f"analysis.{wildcards.probe}"),
     shell:
         "python -m understanding_bn trained {wildcards.probe} --store {input.store} --weights {input.weights}"
         " --arch {wildcards.arch} --init {wildcards.init} --norm {wildcards.norm} --alpha {wildcards.alpha}"

@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     stage = partial(_stage, stages)
 
     p = stage("data", _data, "prepare a data set's store")
-    p.add_argument("--dataset", choices=["digits", "cifar10", "parquet"], required=True)
+    p.add_argument("--dataset", choices=["digits", "cifar10", "parquet", "folder"], required=True)
     p.add_argument("--data-dir", type=Path, help="folder to find the data in")
     p.add_argument("--train", type=int, default=0, help="how many training images to take (0: all)")
     p.add_argument("--test", type=int, default=0, help="how many test images to take (0: all)")

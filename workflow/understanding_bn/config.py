@@ -14,12 +14,11 @@ from typing import Any
 import jsonschema
 import yaml
 
-from understanding_bn import architecture
+from understanding_bn import architecture, plugins
 from understanding_bn.complaints import choice, explain, path_of, shown, type_of
 from understanding_bn.errors import UserError
 from understanding_bn.files import first_line
 from understanding_bn.grid import IMAGES, cells, images, readings, seed_blocks
-from understanding_bn.provenance import public_functions
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 SCHEMA = PRESETS.parent / "schemas" / "config.schema.yaml"
@@ -90,14 +89,6 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def names(module: str) -> list[str]:
-    """The config's names for a module's public functions; the names of norms have hyphens."""
-    found = public_functions(module)
-    if module == "models.norms":
-        found = [name.replace("_", "-") for name in found if name != "final"]
-    return found
-
-
 @functools.cache
 def _schema() -> dict[str, Any]:
     """The schema of the config. Every caller gets the same, so none may change it."""
@@ -141,6 +132,8 @@ def _with_lists(config: dict[str, Any]) -> dict[str, Any]:
         config["seeds"] = list(range(seeds))
     elif isinstance(seeds, list):  # on Snakemake's command line, lists come as text
         config["seeds"] = [int(s) if isinstance(s, str) and re.fullmatch("[0-9]{1,20}", s) else s for s in seeds]
+    if isinstance(config.get("plugins"), str):
+        config["plugins"] = [config["plugins"]]
     grid = config.get("grid")
     for entry in grid if isinstance(grid, list) else []:
         if isinstance(entry, dict):
@@ -185,7 +178,16 @@ def _named(config: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
 
 def _check_names(config: dict[str, Any]) -> None:
     """Norms, initialisations and architectures must exist; a digit must not be mirrored."""
-    known = {"norm": names("models.norms"), "init": names("models.initializations")}
+    plugged = [Path(name) for name in config["plugins"]]
+    for position, path in enumerate(plugged):
+        try:
+            plugins.found(path)
+        except UserError as error:
+            raise UserError(f"config key plugins[{position}]: {error}") from None
+    known = {kind: plugins.names(kind, plugged) for kind in plugins.MODULES}
+    for kind, allowed in known.items():
+        if twice := next((name for name in allowed if allowed.count(name) > 1), None):
+            raise UserError(f"config key plugins: {kind} {twice!r} is in two of them; rename one")
     for kind, allowed in known.items():
         for where, name in _named(config, kind):
             if name not in allowed:

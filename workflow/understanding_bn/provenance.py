@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ PACKAGE = Path(__file__).resolve().parent
 REPORTED = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", "snakemake")
 
 
-def fingerprint(module: str) -> str:
+def fingerprint(module: str, others: Sequence[Path] = ()) -> str:
     """Twelve hex digits that change when the code behind a module of this package does.
 
-    Covers the module (dotted, relative to the package) and every module of the package that it imports, directly
-    or not. Blank lines and lines that hold only a comment do not count. Snakemake takes it as a rule's parameter,
-    so that changed code reruns just what depends on it.
+    Covers the module (dotted, relative to the package), every module of the package that it imports, directly or not,
+    and `others`, files outside the package. Blank lines and lines that hold only a comment do not count in the
+    package's own. Snakemake takes it as a rule's parameter, so that changed code reruns just what depends on it.
     """
     digest = hashlib.sha256()
     for path in sorted(_closure(_file(module))):
         lines = (line.rstrip() for line in path.read_text(encoding="utf-8").splitlines())
         code = "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
         digest.update(f"{path.relative_to(PACKAGE)}\n{code}\n".encode())
+    for path in others:
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -47,10 +50,14 @@ class Stopwatch:
         self.started = datetime.now(UTC)
         self._start = time.monotonic()
 
-    def record(self, module: str, device: str, threads: int) -> dict[str, Any]:
-        """What every run.json holds about code, machine and cost, beside the job's own facts."""
-        return {
-            "code_fingerprint": fingerprint(module),
+    def record(self, module: str, device: str, threads: int, plugins: Sequence[Path] = ()) -> dict[str, Any]:
+        """What every run.json holds about code, machine and cost, beside the job's own facts.
+
+        `plugins`: the files outside the package that the job's norm and initialisation come from.
+        """
+        outside = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in plugins}
+        return ({"plugins": outside} if outside else {}) | {
+            "code_fingerprint": fingerprint(module, plugins),
             "commit": commit(),
             "versions": versions(),
             "device": device,

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance, runs, tables
+from understanding_bn import files, plugins, provenance, runs, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
@@ -47,13 +47,15 @@ def run(
     device = devices.prepare(threads, wanted_device)
     store, split = _data(store_path, augmentation, device)
     context = Context(split, store.classes, arch, init, batch_size, augmentation, optimiser)
+    inits = [init, *options.get("networks", {}).get("inits", [])]
+    own = list(dict.fromkeys(path for name in inits for path in plugins.sources(norm=norm, init=name)))
     factors = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     points = [(context, seed, factors | {"seed": seed}) for seed in seeds]
     facts = _measured(probe, norm, options, points, out)
     settings = {"probe": probe, "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     settings |= {"options": options, "optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
     record = {"stage": "initialization", "settings": settings, "seeds": seeds, "data": store.info}
-    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads) | facts
+    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads, own) | facts
     runs.finish(out, f"initialization/{arch}/{init}/{probe}/norm-{norm}", ["values.parquet"], record)
 
 
@@ -112,7 +114,8 @@ def run_trained(
     settings |= {"optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
     record = {"stage": "trained", "settings": settings, "seeds": seeds, "data": store.info}
     record |= {"weights_sha256": files.sha256(weights)}
-    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads) | facts
+    own = plugins.sources(norm=cell.norm, init=cell.init)
+    record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads, own) | facts
     runs.finish(out, f"trained/{probe}/{cell.path}", ["values.parquet"], record)
 
 

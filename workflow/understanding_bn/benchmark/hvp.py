@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp
 from torch.nn import functional as F
 
-from understanding_bn import config as configs
 from understanding_bn import device as devices
-from understanding_bn import files, provenance
+from understanding_bn import files, plugins, provenance
 from understanding_bn.analysis import lanczos
 from understanding_bn.analysis.context import batch_norms, flat
 from understanding_bn.analysis.hessian import Objective, probe
@@ -83,7 +82,7 @@ def run(
     for arch, size in itertools.product(archs, sizes):
         measure.at_least("sizes", size, 8)
         flops.forward(arch, size, synthetic.CHANNELS, synthetic.CLASSES)
-    known = configs.names("models.norms")
+    known = plugins.names("norm", plugins.paths())
     if unknown := set(norms) - set(known):
         raise UserError(f"--norms: {unknown.pop()!r} is unknown; expected one of {', '.join(known)}")
     device = hardware.device(threads, wanted_device)

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from understanding_bn import config as configs
 from understanding_bn import device as devices
-from understanding_bn import files, provenance
+from understanding_bn import files, plugins, provenance
 from understanding_bn.benchmark import flops, hardware, measure, synthetic, workers
 from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Augmentation, Split
@@ -106,7 +105,7 @@ def run(
 def _check(case: Case) -> None:
     """Refuse names that do not exist, before any process is started."""
     flops.forward(case.arch, case.image_size, synthetic.CHANNELS, synthetic.CLASSES)
-    known = configs.names("models.norms")
+    known = plugins.names("norm", plugins.paths())
     if case.norm not in known:
         raise UserError(f"--norms: {case.norm!r} is unknown; expected one of {', '.join(known)}")
     measure.at_least("sizes", case.image_size, 8)

@@ -1,34 +1,27 @@
 """Where images come from. Each function reads one kind of source into the same raw form.
 
-To add a data set, prefer the Parquet layout, which needs no code; otherwise write one function here that returns
-an `Images` and add a line to `read`.
+To add a data set, prefer Parquet files or a folder of images, which need no code; otherwise write one function here
+that returns an `Images` and add a line to `read`.
 """
 
 import hashlib
-import io
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from understanding_bn.data import image_folder
+from understanding_bn.data.decode import decode_all, encoding, shape
 from understanding_bn.errors import UserError
-from understanding_bn.files import first_line
+from understanding_bn.files import first_line, sha256
 
 ATTEMPTS = 3
 PAUSE = 5.0  # seconds after the first failed download; twice that after the second
 DOWNLOAD_TIMEOUT = 60.0  # seconds of silence
-LARGEST_SIDE = 1024
-SMALLEST_SIDE = 8
-ALLOWED_SIZE = f"a square from {SMALLEST_SIDE}×{SMALLEST_SIDE} to {LARGEST_SIDE}×{LARGEST_SIDE}"
-FORMATS = ("PNG", "JPEG")  # Pillow knows dozens more; none of their decoders is ever run
-LOSSY = {"JPEG"}
-EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class Images:
 
 
 def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
-    """Read `dataset` (digits, cifar10 or parquet), from `data_dir` where it is given.
+    """Read `dataset` (digits, cifar10, parquet or folder), from `data_dir` where it is given.
 
     Raises:
         UserError: the data is missing, damaged or not what the data set's name says.
@@ -52,6 +45,9 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
     if dataset == "digits":
         return digits()
     files = find(dataset, data_dir)
+    if dataset == "folder":
+        images, labels, source = image_folder.read(data_dir)
+        return Images(images["train"], labels["train"], images["test"], labels["test"], source, flip=None)
     if files and files[0].suffix == ".parquet":
         images = parquet(files[0], files[1])
         if dataset == "cifar10":
@@ -83,15 +79,20 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
         if data_dir is not None:
             raise UserError(
                 f"data_dir: {str(data_dir)!r} is given, but dataset 'digits' is embedded; "
-                "set dataset=cifar10 or dataset=parquet as well, or leave data_dir out"
+                "set dataset=cifar10, dataset=parquet or dataset=folder as well, or leave data_dir out"
             )
         return []
     if data_dir is None:
         if dataset == "parquet":
             raise UserError("data_dir: missing; dataset 'parquet' needs the folder of train.parquet and test.parquet")
+        if dataset == "folder":
+            raise UserError("data_dir: missing; dataset 'folder' needs the folder of train/CLASS/ and test/CLASS/")
         return []
     if not _is_folder(data_dir):
         raise UserError(f"data_dir: {str(data_dir)!r} is not a folder; give the folder that holds the data set")
+    if dataset == "folder":
+        image_folder.listing(data_dir)
+        return [data_dir / split for split in image_folder.SPLITS]
     pair = [data_dir / "train.parquet", data_dir / "test.parquet"]
     present = [file for file in pair if file.is_file()]
     if len(present) == 2:
@@ -118,9 +119,9 @@ def _is_folder(path: Path) -> bool:
 def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> str:
     """A short name for this very data set, equal wherever the same files lie, for use in paths.
 
-    Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row
-    counts and checksummed column statistics); torchvision's CIFAR-10 is one known data set and adds none. A subset of
-    `train` or `test` images adds their numbers.
+    Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row counts and
+    checksummed column statistics), a folder of images those of their places and sizes; torchvision's CIFAR-10 is one
+    known data set and adds none. A subset of `train` or `test` images adds their numbers.
     """
     limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
     return _whole_tag(dataset, data_dir) + limits
@@ -129,6 +130,8 @@ def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> s
 def _whole_tag(dataset: str, data_dir: Path | None) -> str:
     """The name of the data set without regard to a subset."""
     files = find(dataset, data_dir)
+    if dataset == "folder":
+        return f"{dataset}-{hashlib.sha256(image_folder.listing(data_dir)).hexdigest()[:8]}"
     if not files or files[0].suffix != ".parquet":
         return dataset
     digest = hashlib.sha256()
@@ -139,6 +142,13 @@ def _whole_tag(dataset: str, data_dir: Path | None) -> str:
             handle.seek(max(0, size - (1 << 16)))
             digest.update(handle.read())
     return f"{dataset}-{digest.hexdigest()[:8]}"
+
+
+def checksums(dataset: str, data_dir: Path | None) -> dict[str, str]:
+    """The SHA-256 of every file that a data set was read from; of a folder of images, one for each split."""
+    if dataset == "folder":
+        return image_folder.checksums(data_dir)
+    return {file.name: sha256(file) for file in find(dataset, data_dir)}
 
 
 def some(images: Images, train: int, test: int) -> Images:
@@ -251,13 +261,10 @@ def parquet(train: Path, test: Path) -> Images:
     test_images, test_labels, test_codecs = _read_parquet(test)
     if train_images.shape[1:] != test_images.shape[1:]:
         raise UserError(
-            f"{test}: images are {_shape(test_images)}, those of {train.name} {_shape(train_images)}; "
+            f"{test}: images are {shape(test_images)}, those of {train.name} {shape(train_images)}; "
             "all must have one size and one number of channels"
         )
-    # A lossy encoding changes the data, if only a little: every result must say so.
-    codecs = train_codecs | test_codecs
-    encoding = " and ".join(sorted(codecs)) + (", lossy" if codecs & LOSSY else "")
-    source = f"Parquet files ({encoding}: {train.name}, {test.name})"
+    source = f"Parquet files ({encoding(train_codecs | test_codecs)}: {train.name}, {test.name})"
     return Images(train_images, train_labels, test_images, test_labels, source, flip=None)
 
 
@@ -282,66 +289,25 @@ def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, set[str]]:
     if table["label"].null_count or labels.min() < 0:
         raise UserError(f"{path}: column 'label' has negative or missing values; expected 0, 1, 2, …")
 
-    first, codec = _decode(table[column][0].as_py(), path, 0)
-    codecs = {codec}
-    images = np.empty((len(table), *first.shape), dtype=np.uint8)
-    for row, cell in enumerate(table[column]):
-        image, codec = _decode(cell.as_py(), path, row)
-        codecs.add(codec)
-        if image.shape != first.shape:
-            raise UserError(
-                f"{path}: image in row {row} is {_shape(image[None])}, that in row 0 {_shape(first[None])}; "
-                "all must have one size and one number of channels"
-            )
-        images[row] = image
+    cells = enumerate(table[column])
+    encoded = ((_bytes(cell.as_py(), path, row), f"{path}: image in row {row}") for row, cell in cells)
+    images, codecs = decode_all(encoded, len(table))
     return images, labels, codecs
 
 
-def _decode(cell: object, path: Path, row: int) -> tuple[np.ndarray, str]:
-    """One encoded image → uint8 (H, W, C), C = 1 (grey) or 3 (RGB), square, of a size that we allow; and its format."""
-    from PIL import Image, UnidentifiedImageError
-
+def _bytes(cell: object, path: Path, row: int) -> bytes:
+    """The encoded image in a row of a Parquet file."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes):
         raise UserError(f"{path}: row {row} has no image bytes; expected a struct with 'bytes', or bytes")
-    where = f"{path}: image in row {row}"
-    try:
-        # Pillow warns of what is refused below.
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _must_be_allowed(image, where)
-            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-            codec = image.format or "unknown"
-    except UserError:
-        raise
-    except UnidentifiedImageError:
-        raise UserError(f"{where} can't be decoded; expected {' or '.join(FORMATS)}") from None
-    except Image.DecompressionBombError:
-        raise UserError(f"{where} claims to be huge; expected {ALLOWED_SIZE}") from None
-    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
-        raise UserError(f"{where} can't be decoded ({first_line(error)}); expected a whole image") from None
-    return pixels if pixels.ndim == 3 else pixels[..., None], codec
-
-
-def _must_be_allowed(image: Any, where: str) -> None:
-    """Refuse an image by its header, before it is decoded: a small file can claim a huge picture."""
-    width, height = image.size
-    if width != height or not SMALLEST_SIDE <= width <= LARGEST_SIDE:
-        raise UserError(f"{where} is {width}×{height}; expected {ALLOWED_SIZE}")
-    if getattr(image, "n_frames", 1) != 1:
-        raise UserError(f"{where} holds {image.n_frames} pictures; expected one, without animation")
-    if image.mode not in EIGHT_BIT_MODES:
-        raise UserError(f"{where} has pixels of mode {image.mode}; expected 8 bits a channel")
+    return data
 
 
 def _must_be_cifar10(images: Images, path: Path) -> None:
     """Refuse other data under CIFAR-10's name."""
-    shape, classes = images.train_images.shape[1:], int(images.train_labels.max()) + 1
-    if shape != (32, 32, 3) or classes != 10:
+    size, classes = images.train_images.shape[1:], int(images.train_labels.max()) + 1
+    if size != (32, 32, 3) or classes != 10:
         raise UserError(
-            f"{path}: images are {_shape(images.train_images)} in {classes} classes, which is not CIFAR-10 "
+            f"{path}: images are {shape(images.train_images)} in {classes} classes, which is not CIFAR-10 "
             "(32×32 RGB, 10 classes); use dataset=parquet for other data"
         )
-
-
-def _shape(images: np.ndarray) -> str:
-    return f"{images.shape[2]}×{images.shape[1]} with {images.shape[3]} channel{'' if images.shape[3] == 1 else 's'}"

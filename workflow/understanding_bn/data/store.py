@@ -64,7 +64,7 @@ def prepare(dataset: str, data_dir: Path | None, path: Path, train: int = 0, tes
         "dataset": dataset,
         "tag": sources.tag(dataset, data_dir, train, test),
         "source": raw.source,
-        "files": {file.name: files.sha256(file) for file in sources.find(dataset, data_dir)},
+        "files": sources.checksums(dataset, data_dir),
         "train_images": len(raw.train_labels),
         "test_images": len(raw.test_labels),
         "size": list(images.shape[1:]),

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from understanding_bn import plugins
 from understanding_bn.architecture import parse
 from understanding_bn.errors import UserError
-from understanding_bn.models import initializations, norms
+from understanding_bn.models import initializations, norms  # noqa: F401  (make finds initialisations by name)
 
 WIDTHS = (16, 32, 64)
 
@@ -82,7 +83,7 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int):
         super().__init__()
-        make = getattr(norms, norm.replace("-", "_"))
+        make = _checked(plugins.make("norm", norm), norm)
         blocks_per_stage = (depth - 2) // 6
         self.depth = depth
         self.stem = ConvNorm(channels, WIDTHS[0], 3, 1, make)
@@ -128,10 +129,22 @@ class ResNet(nn.Module):
         return self.blocks[(number - 2) // 2] if 2 <= number < self.depth else self.layer(number)
 
 
+def _checked(make: Callable[[int], object], name: str) -> Callable[[int], nn.Module | None]:
+    """The norm's function, which must give a module or nothing."""
+
+    def checked(channels: int) -> nn.Module | None:
+        made = make(channels)
+        if made is not None and not isinstance(made, nn.Module):
+            raise UserError(f"norm {name!r} is {type(made).__name__}; expected a torch.nn.Module, or None for no norm")
+        return made
+
+    return checked
+
+
 def build(arch: str, norm: str, initialization: str, channels: int, classes: int, seed: int) -> ResNet:
     """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone."""
     shortcut, depth = parse(arch)
     model = ResNet(depth, shortcut, norm, channels, classes)
     generator = torch.Generator().manual_seed(seed)
-    getattr(initializations, initialization.replace("-", "_"))(model, generator)
+    plugins.make("init", initialization)(model, generator)
     return model.to(memory_format=torch.channels_last)

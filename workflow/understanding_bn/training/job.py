@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance, runs, tables
+from understanding_bn import files, plugins, provenance, runs, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Augmentation, Split
@@ -61,8 +61,9 @@ def run(
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
     settings["milestones"] = milestones
     settings["snapshots"] = [cell.epoch_at(share) for share in snapshots]
+    own = plugins.sources(norm=cell.norm, init=cell.init)
     facts = settings | {"data": store.info["sha256"], "device": device.type, "threads": threads}
-    facts |= {"code": provenance.fingerprint(MODULE), "torch": torch.__version__}
+    facts |= {"code": provenance.fingerprint(MODULE, own), "torch": torch.__version__}
     keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in seeds}
 
     label = f"{cell.norm} α={cell.alpha} B={cell.batch_size}"
@@ -102,7 +103,7 @@ def run(
             {"stage": "train", "settings": settings, "seeds": seeds, "resumed_seeds": resumed}
             | {"failures": failures, "state_keys": list(keys.values()), "training_seconds": seconds}
             | {"bn_mode": "train mode in training, eval mode for test accuracy", "data": store.info}
-            | stopwatch.record(MODULE, devices.name(device), threads),
+            | stopwatch.record(MODULE, devices.name(device), threads, own),
         )
         for key in keys.values():
             checkpoint.remove(state / key)
