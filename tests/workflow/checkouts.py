@@ -129,6 +129,12 @@ class Checkout:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
+    def package(self, *arguments):
+        """`python -m understanding_bn ARGUMENTS` here, with this copy's code."""
+        command = [sys.executable, "-m", "understanding_bn", *map(str, arguments)]
+        environment = _environment() | {"PYTHONPATH": str(self.folder / "workflow")}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
     def said(self):
         """What the run in the background has said."""
         return (self.folder / "said.txt").read_text()
