@@ -7,6 +7,7 @@ import yaml
 from checkouts import ROOT, refused
 
 from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.report import rule_graph
 
 FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
 FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_sums"]
@@ -134,24 +135,34 @@ def test_alpha_as_yaml_reads_it(checkout):
     assert "'1e-4' is text" in refused(checkout)
 
 
-def readme_commands():
-    """Every snakemake command in the README, and every one in its table of presets."""
+def commands():
+    """Every snakemake command of a page, also in tables; those of docs/extending.md have a test of their own."""
     text = (ROOT / "README.md").read_text()
+    text += "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "extending")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
     lines += re.findall(r"`(uv run snakemake [^`]*)`", text)
-    commands = {re.sub(r"^uv run ", "", line.split("#")[0].strip()) for line in lines}
-    return sorted(command for command in commands if command.startswith("snakemake"))
+    found = {re.sub(r"^(uv run |sudo \.venv/bin/)", "", line.split("#")[0].strip()) for line in lines}
+    return sorted(command for command in found if command.startswith("snakemake"))
 
 
-@pytest.mark.parametrize("command", readme_commands())
-def test_the_readmes_commands_plan(checkout, tmp_path, command):
+@pytest.mark.parametrize("command", commands())
+def test_the_pages_commands_plan(checkout, tmp_path, command):
     (tmp_path / "train.parquet").write_bytes(b"any")
     (tmp_path / "test.parquet").write_bytes(b"any")
+    for split in ("train", "test"):
+        (tmp_path / split / "a class").mkdir(parents=True)
+        (tmp_path / split / "a class/image.png").write_bytes(b"any")
     arguments = command.replace("FOLDER", str(tmp_path)).split()[1:]
     if "slurm" in arguments:
         arguments += ["--executor", "dryrun"]
     done = checkout.run(*arguments, "--dry-run", tiny=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_kept_graph_of_the_rules_is_that_of_today(checkout, tmp_path):
+    (tmp_path / "rules.mmd").write_text(checkout.run("--rulegraph", "mermaid-js", tiny=False).stdout)
+    kept = ROOT / "results/reference/rules.mmd"
+    assert rule_graph.diagram(tmp_path / "rules.mmd") == rule_graph.diagram(kept), "run `make record`"
 
 
 def test_missing_captions_do_not_go_unnoticed():

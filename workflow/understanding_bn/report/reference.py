@@ -14,7 +14,7 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
-from understanding_bn.report import answers, open_questions, rebuild, results_page
+from understanding_bn.report import answers, open_questions, rebuild, results_page, rule_graph
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 KEPT = ("claims.json", "later.json", "figures/*.csv", "figures/*.png", "tables/*")
@@ -211,6 +211,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
+    "rules": lambda reference: rule_graph.diagram(reference / "rules.mmd"),
     "a1": _open(answers.noise_or_steps),
     "a2": _open(answers.where_noise_is),
     "a3": _open(answers.best_without),
