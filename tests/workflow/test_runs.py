@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from checkouts import TINY
 from PIL import Image
+from rocrate.rocrate import ROCrate
 
 from understanding_bn import status
 from understanding_bn.claims.catalogue import CLAIMS
@@ -129,16 +132,23 @@ class Page(HTMLParser):
 
 
 def test_the_report_is_self_contained_and_its_links_lead_somewhere(finished):
-    text = (results(finished[0]) / "report.html").read_text()
+    folder = results(finished[0])
+    text = (folder / "report.html").read_text()
     page = Page()
     page.feed(text)
     assert all(source.startswith("data:") for source in page.sources)
-    assert all(link[0] == "#" and link[1:] in page.ids for link in page.links)
+    assert all(link[1:] in page.ids for link in page.links if link[0] == "#")
+    beside = [unquote(link) for link in page.links if link[0] != "#"]
+    assert {"figures/fig1_accuracy.csv", "tables/readings.csv"} <= set(beside)
+    assert all((folder / link).is_file() for link in beside)
     assert page.tags.count("img") == len(FIGURES)
     assert {"claim-1", "claim-20", "table1_gradient_sums", "provenance"} <= page.ids
     assert text.index('id="claims"') < text.index('id="figures"') < text.index('id="provenance"')
     assert "The paper saw" in text
-    assert "http" not in text.replace("http-equiv", "")
+    # Plotting libraries name addresses that they would load from if asked to; the page's policy forbids all of them.
+    own = re.sub("<script.*?</script>", "", text, flags=re.S)
+    assert "http" not in own.replace("http-equiv", "")
+    assert "default-src 'none'" in own
 
 
 def test_progress_is_shown_and_logged(finished):
@@ -328,6 +338,17 @@ def test_another_data_set_is_refused_the_same_folder(finished, tmp_path):
     assert done.returncode != 0
     assert "results/tiny holds results of data set digits, not parquet-" in done.stderr
     assert "--config preset=tiny-parquet-" in done.stderr
+
+
+def test_a_finished_run_can_be_described_for_archives(finished):
+    checkout, _ = finished
+    done = checkout.run("crate")
+    assert done.returncode == 0, done.stderr
+    crate = ROCrate(results(checkout))
+    actions = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
+    assert len(actions) == len(list(results(checkout).rglob("run.json")))
+    assert crate.get("figures/fig1_accuracy.svg")
+    assert crate.root_dataset["mainEntity"].id == "report.html"
 
 
 def test_snakemakes_own_report_works_offline(finished):

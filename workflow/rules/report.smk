@@ -33,3 +33,27 @@ rule report:
     shell:
         "python -m understanding_bn report --preset {params.preset} --claims {input.claims} --later {input.later} --items {input.figures}"
         " --runs {params.runs} --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"
+
+
+rule crate:
+    """What was run, on what and when, and what came out, for archives and registries: an RO-Crate. Not part of all."""
+    input:
+        report=f"{RESULTS}/report.html",
+        claims=[f"{RESULTS}/claims.json", f"{RESULTS}/later.json"],
+        figures=ITEMS,
+        records=RUNS,
+    output:
+        metadata=f"{RESULTS}/ro-crate-metadata.json",
+    log:
+        f"logs/{CONFIG['preset']}/crate.log",
+    benchmark:
+        f"logs/{CONFIG['preset']}/crate.benchmark.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        runs=listed("report", RUNS),
+        code=fingerprint("report.crate"),
+    shell:
+        "python -m understanding_bn crate --report {input.report} --claims {input.claims} --items {input.figures}"
+        " --runs {params.runs} 2>&1 | tee {log}"

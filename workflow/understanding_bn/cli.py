@@ -210,6 +210,12 @@ def _record(args: argparse.Namespace) -> None:
     reference.record(args.results, args.reference, args.presets)
 
 
+def _crate(args: argparse.Namespace) -> None:
+    from understanding_bn.report import crate
+
+    crate.run(args.report, args.claims, args.items, args.runs)
+
+
 def _rebuild(args: argparse.Namespace) -> None:
     from understanding_bn.report import rebuild
 
@@ -289,6 +295,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
     p.add_argument("--kept", type=Path, help="a kept claims.json of the paper's scale, set beside smaller ones")
     p.add_argument("--out", type=Path, required=True, help="the page to write (.html)")
+
+    p = stage("crate", _crate, "describe a finished run for machines, as an RO-Crate")
+    p.add_argument("--report", type=Path, required=True, help="the page, beside which ro-crate-metadata.json goes")
+    p.add_argument("--claims", type=Path, nargs="+", required=True, help="claims.json and later.json")
+    p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md)")
+    p.add_argument("--runs", action=_Paths, nargs="+", required=True, help=help_)
 
     _benchmarks(stages.add_parser("benchmark", help="measure speed here, and plan what a preset costs"))
 

@@ -1,0 +1,102 @@
+"""ro-crate-metadata.json: a finished run described for machines, as a Process Run Crate.
+
+https://w3id.org/ro/wfrun/process: what was run, on what, when, on which machine, and what came out. Beside the files
+that it describes it makes of results/PRESET a Research Object Crate, which archives and workflow registries read.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rocrate.model import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from understanding_bn import files
+
+NAME = "ro-crate-metadata.json"
+PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+LICENCE = "https://spdx.org/licenses/MIT"
+PAPER = "https://arxiv.org/abs/1806.02375"
+FORMATS = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+
+
+def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -> None:
+    """Describe report, claims, figures and tables, and the run.json of every job, in a file beside the report.
+
+    Args:
+        report: the page, results/PRESET/report.html; all other paths lie below its folder.
+        claims: claims.json and later.json.
+        items: figures (.png) and tables (.md); what was written beside them under the same name belongs to them.
+        runs: the run.json of every job.
+    """
+    folder = report.parent
+    records = {path: files.read_json(path) for path in sorted(runs)}
+    crate = ROCrate()
+    crate.name = f"Understanding Batch Normalization, checked: preset {folder.name}"
+    crate.description = "Every figure, table and claim of Bjorck et al. (NeurIPS 2018) that this preset checks."
+    crate.license = LICENCE
+    profile = _thing(crate, PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
+    crate.root_dataset["conformsTo"] = profile
+    crate.root_dataset["about"] = _thing(crate, PAPER, "ScholarlyArticle", name="Understanding Batch Normalization")
+
+    def add(path: Path, name: str) -> Any:
+        place, kind = path.relative_to(folder).as_posix(), FORMATS.get(path.suffix, "application/octet-stream")
+        return crate.add_file(path, place, properties={"name": name, "encodingFormat": kind})
+
+    results = [add(report, "report"), *(add(path, path.stem) for path in claims)]
+    for item in items:
+        beside = sorted(item.parent.glob(f"{item.stem}*"))
+        results += [add(path, path.stem) for path in beside if path.suffix in FORMATS]
+    for path, record in records.items():
+        values = [add(path.parent / name, name) for name in record.get("outputs", {}) if (path.parent / name).is_file()]
+        evidence = add(path, f"what {path.parent.relative_to(folder).as_posix()} ran")
+        results += values
+        begin = datetime.fromisoformat(record["started"])
+        action = _thing(
+            crate,
+            f"#{path.parent.relative_to(folder).as_posix()}",
+            "CreateAction",
+            name=record["stage"],
+            startTime=begin.isoformat(),
+            endTime=(begin + timedelta(seconds=record["wall_seconds"])).isoformat(),
+            description=f"seeds {record.get('seeds', [])}, {record['device']}, {record['processor']}",
+        )
+        action["instrument"] = _software(crate, record)
+        action["object"] = [_data(crate, record["data"]), evidence] if record["data"] else [evidence]
+        action["result"] = values
+        crate.root_dataset.append_to("mentions", action)
+    crate.root_dataset["mainEntity"] = results[0]
+    files.write_json(folder / NAME, crate.metadata.generate())
+
+
+def _thing(crate: ROCrate, place: str, kind: str, /, **properties: Any) -> Any:
+    """An entity that is no file of the crate; the same one if it is there already."""
+    return crate.get(place) or crate.add(ContextEntity(crate, place, {"@type": kind, **properties}))
+
+
+def _software(crate: ROCrate, record: dict[str, Any]) -> Any:
+    """The code of a job, by commit, with the versions of what it is built on."""
+    commit = record["commit"] or "unknown"
+    software = _thing(
+        crate, f"#understanding-bn-{commit}", "SoftwareApplication", name="understanding-bn", version=commit
+    )
+    software["softwareRequirements"] = [
+        _thing(crate, f"#{name}-{version}", "SoftwareApplication", name=name, version=version)
+        for name, version in record["versions"].items()
+    ]
+    return software
+
+
+def _data(crate: ROCrate, data: dict[str, Any]) -> Any:
+    """The data set, which is not in the crate, by its checksum."""
+    checksum = data["sha256"]
+    return _thing(crate, f"#data-{checksum}", "Dataset", name=data["source"], identifier=f"sha256:{checksum}")
