@@ -302,16 +302,17 @@ def test_table1_has_raw_values_and_means_with_intervals():
     assert "| batch norm | 18 | 3.00e+00 | 1.00e+00 | 3 | 2.08 to 3.92 | 2 | not comparable |" in text
 
 
-def test_draw_writes_three_formats_and_nothing_else(tmp_path):
+def test_draw_writes_four_formats_and_nothing_else(tmp_path):
     source = tmp_path / "values.parquet"
     moments_table().to_parquet(source)
     job.draw("fig5_channel_moments", [source], tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     stem = "fig5_channel_moments"
-    assert names == [f"{stem}.csv", f"{stem}.pdf", f"{stem}.png", f"{stem}_summary.csv"]
+    assert names == [f"{stem}.csv", f"{stem}.pdf", f"{stem}.png", f"{stem}.svg", f"{stem}_summary.csv"]
     with Image.open(tmp_path / "out" / f"{stem}.png") as image:
         assert image.width == pytest.approx(200 * style.WIDTH, abs=2)
     assert (tmp_path / "out" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in (tmp_path / "out" / f"{stem}.svg").read_bytes()
 
 
 def test_a_norm_of_ones_own_gets_a_colour_and_a_name():

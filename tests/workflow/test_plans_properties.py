@@ -43,12 +43,15 @@ def folder_of_images(tmp_path):
     folder.mkdir()
     for name in ("train.parquet", "test.parquet"):
         (folder / name).write_bytes(b"any")
+    for split in ("train", "test"):
+        (folder / split / "a class").mkdir(parents=True)
+        (folder / split / "a class" / "image.png").write_bytes(b"any")
     return folder
 
 
 def placed(config, folder):
     """A drawn config whose data set lies in a folder."""
-    return config | {"data_dir": str(folder)} if config["dataset"] == "parquet" else config
+    return config | {"data_dir": str(folder)} if config["dataset"] in ("parquet", "folder") else config
 
 
 def jobs_expected(config):

@@ -1,5 +1,6 @@
 """The config, resolved and checked; where things lie; helpers that several rules use."""
 
+import functools
 import json
 import os
 import shlex
@@ -122,8 +123,12 @@ def own_code(wildcards, *modules):
     """What the code of a job's stage is known by. Of the user's plug-ins only those that the job needs count, so that
     a new one, or a change in it, reruns nothing else."""
     networks = START["probes"].get(getattr(wildcards, "probe", None), {}).get("networks", {})
-    inits = dict.fromkeys([wildcards.init, *networks.get("inits", [])])
-    used = dict.fromkeys(path for init in inits for path in plugins.sources(norm=wildcards.norm, init=init))
+    return code_with(wildcards.norm, (wildcards.init, *networks.get("inits", [])), modules)
+
+
+@functools.cache  # of thousands of jobs few differ in it
+def code_with(norm, inits, modules):
+    used = dict.fromkeys(path for init in inits for path in plugins.sources(norm=norm, init=init))
     return "".join(fingerprint(module, list(used)) for module in modules)
 
 
