@@ -6,7 +6,7 @@ import torch
 from understanding_bn.data import sources, store
 
 # Files that take minutes start first, so that the short ones fill up; those of the cluster mostly wait.
-LONGEST = ("test_cluster.py", "test_runs.py", "test_faults.py", "test_plans.py")
+LONGEST = ("test_cluster.py", "test_runs.py", "test_faults.py", "test_plans.py", "test_extending.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -231,6 +231,7 @@ def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_pat
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     """A damaged data set: every attempt ends at once with the same line, and nothing is left behind."""
     config = cells(scratch, {"norm": "batch", "epochs": 1})
