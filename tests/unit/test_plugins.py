@@ -72,8 +72,8 @@ def test_none_leaves_the_place_empty(mine):
 
 def test_only_jobs_that_use_it_depend_on_it(mine):
     path = mine()
-    assert plugins.sources(norm="batch", init="kaiming") == []
-    assert plugins.sources(norm="my-rms", init="kaiming") == [path]
+    assert plugins.sources("batch", "kaiming") == []
+    assert plugins.sources("my-rms", "kaiming") == plugins.sources("my-rms", "ones", "kaiming") == [path]
     before = provenance.fingerprint("training.job", [path]), provenance.fingerprint("training.job")
     mine(MINE + "# a change\n")
     after = provenance.fingerprint("training.job", [path]), provenance.fingerprint("training.job")

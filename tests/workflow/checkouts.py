@@ -1,5 +1,6 @@
 """A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
 
+import io
 import os
 import signal
 import subprocess
@@ -7,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
+from PIL import Image
 
 from understanding_bn import config as configs
 from understanding_bn import grid
@@ -226,6 +229,22 @@ def undisturbed(checkout, digits_path, folder):
             assert epochs.keys() == right[seed].keys()
             for epoch, weights in epochs.items():
                 assert all(torch.equal(value, right[seed][epoch][name]) for name, value in weights.items())
+
+
+def write_parquet(folder, size=12, classes=3):
+    """A grey data set of stripes whose direction is the class."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    for name, count in (("train", 96), ("test", 30)):
+        labels = np.arange(count) % classes
+        cells = []
+        for label in labels:
+            phase = (x * np.cos(label) + y * np.sin(label)) * 1.5 + rng.uniform(0, 6)
+            buffer = io.BytesIO()
+            Image.fromarray((127 + 100 * np.sin(phase)).astype(np.uint8)).save(buffer, "PNG")
+            cells.append({"bytes": buffer.getvalue(), "path": None})
+        pd.DataFrame({"image": cells, "label": labels}).to_parquet(folder / f"{name}.parquet")
 
 
 def wait_until(true, what, process=None, seconds=180):

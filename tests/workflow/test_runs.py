@@ -1,6 +1,5 @@
 """The tiny preset for real: every file, what reruns when, other data sets, failures."""
 
-import io
 import json
 import os
 import re
@@ -10,17 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from checkouts import TINY
+from checkouts import write_parquet
 from PIL import Image
 from rocrate.rocrate import ROCrate
 
 from understanding_bn import status
 from understanding_bn.claims.catalogue import CLAIMS
-from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.report import rebuild, reference
 
@@ -370,62 +367,3 @@ def test_a_printed_command_can_be_pasted(finished, tmp_path):
     csv.unlink()
     assert os.system(f"cd {copy} && PYTHONPATH=workflow {command}") == 0
     assert csv.read_bytes() == before
-
-
-def write_parquet(folder, size=12, classes=3):
-    """A grey data set of stripes whose direction is the class."""
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:size, :size]
-    for name, count in (("train", 96), ("test", 30)):
-        labels = np.arange(count) % classes
-        cells = []
-        for label in labels:
-            phase = (x * np.cos(label) + y * np.sin(label)) * 1.5 + rng.uniform(0, 6)
-            buffer = io.BytesIO()
-            Image.fromarray((127 + 100 * np.sin(phase)).astype(np.uint8)).save(buffer, "PNG")
-            cells.append({"bytes": buffer.getvalue(), "path": None})
-        pd.DataFrame({"image": cells, "label": labels}).to_parquet(folder / f"{name}.parquet")
-
-
-def test_ones_own_data_works_by_config_alone(checkout, tmp_path):
-    write_parquet(tmp_path / "stripes")
-    settings = ["dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes"]
-    config = TINY | {"grid": [TINY["grid"][0] | {"alpha": 0.05, "norm": "group", "batch_size": 16}]}
-    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-    done = checkout.run("fig1", "fig6", "--config", *settings)
-    assert done.returncode == 0, done.stderr[-3000:]
-    folder = checkout.folder / "results" / "stripes"
-    gradients = pd.read_csv(folder / "figures" / "fig6_logit_gradients.csv")
-    assert gradients["class"].nunique() == 3
-    history = pd.read_parquet(next(folder.rglob("history.parquet")))
-    assert history["dataset"].str.startswith("parquet-").all()
-    stores = list((checkout.folder / "results" / "data").glob("*/store.npz"))
-    assert [store.parent.name.split("-")[0] for store in stores] == ["parquet"]
-
-
-def test_a_truncated_data_file_is_one_line_and_leaves_nothing(checkout, tmp_path):
-    write_parquet(tmp_path / "stripes")
-    train = tmp_path / "stripes" / "train.parquet"
-    train.write_bytes(train.read_bytes()[:-100])
-    done = checkout.run("fig6", "--config", "dataset=parquet", f"data_dir={tmp_path / 'stripes'}", "preset=stripes")
-    assert done.returncode != 0
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("error: ")]
-    assert lines
-    assert all("train.parquet: not a readable Parquet file" in line for line in lines)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert not list((checkout.folder / "results").rglob("*.npz"))
-    assert not list((checkout.folder / "results").rglob("*.part*"))
-
-
-def test_changed_data_is_prepared_anew(checkout, tmp_path):
-    folder = tmp_path / "stripes"
-    write_parquet(folder)
-    settings = ["--config", "dataset=parquet", f"data_dir={folder}"]
-    first = sources.tag("parquet", folder)
-    assert checkout.run("data", *settings, "preset=stripes").returncode == 0
-    assert (checkout.folder / f"results/data/{first}/store.npz").is_file()
-    assert checkout.rules_planned("data", *settings, "preset=stripes") == {}
-    pd.read_parquet(folder / "train.parquet").iloc[:-3].to_parquet(folder / "train.parquet")
-    assert sources.tag("parquet", folder) != first  # other content, other folder
-    assert checkout.rules_planned("data", *settings, "preset=other") == {"data": 1}

@@ -128,8 +128,7 @@ def own_code(wildcards, *modules):
 
 @functools.cache  # of thousands of jobs few differ in it
 def code_with(norm, inits, modules):
-    used = dict.fromkeys(path for init in inits for path in plugins.sources(norm=norm, init=init))
-    return "".join(fingerprint(module, list(used)) for module in modules)
+    return "".join(fingerprint(module, plugins.sources(norm, *inits)) for module in modules)
 
 
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.

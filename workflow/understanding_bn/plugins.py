@@ -60,13 +60,14 @@ def found(path: Path) -> dict[str, list[str]]:
     return {kind: [_named(kind, name) for name in called] for kind, called in own.items()}
 
 
-def sources(**chosen: str) -> list[Path]:
-    """The plug-ins that these choices (norm="…", init="…") come from: none for the package's own.
+def sources(norm: str, *inits: str) -> list[Path]:
+    """The plug-ins that a norm and initialisations come from, each once: none for the package's own.
 
     Raises:
         UserError: there is no such norm or initialisation.
     """
-    return [path for kind, name in chosen.items() if (path := _source(kind, name)) is not None]
+    found = [_source("norm", norm), *(_source("init", init) for init in inits)]
+    return list(dict.fromkeys(path for path in found if path is not None))
 
 
 def make(kind: str, name: str) -> Callable[..., Any]:

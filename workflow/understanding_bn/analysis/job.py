@@ -47,8 +47,7 @@ def run(
     device = devices.prepare(threads, wanted_device)
     store, split = _data(store_path, augmentation, device)
     context = Context(split, store.classes, arch, init, batch_size, augmentation, optimiser)
-    inits = [init, *options.get("networks", {}).get("inits", [])]
-    own = list(dict.fromkeys(path for name in inits for path in plugins.sources(norm=norm, init=name)))
+    own = plugins.sources(norm, init, *options.get("networks", {}).get("inits", []))
     factors = {"dataset": store.info["tag"], "arch": arch, "init": init, "norm": norm, "batch_size": batch_size}
     points = [(context, seed, factors | {"seed": seed}) for seed in seeds]
     facts = _measured(probe, norm, options, points, out)
@@ -114,7 +113,7 @@ def run_trained(
     settings |= {"optimiser": asdict(optimiser), "augmentation": asdict(augmentation)}
     record = {"stage": "trained", "settings": settings, "seeds": seeds, "data": store.info}
     record |= {"weights_sha256": files.sha256(weights)}
-    own = plugins.sources(norm=cell.norm, init=cell.init)
+    own = plugins.sources(cell.norm, cell.init)
     record |= stopwatch.record(f"analysis.{probe}", devices.name(device), threads, own) | facts
     runs.finish(out, f"trained/{probe}/{cell.path}", ["values.parquet"], record)
 

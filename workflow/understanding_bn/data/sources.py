@@ -91,7 +91,6 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
     if not _is_folder(data_dir):
         raise UserError(f"data_dir: {str(data_dir)!r} is not a folder; give the folder that holds the data set")
     if dataset == "folder":
-        image_folder.listing(data_dir)
         return [data_dir / split for split in image_folder.SPLITS]
     pair = [data_dir / "train.parquet", data_dir / "test.parquet"]
     present = [file for file in pair if file.is_file()]

@@ -39,7 +39,6 @@ def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -
         runs: the run.json of every job.
     """
     folder = report.parent
-    records = {path: files.read_json(path) for path in sorted(runs)}
     crate = ROCrate()
     crate.name = f"Understanding Batch Normalization, checked: preset {folder.name}"
     crate.description = "Every figure, table and claim of Bjorck et al. (NeurIPS 2018) that this preset checks."
@@ -52,18 +51,19 @@ def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -
         place, kind = path.relative_to(folder).as_posix(), FORMATS.get(path.suffix, "application/octet-stream")
         return crate.add_file(path, place, properties={"name": name, "encodingFormat": kind})
 
-    results = [add(report, "report"), *(add(path, path.stem) for path in claims)]
-    for item in items:
-        beside = sorted(item.parent.glob(f"{item.stem}*"))
-        results += [add(path, path.stem) for path in beside if path.suffix in FORMATS]
-    for path, record in records.items():
+    crate.root_dataset["mainEntity"] = add(report, "report")
+    drawn = [path for item in items for path in sorted(item.parent.glob(f"{item.stem}*")) if path.suffix in FORMATS]
+    for path in (*claims, *drawn):
+        add(path, path.stem)
+    for path in sorted(runs):
+        record = files.read_json(path)
         values = [add(path.parent / name, name) for name in record.get("outputs", {}) if (path.parent / name).is_file()]
-        evidence = add(path, f"what {path.parent.relative_to(folder).as_posix()} ran")
-        results += values
+        place = path.parent.relative_to(folder).as_posix()
+        evidence = add(path, f"what {place} ran")
         begin = datetime.fromisoformat(record["started"])
         action = _thing(
             crate,
-            f"#{path.parent.relative_to(folder).as_posix()}",
+            f"#{place}",
             "CreateAction",
             name=record["stage"],
             startTime=begin.isoformat(),
@@ -74,7 +74,6 @@ def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -
         action["object"] = [_data(crate, record["data"]), evidence] if record["data"] else [evidence]
         action["result"] = values
         crate.root_dataset.append_to("mentions", action)
-    crate.root_dataset["mainEntity"] = results[0]
     files.write_json(folder / NAME, crate.metadata.generate())
 
 

@@ -47,7 +47,7 @@ def run(
     )
     environment.filters["number"] = _number
     environment.filters["linked"] = partial(_linked, beside=out.parent)
-    drawn = [_item(path, captions) for path in items]
+    shown = [_item(path, captions) for path in items]
     page = environment.get_template("page.html").render(
         preset=preset,
         claims=judged,
@@ -57,8 +57,8 @@ def run(
         later_tally=Counter(claim["verdict"] for claim in predicted),
         drawn={path.stem: f"{path.parent.name}/{path.stem}.csv" for path in items},
         marks=MARKS,
-        items=drawn,
-        scripts=views.scripts() if any(item["view"] for item in drawn) else "",
+        items=shown,
+        scripts=views.scripts() if any(item["view"] for item in shown) else "",
         provenance=_provenance(records),
         at_scale=_at_scale(records),
         most=MOST_LISTED,

@@ -133,10 +133,15 @@ def predictions(folder: Path) -> str:
     for claim in files.read_json(folder / "later.json"):
         ours = claim["note"] or "–"
         if claim["measured"] is not None:
-            between = " to ".join(f"{end:.3g}" for end in claim["interval"]) if claim["interval"] else "no interval"
+            between = ends(claim["interval"], "no interval")
             ours = f"{claim['measure']}: {claim['measured']:.3g} [{between}], n = {claim['seeds']}"
         rows.append([claim["id"], claim["statement"], claim["source"], ours, claim["verdict"]])
     return markdown(["#", "prediction", "source", "ours", "verdict"], rows)
+
+
+def ends(interval: list[float] | None, without: str = "–") -> str:
+    """An interval in words."""
+    return " to ".join(f"{end:.3g}" for end in interval) if interval else without
 
 
 def markdown(head: list[str], rows: list[list[str]], note: str = "") -> str:

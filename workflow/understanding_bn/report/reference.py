@@ -82,7 +82,7 @@ def _checks(reference: Path) -> str:
     lines = ["", "| # | what is measured | ours | 95 % interval | required | n | verdict |", "|---" * 7 + "|"]
     for claim in files.read_json(reference / "cifar10-init" / "claims.json"):
         for check in claim["checks"]:
-            interval = "–" if check["interval"] is None else " to ".join(f"{end:.3g}" for end in check["interval"])
+            interval = open_questions.ends(check["interval"])
             measured = "not finite" if check["measured"] is None else f"{check['measured']:.3g}"
             cells = [check["name"], measured, interval, f"{check['relation']} {check['bound']:g}", str(check["seeds"])]
             lines.append(f"| {claim['id']} | " + " | ".join(_cell(cell) for cell in [*cells, check["verdict"]]) + " |")
@@ -144,9 +144,7 @@ def _max_alpha(reference: Path) -> str:
 def _costs(reference: Path) -> str:
     """What the presets that ran took, and what the others would take at the rates that were measured."""
     lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
-    for preset in ("quick", "open-questions", "cifar10-init"):
-        if not (reference / preset).is_dir():
-            continue
+    for preset in reversed(results_page.kept(reference)):
         record = files.read_json(reference / preset / "provenance.json")
         cells = (record["jobs"], f"{record['job_minutes']:.0f} min", f"{record['peak_memory_mib']} MiB")
         lines.append(f"| `{preset}` | " + " | ".join(map(str, cells)) + " |")

@@ -9,7 +9,7 @@ import pandas as pd
 from understanding_bn import files, paper
 from understanding_bn.claims.statistics import bootstrap_interval
 from understanding_bn.figures.style import label
-from understanding_bn.report.open_questions import markdown
+from understanding_bn.report.open_questions import ends, markdown
 
 # Records in the order of their weight as evidence.
 PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questions", "quick")
@@ -17,7 +17,7 @@ PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questi
 
 def verdicts(reference: Path) -> str:
     """A line for each claim, a verdict for each record."""
-    claims = {preset: files.read_json(reference / preset / "claims.json") for preset in _kept(reference)}
+    claims = {preset: files.read_json(reference / preset / "claims.json") for preset in kept(reference)}
     rows = []
     for number, first in enumerate(next(iter(claims.values()))):
         found = [claims[preset][number]["verdict"] for preset in claims]
@@ -27,20 +27,26 @@ def verdicts(reference: Path) -> str:
 
 def claims(reference: Path) -> str:
     """A section for each claim: the paper's number, and what each record says, of the check that decides."""
-    kept = {preset: files.read_json(reference / preset / "claims.json") for preset in _kept(reference)}
+    records = {preset: files.read_json(reference / preset / "claims.json") for preset in kept(reference)}
     lines = []
-    for number, first in enumerate(next(iter(kept.values()))):
+    for number, first in enumerate(next(iter(records.values()))):
         lines += [f'\n<a id="claim-{first["id"]}"></a>', f"\n### {first['id']}. {first['statement']}\n"]
-        lines.append(f"The paper: {first['paper']}. Figure: {_links(reference, kept, first['figure'])}.")
+        lines.append(f"The paper: {first['paper']}. Figure: {_links(reference, records, first['figure'])}.")
         rows, missing = [], []
-        for preset, judged in kept.items():
+        for preset, judged in records.items():
             claim = judged[number]
             if claim["measured"] is None and not claim["checks"]:
                 missing.append(f"`{preset}` ({claim['note']})" if claim["note"] else f"`{preset}`")
                 continue
-            between = " to ".join(f"{end:.3g}" for end in claim["interval"]) if claim["interval"] else "–"
             measured = "not finite" if claim["measured"] is None else f"{claim['measured']:.3g}"
-            row = [f"`{preset}`", claim["measure"], measured, between, str(claim["seeds"]), claim["verdict"]]
+            row = [
+                f"`{preset}`",
+                claim["measure"],
+                measured,
+                ends(claim["interval"]),
+                str(claim["seeds"]),
+                claim["verdict"],
+            ]
             rows.append([*row, claim["scope"]])
         head = ["record", "what decides", "ours", "95 % interval", "seeds", "verdict", "scale"]
         lines.append(markdown(head, rows) if rows else "")
@@ -51,12 +57,9 @@ def claims(reference: Path) -> str:
 
 def conditions(reference: Path) -> str:
     """What each record ran, beside what the paper did."""
-    columns = [_conditions(reference / preset) for preset in _kept(reference)]
-    rows = [[name, theirs, *(column[name] for column in columns)] for name, theirs in paper.CONDITIONS.items()]
-    rows += [[name, "unknown", *(column[name] for column in columns)] for name in columns[0].keys() - paper.CONDITIONS]
-    order = {name: number for number, name in enumerate(columns[0])}
-    rows.sort(key=lambda row: order[row[0]])
-    return markdown(["", "the paper", *(f"`{preset}`" for preset in _kept(reference))], rows)
+    columns = [_conditions(reference / preset) for preset in kept(reference)]
+    rows = [[name, paper.CONDITIONS.get(name, "unknown"), *(column[name] for column in columns)] for name in columns[0]]
+    return markdown(["", "the paper", *(f"`{preset}`" for preset in kept(reference))], rows)
 
 
 def _conditions(folder: Path) -> dict[str, str]:
@@ -65,12 +68,12 @@ def _conditions(folder: Path) -> dict[str, str]:
     runs = [run for run in provenance["runs"].values() if run.get("data")]
     trained = [run for run in runs if run["stage"] == "train"]
     data = runs[0]["data"]
-    start = sorted({run["settings"]["arch"] for run in runs if run["stage"] == "initialization"})
+    start = [run for run in runs if run["stage"] == "initialization"]
     return {
         "data": data["source"],
         "training and test images": f"{data['train_images']:,} and {data['test_images']:,}",
         "networks trained": _listed(run["settings"]["arch"] for run in trained),
-        "networks measured at the start": ", ".join(start) or "none",
+        "networks measured at the start": _listed(run["settings"]["arch"] for run in start),
         "learning rates": _listed((float(run["settings"]["alpha"]) for run in trained), "g"),
         "batch sizes": _listed(run["settings"]["batch_size"] for run in trained),
         "epochs": _epochs(trained),
@@ -126,14 +129,14 @@ def accuracies(folder: Path) -> str:
     for cell, here in sorted(table.groupby(keys), key=lambda found: (found[0][0], -found[0][1])):
         sound = here[here["failure"].isna()]
         measured = [100 * sound["test_accuracy"], 100 * sound["train_accuracy"]]
-        ends = [
+        at_end = [
             source.loc[(source[keys] == list(cell)).all(axis=1) & source["seed"].isin(sound["seed"]), name]
             for source, name in ((hessian, "top_eigenvalue"), (hessian, "trace"), (noise, "constant"))
         ]
         norm, alpha, epochs = cell
-        failed = ", ".join(here["failure"].dropna().unique()) or "none"
-        failures = f"{here['failure'].notna().sum()} of {len(here)}" + ("" if failed == "none" else f", {failed}")
-        cells = [_mean(values, ".1f") for values in measured] + [_mean(values, ".3g") for values in ends]
+        kinds = here["failure"].dropna()
+        failures = ", ".join([f"{len(kinds)} of {len(here)}", *kinds.unique()])
+        cells = [_mean(values, ".1f") for values in measured] + [_mean(values, ".3g") for values in at_end]
         rows.append([label(norm), f"{alpha:g}", str(epochs), *cells, failures])
     head = ["norm", "α", "epochs", "test accuracy (%)", "train accuracy (%)", "sharpness", "trace", "C", "failed seeds"]
     note = (
@@ -149,11 +152,11 @@ def resnet_110(reference: Path) -> str:
     """Test accuracy of ResNet-110 with batch norm beside the published one."""
     rows = [["He et al. (2015); this paper", "93.3–93.6 %", "165", "5"]]
     for preset in ("paper", "paper-short"):
-        kept = reference / preset / "figures" / "fig1_accuracy_summary.csv"
-        if not kept.is_file():
+        summary = reference / preset / "figures" / "fig1_accuracy_summary.csv"
+        if not summary.is_file():
             rows.append([f"ours, preset `{preset}`", "not run", "–", "–"])
             continue
-        table = pd.read_csv(kept, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(summary, keep_default_na=False, na_values=[""])
         here = table[(table["norm"] == "batch") & (table["alpha"] == table["alpha"].max())]
         accuracy = _mean(100 * here.loc[here["failure"].isna(), "test_accuracy"], ".2f")
         rows.append([f"ours, preset `{preset}`", f"{accuracy} %", _listed(here["epochs"]), str(len(here))])
@@ -170,7 +173,8 @@ def _mean(values: pd.Series, form: str) -> str:
     return f"{values.mean():{form}}{between}"
 
 
-def _kept(reference: Path) -> list[str]:
+def kept(reference: Path) -> list[str]:
+    """The presets that have a record."""
     return [preset for preset in PRESETS if (reference / preset / "claims.json").is_file()]
 
 

@@ -61,7 +61,7 @@ def run(
     settings: dict[str, Any] = asdict(cell) | asdict(optimiser) | {"augmentation": asdict(augmentation)}
     settings["milestones"] = milestones
     settings["snapshots"] = [cell.epoch_at(share) for share in snapshots]
-    own = plugins.sources(norm=cell.norm, init=cell.init)
+    own = plugins.sources(cell.norm, cell.init)
     facts = settings | {"data": store.info["sha256"], "device": device.type, "threads": threads}
     facts |= {"code": provenance.fingerprint(MODULE, own), "torch": torch.__version__}
     keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in seeds}
