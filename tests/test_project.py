@@ -56,7 +56,7 @@ def test_conda_environments_have_the_same_pins(path):
     found = dict(line.split("==") for line in pip)
     assert found == {name: versions[normal(name)] for name in found}
     needed = {normal(re.split(r"[<>=]", d)[0]) for d in PROJECT["project"]["dependencies"]}
-    only_for_snakemake = {"snakemake", "snakemake-executor-plugin-slurm", "pygments"}
+    only_for_snakemake = {"snakemake", "snakemake-executor-plugin-slurm", "snakemake-logger-plugin-rich", "pygments"}
     assert {normal(name) for name in found} == needed - only_for_snakemake
 
 

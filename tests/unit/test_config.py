@@ -196,6 +196,8 @@ def jacobians(**changes):
         (entry(alpha=-0.1), ["grid[0].alpha[0]", "-0.1", "more than 0"]),
         (entry(alpha=0), ["grid[0].alpha[0]", "more than 0"]),
         (entry(alpha="1e-4"), ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
+        (quick() | {"tensorboard": "true"}, ["tensorboard", "'true' is text", "write True, without quotes"]),
+        (quick() | {"tensorboard": "yes"}, ["tensorboard", "'yes' is text, expected true or false"]),
         (entry(alpha="fast"), ["grid[0].alpha[0]", "'fast' is text, expected a number"]),
         (entry(alpha=float("nan")), ["grid[0].alpha[0]", "not a finite number"]),
         (entry(alpha=float("inf")), ["grid[0].alpha[0]", "at most 1000"]),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from damage import flip_a_bit
-from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, results, run, train
+from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, interrupt_after, results, run, train
 
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
@@ -40,24 +40,6 @@ def stopped(digits_path, tmp_path, **changes):
     state = tmp_path / "state"
     interrupt_after(15, lambda: run(digits_path, tmp_path / "out", state, [0], **changes))
     return state_folder(state)
-
-
-def interrupt_after(ticks, call, number=signal.SIGTERM):
-    """Run `call`; its process gets a signal as soon as it has made so many mini-batches."""
-    original = job._Watch.tick
-    left = [ticks]
-
-    def tick(watch):
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), number)
-        original(watch)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job._Watch, "tick", tick)
-        with pytest.raises(Stopped) as caught:
-            call()
-    return caught.value
 
 
 def save_every(seconds, monkeypatch):

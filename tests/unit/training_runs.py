@@ -1,12 +1,16 @@
 """Small training runs on the embedded digits, for several test modules."""
 
 import json
+import os
+import signal
 
 import pandas as pd
+import pytest
 import torch
 
 from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Augmentation
+from understanding_bn.errors import Stopped
 from understanding_bn.training import job, loop
 
 CPU = torch.device("cpu")
@@ -49,3 +53,21 @@ def results(out):
 def train(path, out, state, seeds, **changes):
     run(path, out, state, seeds, **changes)
     return results(out)
+
+
+def interrupt_after(ticks, call, number=signal.SIGTERM):
+    """Run `call`; its process gets a signal as soon as it has made so many mini-batches."""
+    original = job._Watch.tick
+    left = [ticks]
+
+    def tick(watch):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), number)
+        original(watch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job._Watch, "tick", tick)
+        with pytest.raises(Stopped) as caught:
+            call()
+    return caught.value

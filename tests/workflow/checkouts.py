@@ -114,16 +114,16 @@ class Checkout:
 
     def run(self, *arguments, tiny=True):
         """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
-        command = self._command(arguments, tiny)
-        return subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True)
+        command = self.command(*arguments, tiny=tiny)
+        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True)
 
     def start(self, *arguments, tiny=True):
         """The same in the background, in a process group of its own. What it says goes to said.txt."""
         with (self.folder / "said.txt").open("w") as said:
             return subprocess.Popen(
-                self._command(arguments, tiny),
+                self.command(*arguments, tiny=tiny),
                 cwd=self.folder,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -135,14 +135,15 @@ class Checkout:
     def package(self, *arguments):
         """`python -m understanding_bn ARGUMENTS` here, with this copy's code."""
         command = [sys.executable, "-m", "understanding_bn", *map(str, arguments)]
-        environment = _environment() | {"PYTHONPATH": str(self.folder / "workflow")}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        env = environment() | {"PYTHONPATH": str(self.folder / "workflow")}
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
 
     def said(self):
         """What the run in the background has said."""
         return (self.folder / "said.txt").read_text()
 
-    def _command(self, arguments, tiny):
+    def command(self, *arguments, tiny=True):
+        """`snakemake ARGUMENTS` as a list of words."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
         return command + (["--configfile", "tiny.yaml"] if tiny else [])
 
@@ -153,10 +154,11 @@ class Checkout:
         return planned(done.stdout + done.stderr)
 
 
-def _environment():
-    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    environment.pop("PYTHONPATH", None)
-    return environment
+def environment():
+    """What Snakemake is started with: this interpreter's folder first, and no one else's packages."""
+    found = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    found.pop("PYTHONPATH", None)
+    return found
 
 
 def only_line(done):

@@ -26,6 +26,7 @@ from understanding_bn.cell import Cell
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.provenance import fingerprint
+from understanding_bn.training import event_log
 
 try:
     BASES = configs.bases(config)
@@ -61,7 +62,9 @@ STORE = f"results/data/{DATA_TAG}/store.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 START = CONFIG["initialization"]
+# What jobs are told by the environment is no part of what they are known by: to watch a run must not run it again.
 os.environ[plugins.VARIABLE] = json.dumps([str(Path(name).resolve()) for name in CONFIG["plugins"]])
+os.environ[event_log.VARIABLE] = str(Path(RESULTS, "tensorboard").resolve()) if CONFIG["tensorboard"] else ""
 CELLS = grid.cells(CONFIG)
 SEED_BLOCKS = grid.seed_blocks(CONFIG)
 

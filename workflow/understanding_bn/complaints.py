@@ -109,8 +109,12 @@ def _wanted(types: str | list[str]) -> str:
 
 
 def _hint(value: Any, wanted: str) -> str:
-    """How to write a number that YAML takes as text, such as 1e-4; else nothing."""
-    if not isinstance(value, str) or "number" not in wanted:
+    """How to write what was taken as text: a number such as 1e-4 in YAML, true after --config; else nothing."""
+    if not isinstance(value, str):
+        return ""
+    if "true or false" in wanted and value.lower() in ("true", "false"):
+        return f"; write {value.title()}, without quotes"
+    if "number" not in wanted:
         return ""
     try:
         number = float(value)

@@ -3,7 +3,7 @@
 import io
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
 from understanding_bn.progress import Progress
 from understanding_bn.training import checkpoint, loop, signals
+from understanding_bn.training.event_log import EventLog
 
 MODULE = "training.job"
 CHECKPOINT_SECONDS = 30  # between checkpoints; more, if saving would take more than its share of the time
@@ -70,10 +71,10 @@ def run(
     batches = train_split.count // cell.batch_size
     progress = Progress(label, cell.epochs * len(seeds), "epochs", ("images", batches * cell.batch_size))
     histories, weights, resumed, seconds, failures = [], {}, [], [], []
-    with signals.listening() as stop, ExitStack() as claims:
+    with signals.listening() as stop, ExitStack() as held:
         for position, seed in enumerate(seeds):
             folder = state / keys[seed]
-            if claims.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
+            if held.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
                 print(f"{out}: another process has finished these runs meanwhile", file=sys.stderr)
                 checkpoint.remove(folder)
                 return
@@ -81,7 +82,8 @@ def run(
             if checkpoint.restore(training, folder):
                 resumed.append(seed)
                 print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
-            watch = _Watch(training, f"seed {seed}", folder, stop, progress, position * cell.epochs, batches)
+            log = held.enter_context(closing(EventLog(f"{cell.path}/seed-{seed}")))
+            watch = _Watch(training, f"seed {seed}", folder, stop, progress, log, position * cell.epochs, batches)
             splits = (train_split, test_split)
             keep = settings["snapshots"]
             loop.train(training, cell, seed, *splits, augmentation, milestones, watch.tick, keep)
@@ -110,7 +112,7 @@ def run(
 
 
 class _Watch:
-    """Looks at one run after every mini-batch: saves it every so often and when told to stop, and shows progress."""
+    """Looks at one run after every mini-batch: saves it every so often and when told to stop; shows and logs it."""
 
     def __init__(
         self,
@@ -119,14 +121,15 @@ class _Watch:
         folder: Path,
         stop: signals.Stop,
         progress: Progress,
+        log: EventLog,
         before: int,
         batches: int,
     ):
         self.training, self.name, self.folder, self.stop = training, name, folder, stop
-        self.progress, self.before, self.batches = progress, before, batches
+        self.progress, self.log, self.before, self.batches = progress, log, before, batches
         self.saved_at = self.counted_at = time.monotonic()
         self.interval: float = CHECKPOINT_SECONDS
-        self._show()
+        self._tell()
 
     def tick(self) -> None:
         """After a mini-batch. Raises Stopped, with all saved, once a signal has come."""
@@ -135,7 +138,7 @@ class _Watch:
             self.stop.check(f"in {self.name} after {self.training.where}")
         if time.monotonic() - self.saved_at > self.interval:
             self.save()
-        self._show()
+        self._tell()
 
     def save(self) -> None:
         """Write a checkpoint. The next is due so late that saving takes no more than its share of the time."""
@@ -146,8 +149,9 @@ class _Watch:
         self.saved_at = time.monotonic()
         self.interval = max(CHECKPOINT_SECONDS, (self.saved_at - begun) / SAVING_SHARE)
 
-    def _show(self) -> None:
+    def _tell(self) -> None:
         run = self.training
+        self.log.add(run.rows)
         done = self.before + run.epoch + len(run.losses) / (self.batches + 1)  # testing is the last part of an epoch
         if self.progress.due(done):
             accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None

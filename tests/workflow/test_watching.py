@@ -1,0 +1,47 @@
+"""Ways to watch a run that Snakemake or TensorBoard offer: they show it, and change none of it."""
+
+import os
+import pty
+import re
+import subprocess
+
+import pandas as pd
+from checkouts import cells, environment
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def in_a_terminal(checkout, *arguments):
+    """What `snakemake ARGUMENTS` shows in a terminal, without colours and movements of the cursor."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        checkout.command(*arguments, tiny=False),
+        cwd=checkout.folder,
+        env=environment() | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:  # so a terminal ends that nobody writes to any more
+        pass
+    os.close(ours)
+    assert process.wait() == 0, shown[-3000:]
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+
+
+def test_bars_and_tensorboard(checkout):
+    preset = cells(checkout, {"norm": "batch", "epochs": 2})
+    history = "results/cells/train/resnet-8/xavier_uniform/norm-batch/alpha-0.05/batch-128/epochs-2/seeds-0"
+    plain = ["--configfile", preset, "--config", "tensorboard=True"]
+    shown = in_a_terminal(checkout, *plain, "--logger", "rich", "--", f"{history}/history.parquet")
+    assert re.search(r"train .*100%", shown), "a bar for each rule"
+    assert re.search(r"Total Progress .*100%", shown)
+    log = history.replace("/train/", "/tensorboard/").replace("/seeds-0", "/seed-0")
+    events = EventAccumulator(str(checkout.folder / log)).Reload().Scalars("accuracy/test")
+    accuracy = pd.read_parquet(checkout.folder / history / "history.parquet")["test_accuracy"]
+    assert [round(event.value, 6) for event in events] == accuracy.round(6).tolist()
+    assert "train" not in checkout.rules_planned("--configfile", preset, tiny=False), "watched or not, it is done"
