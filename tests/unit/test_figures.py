@@ -89,6 +89,20 @@ def test_fig1_names_norms_where_it_cannot_name_every_cell(more):
     assert len(tables["summary"]) == 2 * size + 1
 
 
+@pytest.mark.parametrize("epochs", [100, 2400])
+def test_fig1_of_the_papers_longest_runs_is_as_small_as_any(tmp_path, epochs):
+    noise = np.random.default_rng(0)
+    one = history("batch", 0.1, [0.9] * epochs).query("epoch == 2").assign(fraction=np.arange(1, epochs + 1) / epochs)
+    runs = []
+    for seed in range(2):
+        accuracy = 0.8 + 0.1 * noise.random(epochs)
+        runs.append(one.assign(seed=seed, epochs=epochs, train_accuracy=accuracy, test_accuracy=accuracy - 0.1))
+    figure, tables = fig1_accuracy.draw(pd.concat(runs))
+    figure.savefig(tmp_path / "fig1.svg")
+    assert (tmp_path / "fig1.svg").stat().st_size < 250_000
+    assert len(tables[""]) == 2 * 2 * epochs, "the CSV keeps every epoch"
+
+
 def test_fig2_counts_every_entry():
     rng = np.random.default_rng(0)
     values = pd.concat(

@@ -1,5 +1,8 @@
 """What moves in report.html, as specifications; test_report_in_browser.py looks at it drawn."""
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +29,7 @@ def histories(norms=("batch", "none"), alphas=(0.1, 0.01), seeds=(0, 1), epochs=
 
 
 def data(spec):
-    return pd.DataFrame(next(iter(spec["datasets"].values())))
+    return pd.read_csv(io.StringIO(spec["datasets"][spec["data"]["name"]]))
 
 
 def picks(spec):
@@ -65,6 +68,13 @@ def test_long_curves_are_thinned_and_keep_their_ends(tmp_path, epochs):
         assert len(curve) == min(epochs, views.POINTS)
         assert (curve["epoch"].min(), curve["epoch"].max()) == (1, epochs)
         assert curve["epoch"].is_unique
+
+
+def test_the_papers_own_grid_makes_a_small_page(tmp_path):
+    long = [histories(("batch", "none", "layer"), (1e-4, 1e-3, 1e-2), range(5), epochs) for epochs in (1320, 2400)]
+    table = pd.concat([curves.assign(split=split) for curves in long for split in ("train", "test")])
+    table["accuracy"] = np.random.default_rng(0).random(len(table))
+    assert len(json.dumps(written(tmp_path, "fig1_accuracy", table))) < 2_000_000
 
 
 def test_losses_that_are_not_finite_are_not_drawn(tmp_path):

@@ -12,6 +12,7 @@ CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
 COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", "accuracy"]
 ACCURACIES = ["train_accuracy", "test_accuracy"]
 MOST_NAMED = 16  # cells of one learning rate that a legend beside its panels has room for
+MOST_VECTORS = 500  # epochs; the band of a longer run has more corners than a panel has dots, so it is drawn as dots
 FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}
 
 
@@ -70,7 +71,8 @@ def _lines(row: list[Axes], history: pd.DataFrame, colour: str, legend: str | No
     for ax, column in zip(row, ACCURACIES, strict=True):
         mean, spread = means[column], spreads[column]
         ax.plot(100 * mean.index, mean, color=colour, label=legend, linestyle="-" if len(mean) else "None")
-        ax.fill_between(100 * mean.index, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
+        band = ax.fill_between(100 * mean.index, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
+        band.set_rasterized(len(mean) > MOST_VECTORS)
 
 
 def _legend(history: pd.DataFrame, facts: dict, told: set[str]) -> str:
