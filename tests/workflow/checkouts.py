@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -257,3 +258,13 @@ def wait_until(true, what, process=None, seconds=180):
         assert process is None or process.poll() is None, f"Snakemake ended before {what}"
         time.sleep(0.1)
     return value
+
+
+def commands():
+    """Every snakemake command of a page, also in tables; those of docs/extending.md have a test of their own."""
+    text = (ROOT / "README.md").read_text()
+    text += "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "extending")
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
+    lines += re.findall(r"`(uv run snakemake [^`]*)`", text)
+    found = {re.sub(r"^(uv run |sudo \.venv/bin/)", "", line.split("#")[0].strip()) for line in lines}
+    return sorted(command for command in found if command.startswith("snakemake"))

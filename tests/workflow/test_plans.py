@@ -1,10 +1,9 @@
 """Dry runs: every target and preset plans; every mistake is one line and leaves nothing behind."""
 
-import re
 
 import pytest
 import yaml
-from checkouts import ROOT, refused
+from checkouts import ROOT, commands, refused
 
 from understanding_bn.claims.catalogue import CLAIMS
 from understanding_bn.report import rule_graph
@@ -133,16 +132,6 @@ def test_alpha_as_yaml_reads_it(checkout):
     text = (checkout.folder / "config.yaml").read_text()
     (checkout.folder / "config.yaml").write_text(text.replace("alpha: 0.1,", "alpha: 1e-4,", 1))
     assert "'1e-4' is text" in refused(checkout)
-
-
-def commands():
-    """Every snakemake command of a page, also in tables; those of docs/extending.md have a test of their own."""
-    text = (ROOT / "README.md").read_text()
-    text += "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "extending")
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
-    lines += re.findall(r"`(uv run snakemake [^`]*)`", text)
-    found = {re.sub(r"^(uv run |sudo \.venv/bin/)", "", line.split("#")[0].strip()) for line in lines}
-    return sorted(command for command in found if command.startswith("snakemake"))
 
 
 @pytest.mark.parametrize("command", commands())

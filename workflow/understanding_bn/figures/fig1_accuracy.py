@@ -108,7 +108,9 @@ def _paper_mark(ax: Axes, facts: dict, colour: str) -> None:
     """The paper's final test accuracy, where it tells."""
     published = paper.FINAL_TEST_ACCURACY.get((facts["norm"], facts["alpha"]))
     if published is not None:
-        ax.plot(100, 100 * published, marker="x", color=colour, markersize=5, clip_on=False, label="paper")
+        ax.plot(
+            100, 100 * published, marker="x", color=colour, markersize=5, clip_on=False, label="paper", linestyle="none"
+        )
 
 
 def _summary(values: pd.DataFrame) -> pd.DataFrame:

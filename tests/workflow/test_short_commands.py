@@ -1,0 +1,26 @@
+"""The README's commands that end within minutes and need no data, one after the other in one checkout."""
+
+import pytest
+from checkouts import ROOT, commands
+
+LONG = ("--configfile", "seeds=5", "--profile slurm", "FOLDER")  # or need a cluster or data: test_plans plans them
+SHORT = [command for command in commands() if not any(part in command for part in LONG)]
+
+
+@pytest.mark.slow
+def test_the_readmes_short_commands_do_what_they_say(checkout):
+    assert len(SHORT) >= 6
+    # Those that name a target first: they must work from nothing.
+    for command in sorted(SHORT, key=lambda line: line.endswith(("all", "rich", "True"))):
+        done = checkout.run(*command.split()[1:], tiny=False)
+        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    done = checkout.package("status", "quick")
+    assert done.returncode == 0, done.stderr
+    left = [line.split()[4] for line in done.stdout.splitlines() if line.startswith("all ")]
+    assert left == ["0"], done.stdout
+    results = checkout.folder / "results"
+    assert (results / "quick/report.html").stat().st_size < 15e6
+    assert (results / "quick/ro-crate-metadata.json").is_file()
+    assert {path.parent.name for path in results.glob("rebuilt/*/report.html")} == {
+        path.parent.name for path in (ROOT / "results/reference").glob("*/claims.json")
+    }
