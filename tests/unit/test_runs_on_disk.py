@@ -8,15 +8,16 @@ import pytest
 from damage import flip_a_bit
 
 from understanding_bn import runs, tables
+from understanding_bn.claims.results import Results
 from understanding_bn.errors import UserError
 
 PLACE = "train/resnet-8/kaiming/norm-{norm}/alpha-0.1/batch-64/epochs-2"
 
 
-def finished(results, norm):
+def finished(results, norm, data=None):
     out = results / PLACE.format(norm=norm) / "seeds-0"
     tables.write(out / "history.parquet", pd.DataFrame({"norm": [norm], "epoch": [1]}))
-    runs.finish(out, PLACE.format(norm=norm), ["history.parquet"], {"stage": "train"})
+    runs.finish(out, PLACE.format(norm=norm), ["history.parquet"], {"stage": "train", "data": data})
     return out / "history.parquet"
 
 
@@ -61,3 +62,14 @@ def test_results_may_be_moved_together_and_read_alone(tmp_path):
     assert len(tables.read([moved / "history.parquet"])) == 1
     (moved / "run.json").unlink()
     assert len(tables.read([moved / "history.parquet"])) == 1
+
+
+def test_results_of_data_that_were_changed_in_place_are_not_mixed(tmp_path):
+    made = [("batch", {"sha256": "a" * 64}), ("none", {"sha256": "a" * 64}), ("layer", None)]  # matrices have no data
+    paths = [finished(tmp_path / "results/quick", norm, data) for norm, data in made]
+    assert len(tables.read(paths)) == 3
+    other = finished(tmp_path / "results/quick", "group", {"sha256": "b" * 64})
+    with pytest.raises(UserError, match=r"norm-group.*made from other images than .*norm-batch.*remove the preset's"):
+        tables.read([*paths, other])
+    with pytest.raises(UserError, match="made from other images"):
+        Results([*paths, other], {})

@@ -22,6 +22,14 @@ def test_ones_own_data_works_by_config_alone(checkout, tmp_path):
     stores = list((checkout.folder / "results" / "data").glob("*/store.npz"))
     assert [store.parent.name.split("-")[0] for store in stores] == ["parquet"]
 
+    targets = ("fig1", "fig6", "--config", *settings)
+    for file in (tmp_path / "stripes").iterdir():
+        file.write_bytes(file.read_bytes())
+    assert checkout.rules_planned(*targets) == {}, "the same data copied anew rerun nothing"
+    stores[0].unlink()
+    jobs = checkout.rules_planned(*targets, "--forcerun", "fig6_logit_gradients")
+    assert not {"train", "initialization"} & set(jobs), "nor does preparing them anew"
+
 
 def test_a_truncated_data_file_is_one_line_and_leaves_nothing(checkout, tmp_path):
     write_parquet(tmp_path / "stripes")

@@ -1,6 +1,5 @@
 """Dry runs: every target and preset plans; every mistake is one line and leaves nothing behind."""
 
-
 import pytest
 import yaml
 from checkouts import ROOT, commands, refused

@@ -1,7 +1,8 @@
 rule data:
     """Read a data set once and keep it ready: uint8 images, labels, split, statistics, source and checksums."""
     input:
-        files=[str(file) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
+        # Known by its tag, which is in the store's name: the same files copied anew, or dated anew, rerun nothing.
+        files=[ancient(str(file)) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
     output:
         store=STORE,
     log:

@@ -1,7 +1,7 @@
 rule initialization:
     """Measure one thing at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
     input:
-        store=STORE,
+        store=ancient(STORE),
     output:
         values=f"{START_PATTERN}/values.parquet",
         run=f"{START_PATTERN}/run.json",

@@ -1,7 +1,7 @@
 rule train:
     """Train one cell of the grid for a block of seeds. Goes on from its last checkpoint if it was interrupted."""
     input:
-        store=STORE,
+        store=ancient(STORE),
     output:
         history=f"{TRAIN_PATTERN}/history.parquet",
         weights=f"{TRAIN_PATTERN}/weights.pt",

@@ -1,7 +1,7 @@
 rule trained:
     """Measure one thing on the networks that a training job left: curvature, gradient noise. Trains nothing."""
     input:
-        store=STORE,
+        store=ancient(STORE),
         weights=f"{TRAIN_PATTERN}/weights.pt",
         history=f"{TRAIN_PATTERN}/history.parquet",
     output:

@@ -22,12 +22,12 @@ def read(paths: list[Path]) -> pd.DataFrame:
     """The rows of several Parquet files of the same columns, one after the other.
 
     Raises:
-        UserError: a file is missing or damaged, or is not what run.json beside it says.
+        UserError: a file is missing or damaged, or is not what run.json beside it says, or they are of different data.
     """
-    tables = []
+    tables, records = [], {}
     for path in paths:
         try:
-            runs.verify(path)
+            records[str(path)] = runs.verify(path)
             tables.append(pd.read_parquet(path))
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run the job that makes it first") from None
@@ -35,5 +35,6 @@ def read(paths: list[Path]) -> pd.DataFrame:
             raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
     if not tables:
         raise UserError("no input tables were given; name at least one Parquet file")
+    runs.must_share_data(records)
     # A measurement of networks that all diverged has no rows, and must not turn the others' whole numbers into floats.
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from understanding_bn import files, tables
+from understanding_bn import files, runs, tables
 
 
 def _network(settings: dict[str, Any]) -> tuple[str, str, int]:
@@ -30,6 +30,7 @@ class Results:
         self.roles = roles
         self.forget()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
+        runs.must_share_data(self.runs)
         networks = Counter(_network(run["settings"]) for run in self.runs.values() if run["stage"] == "train")
         self.main = max(networks, key=lambda network: networks[network], default=None)
         self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
