@@ -20,7 +20,7 @@ FINAL_TEST_ACCURACY = {
     ("batch-final", 0.03): 0.901,
 }
 
-# Fig. 3: steps at which the relative loss passes a value, by norm and mini-batch: (minimum, its step), {value: step}.
+# Fig. 3 by norm and mini-batch: (step, minimum) of the relative loss, and at which step it passes a value.
 RELATIVE_LOSS_MINIMUM = {
     ("batch", 1): (0.026, 0.86),
     ("batch", 4): (0.038, 0.71),
