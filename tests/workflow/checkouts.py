@@ -194,12 +194,12 @@ def planned(text):
     return jobs
 
 
-def cells(checkout, *grid, seeds=1):
-    """The configuration file of a preset that trains these cells of ResNet-8 and nothing else."""
+def cells(checkout, *grid, seeds=1, measured_at=()):
+    """The configuration file of a preset that trains these cells (of ResNet-8, if they don't say) and little else."""
     base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
     config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
     config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
-    config["trained"] = {"probes": {"gradient_structure": {"at": [], "minibatches": 2}}}
+    config["trained"] = {"probes": {"gradient_structure": {"at": [*measured_at], "minibatches": 2}}}
     (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
     return "cells.yaml"
 

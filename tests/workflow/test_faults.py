@@ -4,6 +4,7 @@ Each test is a row of the table in docs/faults.md.
 """
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -201,3 +202,18 @@ def test_a_clock_that_jumps_back(checkout, digits_path, tmp_path):
     assert "store.npz: its date lay in the future" in again(checkout, "fig1")
     undisturbed(checkout, digits_path, tmp_path)
     assert "Nothing to be done" in again(checkout, "fig1")
+
+
+def test_results_are_copied_without_their_dates(checkout):
+    config = cells(checkout, {"arch": "resnet-20", "norm": "batch", "epochs": 1}, measured_at=[1])
+    targets = ("noise_along_training", "--configfile", config)
+    done = checkout.run(*targets, tiny=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (weights,) = (checkout.folder / "results").rglob("weights.pt")
+    assert weights.stat().st_size > 1_000_000, "Snakemake's own limit, above which it goes by dates alone"
+    choose = random.Random(0)
+    for folder in ("results", "logs"):
+        for path in (checkout.folder / folder).rglob("*"):
+            date = time.time() - 3600 * choose.random()
+            os.utime(path, (date, date))
+    assert checkout.rules_planned(*targets, tiny=False) == {}
