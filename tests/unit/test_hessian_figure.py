@@ -87,9 +87,23 @@ def test_the_figure_draws_one_network_and_says_which():
     plt.close(drawn)
 
 
+def test_networks_trained_for_different_times_stand_side_by_side():
+    short, long = values(), values(alphas=(0.01, 1.0))
+    late = long["epoch"] > 0
+    long.loc[late, ["epochs", "epoch"]] = 12
+    extra = long[late & (long["alpha"] == 1.0) & (long["seed"] == 0)]  # fewer runs than at 6 epochs
+    drawn, tables = figure.draw(pd.concat([short[short["alpha"] != 0.01], long[long["alpha"] == 0.01], extra]))
+    assert titles(drawn)[1:] == ["12 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
+    sharpness = next(ax for ax in drawn.axes if "sharpness" in ax.get_ylabel())
+    medians = [line for line in sharpness.get_lines() if line.get_linestyle() == "-"]
+    assert sorted(len(line.get_xdata()) for line in medians) == [2, 3], "a line for each norm, over all α"
+    assert set(tables["summary"]["epochs"].dropna()) == {6, 12}
+    plt.close(drawn)
+
+
 def test_networks_that_failed_are_crosses_and_in_no_density():
     spectra = values()
-    cells = spectra.loc[spectra["epoch"] > 0, [*figure.NETWORK, "norm", "alpha", "seed"]].drop_duplicates()
+    cells = spectra.loc[spectra["epoch"] > 0, [*figure.NETWORK, "epochs", "norm", "alpha", "seed"]].drop_duplicates()
     stuck = (cells["norm"] == "none") & (cells["alpha"] == 0.1)
     history = cells.assign(epoch=6, learning_rate=0.1, failure=np.where(stuck, "stuck", None))
     drawn, tables = figure.draw(pd.concat([history, spectra], ignore_index=True))

@@ -17,7 +17,7 @@ from understanding_bn.figures.trained_runs import with_failures
 
 RUN = ["arch", "init", "norm", "alpha", "batch_size", "epochs", "seed", "epoch", "bn_mode"]
 COLUMNS = [*RUN, "probe", "node", "weight"]
-NETWORK = ["dataset", "arch", "init", "batch_size", "epochs"]
+NETWORK = ["dataset", "arch", "init", "batch_size"]
 WHOLE = "all"
 SECONDARY = "eval"  # the BN mode that is not drawn
 MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
@@ -26,7 +26,7 @@ WIDTH = 0.3  # of the Gaussian, in units of asinh(λ / linear width): e-folds of
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """Above the spectral densities, below sharpness and trace against α; of one network, B and number of epochs.
+    """Above the spectral densities, below sharpness and trace against α; of one network and B.
 
     `values`: the factors of each run, epoch (0 is initialisation), and the columns of `analysis.hessian_spectrum`;
     histories may be among them. A run that failed by its history (a network that gives one answer to every image still
@@ -48,7 +48,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     places = np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int) if alphas else []
     shown = [alphas[place] for place in sorted(set(places))]
     panels = [("at initialisation", start)] if len(start) else []
-    panels += [(f"{_epochs(end)}, α = {alpha:g}", end[end["alpha"] == alpha]) for alpha in shown]
+    panels += [(f"{_epochs(part)}, α = {alpha:g}", part) for alpha in shown for part in [end[end["alpha"] == alpha]]]
 
     figure = plt.figure(figsize=(style.WIDTH, 4.9 if alphas else 2.8))
     rows = figure.subfigures(2 if alphas else 1, 1, height_ratios=[1.05, 1] if alphas else [1], squeeze=False)[:, 0]
@@ -92,28 +92,35 @@ def summary(values: pd.DataFrame) -> pd.DataFrame:
 def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows drawn: (at initialisation, at the end of training), whole network, train mode.
 
-    Of several networks, batch sizes or lengths of training it is the one with most cells, then the largest. At
-    initialisation the same B is taken where there is one.
+    Of several networks or batch sizes it is the one with most cells, then the largest; of several lengths of training
+    with the same α likewise. At initialisation the same B is taken where there is one.
     """
     main = values[(values["block"] == WHOLE) & (values["bn_mode"] != SECONDARY)]
     trained = main[main["epoch"] > 0]
-    trained = trained[
-        trained["epoch"] == trained.groupby([*NETWORK, "norm", "alpha", "seed"])["epoch"].transform("max")
-    ]
+    cell = [*NETWORK, "epochs", "norm", "alpha", "seed"]
+    trained = trained[trained["epoch"] == trained.groupby(cell)["epoch"].transform("max")]
     start = main[main["epoch"] == 0]
-    source, keys = (trained, NETWORK) if len(trained) else (start, NETWORK[:-1])
-    runs = source.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
-    most = max(runs.index, key=lambda cell: (runs[cell], architecture.depth(cell[1]), cell[3:]))
-    best = dict(zip(keys, most, strict=True))
+    runs = _runs(trained if len(trained) else start, NETWORK)
+    most = max(runs.index, key=lambda network: (runs[network], architecture.depth(network[1]), network[3:]))
+    best = dict(zip(NETWORK, most, strict=True))
 
     def those(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         return table[np.logical_and.reduce([table[name] == best[name] for name in names])] if len(table) else table
 
-    trained, start = those(trained, keys), those(start, ["dataset", "arch", "init"])
+    trained, start = those(trained, NETWORK), those(start, ["dataset", "arch", "init"])
+    if len(trained):
+        runs = _runs(trained, ["alpha", "epochs"]).reset_index(name="runs")
+        lengths = runs.sort_values(["runs", "epochs"]).groupby("alpha")["epochs"].last()
+        trained = trained[trained["epochs"] == trained["alpha"].map(lengths)]
     batch_size = best["batch_size"]
     if len(start) and batch_size not in set(start["batch_size"]):
         batch_size = start["batch_size"].max()
     return start[start["batch_size"] == batch_size], trained
+
+
+def _runs(values: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """The number of runs by these keys."""
+    return values.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
 
 
 def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette: dict[str, str]) -> None:

@@ -228,11 +228,14 @@ def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits
         ax.plot([row.condition_low, row.condition_high], [y, y], "-", color=colour)
         ax.plot(row.condition_slope, y, MARKERS[order % len(MARKERS)], color=colour, markersize=3, mew=0)
     for number, init in enumerate(inits):
-        if summary[summary["init"] == init]["condition_slope"].isna().all():
+        own = summary[summary["init"] == init]
+        if own["condition_slope"].isna().all() and own["condition_theory"].notna().any():
             name, colour = _look(init)
             place = {"ha": "center", "va": "center", "transform": ax.get_yaxis_transform()}
             ax.text(0.5, number, f"{name}: ∞", fontsize=5.5, color=colour, **place)
-    ax.set(ylim=(len(inits) - 0.5, -0.5), title=f"slopes (Theorem 1: {summary['condition_theory'].mean():.2f})")
+    theory = summary["condition_theory"].mean()
+    title = "one depth: no slopes" if np.isnan(theory) else f"slopes (Theorem 1: {theory:.2f})"
+    ax.set(ylim=(len(inits) - 0.5, -0.5), title=title)
     ax.set_yticks([])
     ax.axvline(0, color="0.6", linewidth=0.7)
 
