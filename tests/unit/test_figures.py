@@ -75,6 +75,19 @@ def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
     assert lines["batch norm 85.0 ± 7.1 %"].get_ydata().tolist() == pytest.approx([42.5, 85])
 
 
+def test_fig1_draws_a_seed_at_chance_apart_from_those_that_learned():
+    stuck = history("none", 0.1, [None, 0.5, 0.1]).assign(
+        failure=lambda runs: runs["failure"].mask(runs["seed"] == 2, "stuck at chance")
+    )
+    figure, _ = fig1_accuracy.draw(stuck.reset_index(drop=True))
+    assert legends(figure) == ["no norm 50.0 %\n1 of 3 diverged\n1 of 3 at chance"]
+    for ax in figure.axes[:2]:
+        mean, alone = ax.get_lines()
+        assert mean.get_ydata().tolist() == pytest.approx([25, 50])
+        assert alone.get_linestyle() == ":"
+        assert alone.get_ydata().tolist() == pytest.approx([5, 10])
+
+
 @pytest.mark.parametrize("more", [False, True])
 def test_fig1_names_norms_where_it_cannot_name_every_cell(more):
     size = fig1_accuracy.MOST_NAMED + more - 1

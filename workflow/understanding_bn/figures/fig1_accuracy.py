@@ -17,10 +17,11 @@ FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": 
 
 
 def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """One row per learning rate, train beside test; mean and standard deviation over the seeds that did not diverge.
+    """One row per learning rate, train beside test; mean and standard deviation over the seeds that did not fail.
 
-    `values`: training histories. Diverged seeds have no accuracy to draw; the legend counts them. It names each cell,
-    or each norm where a learning rate has more cells than it could name.
+    `values`: training histories. Diverged seeds have no accuracy to draw; one that stayed at chance is a dotted line of
+    its own, unless all that did not diverge stayed there; the legend counts both. It names each cell, or each norm
+    where a learning rate has more cells than it could name.
     """
     cells = values.drop_duplicates(CELL)[CELL]
     varied = {key for key in CELL if cells[key].nunique() > 1}
@@ -66,13 +67,24 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 
 def _lines(row: list[Axes], history: pd.DataFrame, colour: str, legend: str | None) -> None:
     """Mean and band of one cell, in the train and the test panel. A cell without a sound seed has a legend only."""
-    by_epoch = history[history["first_bad_step"].isna()].groupby("fraction")[ACCURACIES]
+    averaged = _averaged(history)
+    by_epoch = averaged.groupby("fraction")[ACCURACIES]
+    alone = history[history["first_bad_step"].isna()].drop(averaged.index)
     means, spreads = 100 * by_epoch.mean(), 100 * by_epoch.std().fillna(0)
     for ax, column in zip(row, ACCURACIES, strict=True):
         mean, spread = means[column], spreads[column]
         ax.plot(100 * mean.index, mean, color=colour, label=legend, linestyle="-" if len(mean) else "None")
         band = ax.fill_between(100 * mean.index, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
         band.set_rasterized(len(mean) > MOST_VECTORS)
+        for _, stuck in alone.groupby("seed"):
+            ax.plot(100 * stuck["fraction"], 100 * stuck[column], color=colour, linestyle=":", linewidth=0.9)
+
+
+def _averaged(runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the runs of a cell that its means are taken over: the sound ones; if there is none, those at chance."""
+    finished = runs[runs["first_bad_step"].isna()]
+    sound = finished[finished["failure"].isna()]
+    return sound if len(sound) else finished
 
 
 def _legend(history: pd.DataFrame, facts: dict, told: set[str]) -> str:
@@ -81,7 +93,7 @@ def _legend(history: pd.DataFrame, facts: dict, told: set[str]) -> str:
     extras = {"arch": "", "init": "", "batch_size": "B = ", "epochs": "epochs "}
     name = style.label(facts["norm"])
     name += "".join(f", {prefix}{facts[key]}" for key, prefix in extras.items() if key in told)
-    final = 100 * last["test_accuracy"].dropna()
+    final = 100 * _averaged(last)["test_accuracy"]
     if len(final):
         name += f" {final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f" {final.mean():.1f} %"
     return "\n".join([name, *_failures(last)])
@@ -92,7 +104,7 @@ def _norm_legend(histories: pd.DataFrame, norm: str) -> str:
     last = histories.sort_values("epoch").groupby([*CELL, "seed"]).tail(1)
     count = len(last.drop_duplicates(CELL))
     name = f"{style.label(norm)}, {count} {'cell' if count == 1 else 'cells'}"
-    final = 100 * last.groupby(CELL)["test_accuracy"].mean().dropna()
+    final = 100 * pd.Series([_averaged(runs)["test_accuracy"].mean() for _, runs in last.groupby(CELL)]).dropna()
     if len(final):
         name += f"\n{style.span(final, '.1f')} %"
     return "\n".join([name, *_failures(last)])
