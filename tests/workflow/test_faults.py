@@ -175,6 +175,7 @@ def test_the_prepared_data_are_damaged(checkout):
     again(checkout, target(SHORT))
 
 
+@pytest.mark.slow
 def test_a_history_of_another_cell(checkout):
     """A figure is refused, and drawn again when what the line says has been done."""
     checkout.run("fig1", "--configfile", cells(checkout, {"norm": ["batch", "none"], "epochs": 1}), tiny=False)
