@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 import yaml
 from PIL import Image
@@ -258,6 +259,14 @@ def wait_until(true, what, process=None, seconds=180):
         assert process is None or process.poll() is None, f"Snakemake ended before {what}"
         time.sleep(0.1)
     return value
+
+
+def running(process):
+    """Whether a process still computes. One that has ended may stay a zombie where nobody collects what is orphaned."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def commands():

@@ -13,7 +13,7 @@ import time
 
 import psutil
 import pytest
-from checkouts import cells, undisturbed, wait_until
+from checkouts import cells, running, undisturbed, wait_until
 from damage import flip_a_bit
 
 ONE = {"norm": "batch", "epochs": 30}
@@ -95,7 +95,7 @@ def test_ctrl_c(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(120) != 0
-    assert not trainer.is_running()
+    assert not running(trainer)
     assert "Traceback" not in checkout.said()
     assert "seed 0: going on after " in again(checkout, target(ONE))
     undisturbed(checkout, digits_path, tmp_path)
@@ -121,13 +121,13 @@ def test_snakemake_is_killed_and_two_run_at_once(checkout, digits_path, tmp_path
     second = checkout.run(target(longer), "--configfile", "cells.yaml", tiny=False)
     assert second.returncode != 0
     assert "cannot be locked" in second.stdout + second.stderr
-    assert trainer.is_running()
+    assert running(trainer)
     process.kill()
     process.wait()
-    assert trainer.is_running()
+    assert running(trainer)
     assert checkout.run("--unlock", "--configfile", "cells.yaml", tiny=False).returncode == 0
     again(checkout, target(longer))
-    assert not trainer.is_running()
+    assert not running(trainer)
     undisturbed(checkout, digits_path, tmp_path)
 
 
