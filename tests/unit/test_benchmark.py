@@ -4,16 +4,19 @@ import importlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from understanding_bn import config as configs
-from understanding_bn.benchmark import baseline, data, flops, measure, plan, synthetic, train, workers
+from understanding_bn.benchmark import baseline, data, flops, hardware, measure, plan, synthetic, train, workers
 from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
@@ -218,8 +221,8 @@ def test_data_benchmark_writes_its_rounds(tmp_path, capsys, monkeypatch):
 
 def test_train_benchmark_writes_what_the_plan_reads(tmp_path, capsys):
     out = tmp_path / "train.json"
-    train.run(["resnet-8"], [8], ["batch"], 16, rounds=1, steps=2, out=out, jobs=1, wanted_device="cpu")
-    assert "resnet-8 8×8 batch" in capsys.readouterr().out
+    train.run(["resnet-8"], [8], ["batch"], [16], 1, 2, out, jobs=1, wanted_device="cpu", neighbours=1)
+    assert "resnet-8 8×8 batch, B = 16" in capsys.readouterr().out
     record = json.loads(out.read_text())
     assert {
         "commit",
@@ -241,6 +244,8 @@ def test_train_benchmark_writes_what_the_plan_reads(tmp_path, capsys):
         assert case[side]["share_of_matmul"]["median"] == pytest.approx(
             case["flop_per_image"] / 1e9 * once["images_per_second"] / once["matmul_gflops"]
         )
+        (beside,) = case[side]["beside"]["rounds"]
+        assert case[side]["beside"]["cost"]["median"] == once["images_per_second"] / beside["images_per_second"]
     assert case["ours"]["threads"] == 1
     assert case["flop_per_image"] == flops.step("resnet-8", 8, 3, 10)
     (found,) = plan.read_rates(out)
@@ -260,10 +265,12 @@ def test_train_benchmark_writes_what_the_plan_reads(tmp_path, capsys):
         ({"rounds": 0}, "--rounds: 0 is too small"),
         ({"sizes": [4]}, "--sizes: 4 is too small"),
         ({"jobs": 0}, "--jobs: 0 is too small"),
+        ({"batch_sizes": [16, 0]}, "--batch-sizes: 0 is too small"),
+        ({"neighbours": -1}, "--neighbours: -1 is too small"),
     ],
 )
 def test_mistakes_are_named_before_anything_starts(tmp_path, changes, message):
-    arguments = {"archs": ["resnet-8"], "sizes": [8], "norms": ["batch"], "batch_size": 16, "rounds": 1, "steps": 1}
+    arguments = {"archs": ["resnet-8"], "sizes": [8], "norms": ["batch"], "batch_sizes": [16], "rounds": 1, "steps": 1}
     with pytest.raises(UserError, match=message):
         train.run(**arguments | {"out": tmp_path / "x.json", "wanted_device": "cpu"} | changes)
 
@@ -271,7 +278,24 @@ def test_mistakes_are_named_before_anything_starts(tmp_path, changes, message):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_missing_gpu_is_one_line(tmp_path):
     with pytest.raises(UserError, match="finds no GPU"):
-        train.run(["resnet-8"], [8], ["batch"], 16, 1, 1, tmp_path / "x.json", wanted_device="cuda")
+        train.run(["resnet-8"], [8], ["batch"], [16], 1, 1, tmp_path / "x.json", wanted_device="cuda")
+
+
+def test_neighbours_are_busy_meanwhile_and_end_with_whoever_started_them():
+    def children():
+        return [child for child in psutil.Process().children() if hardware.RESTLESS in child.cmdline()]
+
+    with hardware.busy(2):
+        found = children()
+        before = [sum(child.cpu_times()[:2]) for child in found]
+        time.sleep(0.5)
+        assert len(found) == 2
+        assert all(sum(child.cpu_times()[:2]) > spent for child, spent in zip(found, before, strict=True))
+    assert not children()
+    begun = "from understanding_bn.benchmark import hardware; hold = hardware.busy(1); hold.__enter__()"
+    code = f"{begun}; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    # Standard error is the orphan's too, so that its end is reached when both are gone.
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == -signal.SIGKILL
 
 
 LIGHT = """

@@ -173,8 +173,9 @@ def _benchmark_data(args: argparse.Namespace) -> None:
 def _benchmark_train(args: argparse.Namespace) -> None:
     from understanding_bn.benchmark import train
 
-    sides = (args.archs, args.sizes, args.norms)
-    train.run(*sides, args.batch_size, args.rounds, args.steps, args.out, args.jobs, args.threads, args.device)
+    sides = (args.archs, args.sizes, args.norms, args.batch_sizes)
+    machine = (args.jobs, args.threads, args.device, args.neighbours)
+    train.run(*sides, args.rounds, args.steps, args.out, *machine)
 
 
 def _benchmark_hvp(args: argparse.Namespace) -> None:
@@ -339,9 +340,12 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
 
     stage = partial(_stage, stages)
 
-    def measured(parser: argparse.ArgumentParser, name: str, device: str) -> None:
+    def measured(parser: argparse.ArgumentParser, name: str, device: str, several: bool = False) -> None:
         parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32], help="sides of the images, in pixels")
-        parser.add_argument("--batch-size", type=int, default=128)
+        if several:
+            parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128])
+        else:
+            parser.add_argument("--batch-size", type=int, default=128)
         parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns")
         parser.add_argument("--threads", type=int, default=1, help="of each of our processes")
         parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=device)
@@ -352,11 +356,12 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--images", type=int, default=5000)
 
     p = stage("train", _benchmark_train, "training step: ours against the script that a user would write")
-    measured(p, "train", "auto")
+    measured(p, "train", "auto", several=True)
     p.add_argument("--archs", nargs="+", default=["resnet-20", "resnet-110"])
     p.add_argument("--norms", nargs="+", default=["batch"])
     p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
     p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
+    p.add_argument("--neighbours", type=int, default=0, help="busy processes; rounds beside them are added if any")
 
     p = stage("hvp", _benchmark_hvp, "Hessian-vector products, in gradients, and a spectral density beside PyHessian's")
     measured(p, "hvp", "auto")

@@ -1,7 +1,10 @@
 """The machine under a benchmark: its cores, its device, its memory and its limit in matrix products."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -12,6 +15,15 @@ from understanding_bn.errors import UserError
 # Sides of the square matrices whose product stands for a machine's limit: large enough to reach it.
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 PRODUCTS = 8
+
+# A busy process; it ends with the one that started it, however that ends.
+RESTLESS = """
+import os
+parent = os.getppid()
+print(flush=True)
+while os.getppid() == parent:
+    sum(range(100000))
+"""
 
 
 def cores() -> int:
@@ -42,6 +54,21 @@ def device(threads: int, wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: cuda, but torch finds no GPU here; use --device cpu or run on a machine with one")
     return devices.prepare(threads, wanted)
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Keep `count` other processes computing without a rest meanwhile, each with one thread."""
+    processes = [subprocess.Popen([sys.executable, "-c", RESTLESS], stdout=subprocess.PIPE) for _ in range(count)]
+    try:
+        for process in processes:
+            process.stdout.readline()  # it has begun
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def synchronise(device: torch.device) -> None:

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from understanding_bn.progress import Progress
 from understanding_bn.training import loop
 
 MODULE = "benchmark.train"
+SIDES = ("ours", "baseline")
+BESIDE = "beside neighbours, "  # before a side's name, where it is measured beside busy processes
 WARM_UP = 2  # mini-batches that are not counted: libraries choose kernels and allocate in the first ones
 ALPHA = "0.0001"
 OPTIMISER = loop.Optimiser(0.9, 5e-4)
@@ -48,32 +51,35 @@ def run(
     archs: list[str],
     sizes: list[int],
     norms: list[str],
-    batch_size: int,
+    batch_sizes: list[int],
     rounds: int,
     steps: int,
     out: Path,
     jobs: int | None = None,
     threads: int = 1,
     wanted_device: str = "auto",
+    neighbours: int = 0,
 ) -> None:
-    """Measure both sides for every arch × size × norm, print a table on stdout and write the rounds to `out` (JSON).
+    """Measure both sides for every arch × size × norm × B, print a table, and write the rounds to `out` (JSON).
 
     Our side is `jobs` processes of `threads` threads each, all at work at once; by default as many as fill the cores,
     one on a GPU. The baseline is one process with torch's own default of threads. The sides take turns, `rounds`
-    times; in a round every process trains on `steps` mini-batches.
+    times; in a round every process trains on `steps` mini-batches. With `neighbours`, each side also has rounds beside
+    that many processes that never rest.
 
     Raises:
         UserError: an unknown name, an argument that is too small, a missing device, or a process that was ended.
     """
     stopwatch = provenance.Stopwatch()
     load = hardware.load_before()
-    for name, value in (("batch-size", batch_size), ("rounds", rounds), ("steps", steps), ("threads", threads)):
+    for name, value in (("batch-sizes", min(batch_sizes)), ("rounds", rounds), ("steps", steps), ("threads", threads)):
         measure.at_least(name, value, 1)
+    measure.at_least("neighbours", neighbours, 0)
     device = hardware.device(threads, wanted_device)
     if jobs is None:
         jobs = 1 if device.type == "cuda" else max(1, hardware.cores() // threads)
     measure.at_least("jobs", jobs, 1)
-    chosen = [Case(*each, batch_size, steps) for each in itertools.product(archs, sizes, norms)]
+    chosen = [Case(*each, steps) for each in itertools.product(archs, sizes, norms, batch_sizes)]
     for case in chosen:
         _check(case)
 
@@ -81,16 +87,21 @@ def run(
     progress.show(0)
     cases = []
     for position, case in enumerate(chosen):
-        raw = _rounds(case, rounds, jobs, threads, device.type, progress, position * rounds)
+        raw = _rounds(case, rounds, jobs, threads, neighbours, device.type, progress, position * rounds)
         cases.append(_summary(case, raw))
 
     device_name = devices.name(device)
     print(f"Training step: ours against a plain script; {device_name}, processes × threads: {_shape(cases)},")
-    print(f"{steps} mini-batches a round, B = {batch_size}, rounds: {rounds}; median (min–max)\n")
+    print(f"{steps} mini-batches a round, rounds: {rounds}; median (min–max)\n")
     header = ["network", "ours, images/s", "script, images/s", "ours : script", "MiB", "of matmul limit"]
     print(measure.table(header, [_row(case) for case in cases]))
-    settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_size": batch_size, "rounds": rounds}
-    settings |= {"steps": steps, "jobs": jobs, "threads_per_job": threads, "device": device.type}
+    if neighbours:
+        print(f"\nBeside busy neighbours: {neighbours}; the quiet rate : the rate beside them\n")
+        costs = [[_name(c), *(measure.shown(c[side]["beside"]["cost"], 2) for side in SIDES)] for c in cases]
+        print(measure.table(["network", "ours", "script"], costs))
+    settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_sizes": batch_sizes, "rounds": rounds}
+    settings |= {"steps": steps, "jobs": jobs, "threads_per_job": threads, "neighbours": neighbours}
+    settings |= {"device": device.type}
     record = stopwatch.record(MODULE, device_name, threads)
     files.write_json(
         out,
@@ -112,29 +123,30 @@ def _check(case: Case) -> None:
 
 
 def _rounds(
-    case: Case, rounds: int, jobs: int, threads: int, kind: str, progress: Progress, before: int
+    case: Case, rounds: int, jobs: int, threads: int, neighbours: int, kind: str, progress: Progress, before: int
 ) -> list[dict[str, Any]]:
-    """Raw results of every round: {"ours": …, "baseline": …}, see `_round`."""
+    """Raw results of every round: {"ours": …, "baseline": …}, see `_round`; beside neighbours too, if there are any."""
     with (
         workers.group(_ours, (case, threads, kind), jobs, threads) as ours,
         workers.group(_baseline, (case, kind), 1, None) as theirs,
     ):
         for ask in (ours, theirs):  # both are built at once, and neither works while the other is measured
             ask(workers.READY, 0)
-        sides = {
-            "ours": lambda number: _round(ours, number, case),
-            "baseline": lambda number: _round(theirs, number, case),
-        }
+        asks = dict(zip(SIDES, (ours, theirs), strict=True))
+        sides = {side: partial(_round, ask, case, 0) for side, ask in asks.items()}
+        if neighbours:
+            sides |= {BESIDE + side: partial(_round, ask, case, neighbours) for side, ask in asks.items()}
         results = []
         for result in measure.interleave(sides, rounds):
             results.append(result)
-            progress.show(before + len(results), f"{case.arch} {case.image_size}×{case.image_size} {case.norm}")
+            progress.show(before + len(results), _name(asdict(case)))
         return results
 
 
-def _round(ask: workers.Ask, number: int, case: Case) -> dict[str, Any]:
-    """One side's round: training, then matrix products, with all its processes at once."""
-    seconds, answers = ask("train", number)
+def _round(ask: workers.Ask, case: Case, neighbours: int, number: int) -> dict[str, Any]:
+    """One side's round: training, beside neighbours or not, then matrix products, with all its processes at once."""
+    with hardware.busy(neighbours):
+        seconds, answers = ask("train", number)
     product_seconds, products = ask("products", number)
     return {
         "seconds": seconds,
@@ -212,7 +224,7 @@ def _summary(case: Case, rounds: list[dict[str, Any]]) -> dict[str, Any]:
     ratios = [each["ours"]["images_per_second"] / each["baseline"]["images_per_second"] for each in rounds]
     summary = asdict(case) | {"channels": synthetic.CHANNELS, "classes": synthetic.CLASSES, "flop_per_image": flop}
     summary |= {"ratio": measure.spread(ratios), "ratios": ratios}
-    for side in ("ours", "baseline"):
+    for side in SIDES:
         results = [each[side] for each in rounds]
         shares = [flop / 1e9 * each["images_per_second"] / each["matmul_gflops"] for each in results]
         summary[side] = {
@@ -225,6 +237,11 @@ def _summary(case: Case, rounds: list[dict[str, Any]]) -> dict[str, Any]:
             "share_of_matmul": measure.spread(shares),
             "rounds": results,
         }
+        if BESIDE + side in rounds[0]:
+            rates = [each[BESIDE + side]["images_per_second"] for each in rounds]
+            costs = [each["images_per_second"] / rate for each, rate in zip(results, rates, strict=True)]
+            beside = {"images_per_second": measure.spread(rates), "cost": measure.spread(costs)}
+            summary[side]["beside"] = beside | {"rounds": [each[BESIDE + side] for each in rounds]}
     return summary
 
 
@@ -244,8 +261,13 @@ def _rate(case: dict[str, Any], kind: str, device: str, processor: str, jobs: in
 
 def _shape(cases: list[dict[str, Any]]) -> str:
     """How many processes of how many threads each side had."""
-    sides = (cases[0][side] for side in ("ours", "baseline"))
+    sides = (cases[0][side] for side in SIDES)
     return " : ".join(f"{side['processes']}×{side['threads']}" for side in sides)
+
+
+def _name(case: dict[str, Any]) -> str:
+    """What is trained, in words."""
+    return f"{case['arch']} {case['image_size']}×{case['image_size']} {case['norm']}, B = {case['batch_size']}"
 
 
 def _row(case: dict[str, Any]) -> list[str]:
@@ -254,7 +276,7 @@ def _row(case: dict[str, Any]) -> list[str]:
     memory = [f"{side['processes']}×{side['peak_memory_mib']:.0f}" for side in (ours, theirs)]
     shares = [f"{side['share_of_matmul']['median']:.0%}" for side in (ours, theirs)]
     return [
-        f"{case['arch']} {case['image_size']}×{case['image_size']} {case['norm']}",
+        _name(case),
         measure.shown(ours["images_per_second"]),
         measure.shown(theirs["images_per_second"]),
         measure.shown(case["ratio"], 2),

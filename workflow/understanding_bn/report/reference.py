@@ -14,7 +14,7 @@ from understanding_bn import files, paper
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
-from understanding_bn.report import answers, open_questions, rebuild, results_page, rule_graph
+from understanding_bn.report import answers, open_questions, rebuild, results_page, rule_graph, speed_page
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 KEPT = ("claims.json", "later.json", "figures/*.csv", "figures/*.png", "tables/*")
@@ -209,6 +209,12 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "max_alpha": _max_alpha,
     "costs": _costs,
     "scale": _scale,
+    "speed_steps": speed_page.block("train-cpu", speed_page.steps),
+    "speed_gpu": speed_page.block("train-gpu", speed_page.steps),
+    "speed_neighbour": speed_page.block("neighbour-cpu", speed_page.neighbour),
+    "speed_memory": speed_page.block("memory-cpu", speed_page.memory),
+    "speed_images": speed_page.block("data-cpu", speed_page.images),
+    "speed_products": speed_page.block("hvp", speed_page.products),
     "rules": lambda reference: rule_graph.diagram(reference / "rules.mmd"),
     "a1": _open(answers.noise_or_steps),
     "a2": _open(answers.where_noise_is),
