@@ -104,7 +104,7 @@ def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tup
     batches = []
     for index in order[: count * batch_size].to(split.pixels.device).split(batch_size):
         centre = torch.full_like(index, split.pad)
-        images = split.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool))
+        images = split.gather(index, centre, centre)
         batches.append((images, split.labels[index]))
     return batches
 

@@ -28,8 +28,9 @@ class Augmentation:
 class Split:
     """One split of a data set on a device: standardised float32 images, padded and laid out for one gather.
 
-    Pixels are rows of a (N·H'·W', C) table, where H' = H + 2·pad. A crop is then a set of row numbers, and a
-    batch of crops, mirrored or not, is one `index_select`. Its result is channels-last without a copy.
+    Pixels are rows of a (N·H'·W', C) table, where H' = H + 2·pad and W' = W + 2·pad. W pixels from any one on are a
+    row of a crop, so that a batch of crops is one `index_select` of overlapping rows. Its result is channels-last
+    without a copy.
     """
 
     def __init__(self, store: Store, test: bool, pad: int, device: torch.device):
@@ -47,20 +48,19 @@ class Split:
             piece = images[start : start + 4096].to(torch.float32)
             inside[start : start + 4096] = (piece / 255 - mean) / std
         self.pixels = padded.view(-1, self.channels).to(device)
-        row = self.width + 2 * pad
-        self._image_stride = (self.height + 2 * pad) * row
-        self._row_stride = row
-        y = torch.arange(self.height, device=device)
-        x = torch.arange(self.width, device=device)
-        self._crop = (y[:, None] * row + x).flatten()
-        self._mirrored = (y[:, None] * row + x.flip(0)).flatten()
+        self._row_stride = self.width + 2 * pad
+        self._image_stride = (self.height + 2 * pad) * self._row_stride
+        self._rows = torch.arange(self.height, device=device) * self._row_stride
+        starts = len(self.pixels) - self.width + 1
+        self._from = self.pixels.as_strided((starts, self.width * self.channels), (self.channels, 1))
 
-    def gather(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:
+    def gather(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor | None = None) -> Tensor:
         """Crops of the images `index` at (top, left), mirrored where asked: (B, C, H, W), channels-last."""
         start = index * self._image_stride + top * self._row_stride + left
-        within = torch.where(mirror[:, None], self._mirrored, self._crop)
-        rows = (start[:, None] + within).flatten()
-        images = self.pixels.index_select(0, rows).view(len(index), self.height, self.width, self.channels)
+        rows = self._from.index_select(0, (start[:, None] + self._rows).flatten())
+        images = rows.view(len(index), self.height, self.width, self.channels)
+        if mirror is not None:  # lerp is exact at weights 0 and 1, and unlike `where` vectorised over a broadcast mask
+            images = images.lerp(images.flip(2), mirror.to(images.dtype)[:, None, None, None])
         return images.permute(0, 3, 1, 2)
 
     def epoch(
@@ -78,28 +78,27 @@ class Split:
         generator = torch.Generator().manual_seed(stream(seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
-        mirror = torch.randint(0, 2, (self.count,), generator=generator).bool() & augmentation.flip
-        plan = [t.to(self.pixels.device) for t in (order, offsets[0], offsets[1], mirror)]
+        mirror = torch.randint(0, 2, (self.count,), generator=generator).bool()  # drawn in any case: one stream for all
+        drawn = (order, offsets[0], offsets[1], *([mirror] if augmentation.flip else []))
+        plan = [t.to(self.pixels.device) for t in drawn]
         for start in range(done * batch_size, self.count - batch_size + 1, batch_size):
-            index, top, left, flipped = (t[start : start + batch_size] for t in plan)
-            yield self.gather(index, top, left, flipped), self.labels.index_select(0, index)
+            index, *where = (t[start : start + batch_size] for t in plan)
+            yield self.gather(index, *where), self.labels.index_select(0, index)
 
     def augmented(self, index: Tensor, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images `index`, (B,) on the CPU, with augmentation as in training, and their labels."""
         offsets = torch.randint(0, 2 * self.pad + 1, (2, len(index)), generator=generator)
-        mirror = torch.randint(0, 2, (len(index),), generator=generator).bool() & augmentation.flip
-        index, top, left, mirror = (t.to(self.pixels.device) for t in (index, offsets[0], offsets[1], mirror))
-        return self.gather(index, top, left, mirror), self.labels.index_select(0, index)
+        mirror = torch.randint(0, 2, (len(index),), generator=generator).bool()
+        drawn = (index, offsets[0], offsets[1], *([mirror] if augmentation.flip else []))
+        index, *where = (t.to(self.pixels.device) for t in drawn)
+        return self.gather(index, *where), self.labels.index_select(0, index)
 
     def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """All images once, in their own order, neither cropped nor mirrored."""
         for start in range(0, self.count, batch_size):
             index = torch.arange(start, min(start + batch_size, self.count), device=self.pixels.device)
             centre = torch.full_like(index, self.pad)
-            yield (
-                self.gather(index, centre, centre, torch.zeros_like(index, dtype=torch.bool)),
-                self.labels[index],
-            )
+            yield self.gather(index, centre, centre), self.labels[index]
 
 
 def stream(*key: int) -> int:

@@ -213,7 +213,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "speed_gpu": speed_page.block("train-gpu", speed_page.steps),
     "speed_neighbour": speed_page.block("neighbour-cpu", speed_page.neighbour),
     "speed_memory": speed_page.block("memory-cpu", speed_page.memory),
-    "speed_images": speed_page.block("data-cpu", speed_page.images),
+    "speed_images": speed_page.images,
     "speed_products": speed_page.block("hvp", speed_page.products),
     "rules": lambda reference: rule_graph.diagram(reference / "rules.mmd"),
     "a1": _open(answers.noise_or_steps),

@@ -66,18 +66,21 @@ def memory(record: Record) -> str:
     return markdown(head, rows, _origin(record, "a process with its interpreter and torch; the data set not counted"))
 
 
-def images(record: Record) -> str:
-    """Augmentation alone."""
-    rows = [
-        [
-            f"{case['image_size']}×{case['image_size']}",
-            shown(case["ours"]["images_per_second"]),
-            shown(case["baseline"]["images_per_second"]),
-            shown(case["ratio"], 1),
-        ]
-        for case in record["cases"]
-    ]
-    head = ["images", "ours, images/s", "torchvision, images/s", "ours : torchvision"]
+def images(reference: Path) -> str:
+    """Augmentation alone, and its share of the fastest measured training step on images of that size."""
+    folder = reference / "benchmark"
+    record, training = (files.read_json(folder / f"{name}.json") for name in ("data-cpu", "train-cpu"))
+    rows = []
+    for case in record["cases"]:
+        size, rate = case["image_size"], case["ours"]["images_per_second"]
+        fastest = max(
+            (each for each in training["cases"] if each["image_size"] == size),
+            key=lambda each: each["ours"]["job_images_per_second"]["median"],
+        )
+        share = fastest["ours"]["job_images_per_second"]["median"] / rate["median"]
+        row = [f"{size}×{size}", shown(rate), shown(case["baseline"]["images_per_second"]), shown(case["ratio"], 1)]
+        rows.append([*row, f"{share:.1%} ({fastest['arch']} {fastest['norm']})"])
+    head = ["images", "ours, images/s", "torchvision, images/s", "ours : torchvision", "of a training step, at most"]
     what = f"{record['settings']['images']:,} images, B = {record['settings']['batch_size']}, one thread a side"
     return markdown(head, rows, _origin(record, what))
 
