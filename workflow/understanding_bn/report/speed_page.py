@@ -33,8 +33,8 @@ def steps(record: Record) -> str:
         ]
         for case in record["cases"]
     ]
-    head = ["network", "ours, images/s", "script, images/s", "ours : script", "limit, ours", "limit, script"]
-    return markdown(head, rows, _origin(record, f"B = {_batch_sizes(record)}, {_sides(record)}"))
+    head = ["network", "ours, images/s", "script, images/s", "ours : script", "of the limit, ours", "script"]
+    return markdown(head, rows, _origin(record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}"))
 
 
 def neighbour(record: Record) -> str:
@@ -49,7 +49,9 @@ def neighbour(record: Record) -> str:
     ]
     head = ["network", "ours, images/s", "script, images/s", "alone : beside, ours", "alone : beside, script"]
     count = record["settings"]["neighbours"]
-    return markdown(head, rows, _origin(record, f"B = {_batch_sizes(record)}, busy neighbours: {count}"))
+    return markdown(
+        head, rows, _origin(record, f"{_rounds(record)}; B = {_batch_sizes(record)}, busy neighbours: {count}")
+    )
 
 
 def memory(record: Record) -> str:
@@ -63,7 +65,9 @@ def memory(record: Record) -> str:
         growth = (peaks[-1] - peaks[0]) / (sizes[-1] - sizes[0])
         rows.append([network, *(f"{peak:,.0f}" for peak in peaks), f"{growth:.1f}"])
     head = ["network, MiB a process", *(f"B = {size}" for size in sizes), "MiB an image of B"]
-    return markdown(head, rows, _origin(record, "a process with its interpreter and torch; the data set not counted"))
+    return markdown(
+        head, rows, _origin(record, "The most of one process, interpreter and torch included, its data set not")
+    )
 
 
 def images(reference: Path) -> str:
@@ -81,8 +85,9 @@ def images(reference: Path) -> str:
         row = [f"{size}×{size}", shown(rate), shown(case["baseline"]["images_per_second"]), shown(case["ratio"], 1)]
         rows.append([*row, f"{share:.1%} ({fastest['arch']} {fastest['norm']})"])
     head = ["images", "ours, images/s", "torchvision, images/s", "ours : torchvision", "of a training step, at most"]
-    what = f"{record['settings']['images']:,} images, B = {record['settings']['batch_size']}, one thread a side"
-    return markdown(head, rows, _origin(record, what))
+    settings = record["settings"]
+    what = f"{settings['images']:,} images, B = {settings['batch_size']}, one thread a side"
+    return markdown(head, rows, _origin(record, f"{_rounds(record)}; {what}"))
 
 
 def products(record: Record) -> str:
@@ -100,7 +105,7 @@ def products(record: Record) -> str:
     ]
     settings = record["settings"]
     what = f"B = {settings['batch_size']}, Lanczos: {settings['probes']} × {settings['steps']} steps, one thread"
-    return markdown(head, rows, _origin(record, what))
+    return markdown(head, rows, _origin(record, f"{_rounds(record)}; {what}"))
 
 
 def _network(case: Record) -> str:
@@ -109,6 +114,10 @@ def _network(case: Record) -> str:
 
 def _batch_sizes(record: Record) -> str:
     return ", ".join(str(size) for size in sorted({case["batch_size"] for case in record["cases"]}))
+
+
+def _rounds(record: Record) -> str:
+    return f"Median (smallest–largest) of {record['settings']['rounds']} rounds in turns"
 
 
 def _sides(record: Record) -> str:
@@ -124,7 +133,7 @@ def _origin(record: Record, what: str) -> str:
     load = "unknown" if record["load_before"] is None else f"{record['load_before']:.1f}"
     commit = record["commit"][:12] + " with changes" * ("+" in record["commit"])
     return (
-        f"Median (smallest–largest) of {record['settings']['rounds']} rounds in turns; {what}; {where}, "
+        f"{what}; {where}, "
         f"{record['host_cores']} cores, load before: {load}, float32, torch {record['versions']['torch']}, "
         f"commit {commit}, {record['started'][:10]}."
     )
