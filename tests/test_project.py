@@ -97,7 +97,7 @@ def package_commands():
     """Every command of the package that a page or a preset names."""
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "workflow/presets").glob("*.yaml")]
     found = {c for page in pages for c in re.findall(r"python -m understanding_bn ([a-z][^`\n]*)", page.read_text())}
-    return sorted(command.rstrip(".") for command in found)
+    return sorted({command.split("#")[0].strip().rstrip(".") for command in found})
 
 
 @pytest.mark.parametrize("command", package_commands())

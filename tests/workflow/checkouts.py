@@ -269,11 +269,11 @@ def running(process):
         return False
 
 
-def commands():
-    """Every snakemake command of a page, also in tables; those of docs/extending.md have a test of their own."""
+def commands(program="snakemake"):
+    """Every command of a page that begins so, also in text; those of docs/extending.md have a test of their own."""
     text = (ROOT / "README.md").read_text()
     text += "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "extending")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
-    lines += re.findall(r"`(uv run snakemake [^`]*)`", text)
+    lines += re.findall(rf"`(uv run {program} [^`]*)`", text)
     found = {re.sub(r"^(uv run |sudo \.venv/bin/)", "", line.split("#")[0].strip()) for line in lines}
-    return sorted(command for command in found if command.startswith("snakemake"))
+    return sorted(command for command in found if command.startswith(program))

@@ -1,4 +1,4 @@
-"""The README's commands that end within minutes and need no data, one after the other in one checkout."""
+"""The pages' commands that end within minutes and need no data, one after the other in one checkout."""
 
 import shutil
 
@@ -7,6 +7,8 @@ from checkouts import ROOT, commands
 
 KEPT = ROOT / "results/reference"
 LONG = ("--configfile", "seeds=5", "--profile slurm", "FOLDER")  # or need a cluster or data: test_plans plans them
+PACKAGE = "python -m understanding_bn "
+STAGES = [command.removeprefix(PACKAGE).split() for command in commands(PACKAGE.strip())]
 SHORT = [command for command in commands() if not any(part in command for part in LONG)]
 
 
@@ -27,3 +29,15 @@ def test_the_readmes_short_commands_do_what_they_say(checkout):
     assert (results / "quick/ro-crate-metadata.json").is_file()
     rebuilt = {path.parent.name for path in results.glob("rebuilt/*/report.html")}
     assert rebuilt == {path.parent.name for path in KEPT.glob("*/raw.json")}
+
+
+@pytest.mark.slow
+def test_the_pages_benchmarks_do_what_they_say(checkout):
+    """All but `scale`, whose parts tests/workflow/test_scale.py runs."""
+    measured = [command for command in STAGES if command[0] == "benchmark" and command[1] != "scale"]
+    assert {command[1] for command in measured} == {"data", "train", "hvp", "plan"}
+    for command in sorted(measured, key=lambda words: words[1] == "plan"):  # it reads what `train` wrote
+        done = checkout.package(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    names = {path.name for path in (checkout.folder / "results/benchmark").iterdir()}
+    assert names == {"data.json", "train.json", "hvp.json", "plan-paper.json"}

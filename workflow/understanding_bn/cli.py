@@ -340,12 +340,8 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
 
     stage = partial(_stage, stages)
 
-    def measured(parser: argparse.ArgumentParser, name: str, device: str, several: bool = False) -> None:
-        parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32], help="sides of the images, in pixels")
-        if several:
-            parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128])
-        else:
-            parser.add_argument("--batch-size", type=int, default=128)
+    def measured(parser: argparse.ArgumentParser, name: str, device: str, sizes: tuple[int, ...] = (8, 32)) -> None:
+        parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="sides of the images, in pixels")
         parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns")
         parser.add_argument("--threads", type=int, default=1, help="of each of our processes")
         parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=device)
@@ -353,10 +349,12 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
 
     p = stage("data", _benchmark_data, "augmentation: ours against torchvision's transforms in a DataLoader")
     measured(p, "data", "cpu")
+    p.add_argument("--batch-size", type=int, default=128)
     p.add_argument("--images", type=int, default=5000)
 
     p = stage("train", _benchmark_train, "training step: ours against the script that a user would write")
-    measured(p, "train", "auto", several=True)
+    measured(p, "train", "auto")
+    p.add_argument("--batch-sizes", type=int, nargs="+", default=[128])
     p.add_argument("--archs", nargs="+", default=["resnet-20", "resnet-110"])
     p.add_argument("--norms", nargs="+", default=["batch"])
     p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
@@ -364,7 +362,8 @@ def _benchmarks(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--neighbours", type=int, default=0, help="busy processes; rounds beside them are added if any")
 
     p = stage("hvp", _benchmark_hvp, "Hessian-vector products, in gradients, and a spectral density beside PyHessian's")
-    measured(p, "hvp", "auto")
+    measured(p, "hvp", "auto", sizes=(8,))  # 32 takes a quarter of an hour
+    p.add_argument("--batch-size", type=int, default=128)
     p.add_argument("--archs", nargs="+", default=["resnet-20"])
     p.add_argument("--norms", nargs="+", default=["none", "batch"])
     p.add_argument("--probes", type=int, default=1, help="of the spectral density")
