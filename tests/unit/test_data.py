@@ -1,6 +1,7 @@
 """Sources, the store, and mini-batches."""
 
 import io
+import itertools
 import pickle
 import shutil
 
@@ -258,6 +259,20 @@ def test_gather_equals_slicing(digits):
     for i in range(3):
         crop = padded[index[i], top[i] : top[i] + 8, left[i] : left[i] + 8]
         assert torch.allclose(got[i, 0], crop.flip(1) if mirror[i] else crop, atol=1e-6)
+
+
+def test_every_crop_is_made_of_the_pixels_themselves(tmp_path):
+    """Exactly, at every offset of every image, the last pixels of the last one included."""
+    write_parquet(tmp_path, size=10)
+    split = Split(store.prepare("parquet", tmp_path, tmp_path / "store.npz"), False, 2, CPU)
+    padded = split.pixels.view(split.count, 14, 14, 3)
+    places = list(itertools.product(range(split.count), range(5), range(5), (False, True)))
+    index, top, left, mirror = (torch.tensor(each) for each in zip(*places, strict=True))
+    got = split.gather(index, top, left, mirror).permute(0, 2, 3, 1)
+    for crop, (i, y, x, mirrored) in zip(got, places, strict=True):
+        expected = padded[i, y : y + 10, x : x + 10]
+        assert torch.equal(crop, expected.flip(1) if mirrored else expected)
+    assert torch.equal(split.gather(index, top, left).permute(0, 2, 3, 1)[::2], got[::2])
 
 
 def test_rgb_gather_is_channels_last_without_a_copy(tmp_path):
