@@ -41,7 +41,7 @@ def spectrum(
         top: how many eigenvalues at each end.
         probes, steps: of stochastic Lanczos quadrature.
         layers: numbers of layers whose weights' diagonal block is measured too.
-        seed: of the probes and ARPACK's start.
+        seed: of the probes and of the search for the ends.
 
     Returns:
         Columns bn_mode, block ("all" or the layer's number), kind, index, probe, value, weight, residual:

@@ -9,31 +9,46 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]
 
 # A new direction this small beside the matrix is rounding: the Krylov space is used up.
 BREAKDOWN = 1e-10
-BASIS = 20  # vectors of ARPACK's basis at least; it takes as many products before it first looks
-RESTARTS = 30
-SCOUT = 8  # Lanczos steps that say about where both ends are
+LEAST = 20  # steps before both ends may count as found: a vector may hold little of an end
+MOST = 200  # steps for both ends
 
 
-def tridiagonal(product: Product, start: Tensor, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonal (m,) and off-diagonal (m − 1,) of the matrix in the Krylov basis of `start`, m ≤ steps.
+@dataclass
+class Krylov:
+    """A symmetric matrix in the Krylov basis of a vector after some steps.
+
+    Attributes:
+        basis: (m, n) float64, orthonormal rows.
+        diagonal: (m,) of the tridiagonal matrix.
+        beside: (m − 1,) its off-diagonal.
+        length: what is left of the last product outside the basis; 0 if the basis spans an invariant subspace.
+    """
+
+    basis: Tensor
+    diagonal: np.ndarray
+    beside: np.ndarray
+    length: float
+
+
+def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
+    """The Krylov basis of `start` after each step, up to `most` of them.
 
     Lanczos (1950) with full reorthogonalisation, done twice, which keeps the basis orthogonal to rounding (Parlett
-    1998, §6.9). Ends before `steps` where the basis spans an invariant subspace: nothing is left to find from there.
-    The basis takes steps · n · 8 bytes.
+    1998, §6.9). Ends earlier where the basis spans an invariant subspace: nothing is left to find from there. The basis
+    takes steps · n · 8 bytes.
     """
-    steps = min(steps, len(start))
-    basis = torch.empty(steps, len(start), dtype=torch.float64, device=start.device)
+    most = min(most, len(start))
+    basis = torch.empty(most, len(start), dtype=torch.float64, device=start.device)
     diagonal, beside = [], []
     direction, scale = start / start.norm(), 0.0
-    for step in range(steps):
+    for step in range(most):
         basis[step] = direction
         image = product(direction)
         diagonal.append(torch.dot(direction, image).item())
@@ -42,11 +57,12 @@ def tridiagonal(product: Product, start: Tensor, steps: int) -> tuple[np.ndarray
             image = image - known.T @ (known @ image)
         length = image.norm().item()
         scale = max(scale, abs(diagonal[-1]), length)
-        if step + 1 == steps or length <= BREAKDOWN * scale:
-            break
+        whole = step + 1 == len(start) or length <= BREAKDOWN * scale
+        yield Krylov(known, np.array(diagonal), np.array(beside), 0.0 if whole else length)
+        if whole:
+            return
         beside.append(length)
         direction = image / length
-    return np.array(diagonal), np.array(beside)
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,9 @@ def quadrature(
     for _ in range(probes):
         signs = torch.randint(0, 2, (size,), generator=generator, device=generator.device)
         probe = (2 * signs - 1).to(device=device, dtype=torch.float64)
-        diagonal, beside = tridiagonal(product, probe, steps)
-        nodes, vectors = eigh_tridiagonal(diagonal, beside)
-        yield Quadrature(nodes, vectors[0] ** 2, size * diagonal[0])
+        *_, found = steps_of(product, probe, steps)
+        nodes, vectors = eigh_tridiagonal(found.diagonal, found.beside)
+        yield Quadrature(nodes, vectors[0] ** 2, size * found.diagonal[0])
 
 
 def extremes(
@@ -85,37 +101,30 @@ def extremes(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The `count` largest ("top", descending) and smallest ("bottom", ascending) eigenvalues with their residuals.
 
-    ARPACK's implicitly restarted Lanczos (Lehoucq et al. 1998), once per end of the spectrum: asked for the largest
-    magnitudes it would miss the weaker end. It is given H − σ with σ near the other end, from a few Lanczos steps:
-    its tolerance is relative to a value, and an end at zero, as that of a positive matrix without full rank, would
-    never be found otherwise. A residual is ‖Hv − λv‖ for a unit v, a bound on the distance to an eigenvalue; it is at
-    most about tolerance · (width of the spectrum). Values that did not converge in time are NaN.
+    Both ends come from one Krylov basis that grows, without restarts, until the residuals of all are at most
+    tolerance · (width of the spectrum): half the products that ARPACK's implicitly restarted Lanczos takes, which must
+    be run once for each end and starts anew. A residual is ‖Hv − λv‖ for a unit v, a bound on the distance to an
+    eigenvalue, measured with a product of its own. Values that did not converge in `MOST` steps are NaN. Of an
+    eigenvalue that occurs several times the basis holds one vector, so it may be found once.
 
     Raises:
         ValueError: the matrix has no more than `count` rows; take a dense one.
     """
     if count >= size:
         raise ValueError(f"{count} eigenvalues of a matrix of {size} rows")
-
-    start = np.random.default_rng(seed).standard_normal(size)
-    ritz = eigvalsh_tridiagonal(*tridiagonal(product, torch.from_numpy(start).to(device), SCOUT))
-
-    def multiply(vector: np.ndarray) -> np.ndarray:
-        return product(torch.from_numpy(vector.reshape(-1).astype(np.float64)).to(device)).cpu().numpy()
-
-    settings = {"ncv": min(size, max(BASIS, 3 * count)), "maxiter": RESTARTS, "tol": tolerance, "v0": start}
+    start = torch.from_numpy(np.random.default_rng(seed).standard_normal(size)).to(device)
+    for krylov in steps_of(product, start, MOST):
+        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.beside)
+        bounds = krylov.length * np.abs(vectors[-1])  # residuals, exact but for rounding (Parlett 1998, §13.2)
+        converged = bounds <= tolerance * (values[-1] - values[0])
+        if len(values) >= max(LEAST, 2 * count) and converged[:count].all() and converged[-count:].all():
+            break
     found = {}
-    for end, which, shift in (("top", "LA", ritz[0]), ("bottom", "SA", ritz[-1])):
-        operator = LinearOperator(
-            (size, size), matvec=lambda v, shift=shift: multiply(v) - shift * v.reshape(-1), dtype=np.float64
-        )
-        try:
-            values, vectors = eigsh(operator, count, which=which, **settings)
-        except ArpackNoConvergence as failure:
-            values, vectors = failure.eigenvalues, failure.eigenvectors
-        values = values + shift
-        order = np.argsort(values)[:: -1 if end == "top" else 1]
-        residuals = [np.linalg.norm(multiply(vectors[:, i]) - values[i] * vectors[:, i]) for i in order]
-        missing = np.full(count - len(order), math.nan)
-        found[end] = np.append(values[order], missing), np.append(residuals, missing)
+    for end, order in (("top", np.arange(len(values))[::-1]), ("bottom", np.arange(len(values)))):
+        ends = np.full((2, count), math.nan)
+        for place, number in enumerate(order[:count]):
+            if converged[number]:
+                vector = krylov.basis.T @ torch.from_numpy(vectors[:, number]).to(device)
+                ends[:, place] = values[number], (product(vector) - values[number] * vector).norm().item()
+        found[end] = ends[0], ends[1]
     return found
