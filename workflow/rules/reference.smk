@@ -29,7 +29,7 @@ rule rebuild:
 
 
 rule reference:
-    """The same for every preset that has records: what others found, redrawn here without data and in a minute."""
+    """The same for every preset that has records: what others found, redrawn here without data, within two minutes."""
     input:
         [f"results/rebuilt/{kept}/report.html" for kept in REBUILT],
     localrule: True
