@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 import yaml
 from PIL import Image
@@ -121,7 +120,9 @@ class Checkout:
 
     def start(self, *arguments, tiny=True):
         """The same in the background, in a process group of its own. What it says goes to said.txt."""
-        with (self.folder / "said.txt").open("w") as said:
+        path = self.folder / "said.txt"
+        path.unlink(missing_ok=True)  # a job of a run before this one may still write to the old one
+        with path.open("w") as said:
             return subprocess.Popen(
                 self.command(*arguments, tiny=tiny),
                 cwd=self.folder,
@@ -259,14 +260,6 @@ def wait_until(true, what, process=None, seconds=180):
         assert process is None or process.poll() is None, f"Snakemake ended before {what}"
         time.sleep(0.1)
     return value
-
-
-def running(process):
-    """Whether a process still computes. One that has ended may stay a zombie where nobody collects what is orphaned."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def commands(program="snakemake"):

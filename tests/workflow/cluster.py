@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from processes import still_runs
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 ACCOUNTING = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db")
@@ -109,7 +110,7 @@ def left_over() -> bool:
     """Whether the link to a configuration is that of a test cluster whose tests were killed before they stopped it."""
     owner = DEFAULT_CONF.resolve().with_name("owner")
     dangling = not DEFAULT_CONF.exists()
-    return DEFAULT_CONF.is_symlink() and (dangling or (owner.is_file() and _ended(int(owner.read_text()))))
+    return DEFAULT_CONF.is_symlink() and (dangling or (owner.is_file() and not still_runs(int(owner.read_text()))))
 
 
 class Cluster:
@@ -231,14 +232,6 @@ class Cluster:
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(20)
         path.unlink(missing_ok=True)
-
-
-def _ended(pid: int) -> bool:
-    """Whether no process of this number computes any longer; a zombie has ended."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _free_ports(count: int) -> list[int]:

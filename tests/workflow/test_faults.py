@@ -8,13 +8,15 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
 import psutil
 import pytest
-from checkouts import cells, running, undisturbed, wait_until
+from checkouts import cells, undisturbed, wait_until
 from damage import flip_a_bit
+from processes import still_runs
 
 ONE = {"norm": "batch", "epochs": 30}
 SHORT = ONE | {"epochs": 2}
@@ -95,7 +97,7 @@ def test_ctrl_c(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(120) != 0
-    assert not running(trainer)
+    assert not still_runs(trainer.pid)
     assert "Traceback" not in checkout.said()
     assert "seed 0: going on after " in again(checkout, target(ONE))
     undisturbed(checkout, digits_path, tmp_path)
@@ -116,18 +118,22 @@ def test_snakemake_is_told_to_stop(checkout, digits_path, tmp_path):
 
 def test_snakemake_is_killed_and_two_run_at_once(checkout, digits_path, tmp_path):
     """A second run is refused while the first holds the folder, and when it left its lock; the job goes on alone."""
-    longer = ONE | {"epochs": 80}
-    process, trainer = begin(checkout, longer)
-    second = checkout.run(target(longer), "--configfile", "cells.yaml", tiny=False)
+    process, trainer = begin(checkout, ONE)
+    trainer.suspend()  # however long the rest takes, it is in training
+    second = checkout.run(target(ONE), "--configfile", "cells.yaml", tiny=False)
     assert second.returncode != 0
     assert "cannot be locked" in second.stdout + second.stderr
-    assert running(trainer)
     process.kill()
     process.wait()
-    assert running(trainer)
+    assert still_runs(trainer.pid)
     assert checkout.run("--unlock", "--configfile", "cells.yaml", tiny=False).returncode == 0
-    again(checkout, target(longer))
-    assert not running(trainer)
+    third = checkout.start(target(ONE), "--configfile", "cells.yaml", tiny=False)
+    waiting = f"process {trainer.pid} on {socket.gethostname()} is at this run already: waiting for it to end"
+    wait_until(lambda: waiting in checkout.said(), "a job that waits for the first", third)
+    trainer.resume()
+    assert third.wait(180) == 0, checkout.said()
+    assert "another process has finished these runs meanwhile" in checkout.said()
+    assert not still_runs(trainer.pid)
     undisturbed(checkout, digits_path, tmp_path)
 
 
