@@ -1,8 +1,13 @@
 """The device a job runs on, and torch's settings, made in one place."""
 
+import ctypes
 import sys
 
 import torch
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
 
 
 def prepare(threads: int, wanted: str = "auto") -> torch.device:
@@ -12,6 +17,7 @@ def prepare(threads: int, wanted: str = "auto") -> torch.device:
     would otherwise round convolutions to 10 bits. Denormals are flushed to zero: networks without normalisation
     are full of them, and they are slow.
     """
+    keep_freed_memory()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -22,6 +28,20 @@ def prepare(threads: int, wanted: str = "auto") -> torch.device:
         if wanted == "cpu":
             print("no GPU found: running on the CPU", file=sys.stderr)
     return torch.device(wanted)
+
+
+def keep_freed_memory() -> bool:
+    """Let malloc keep what is freed for the next step. Returns whether it does so now; elsewhere than glibc it may not.
+
+    As it comes, glibc gives activations back to the system in every backward pass and the next forward pass takes
+    each page anew: 5,000 to 70,000 page faults in a step of a ResNet-20 at 32×32, 2 to 10 % of its time. Changes no
+    result, and the most memory that a process takes by little: what one step frees is what the next one needs.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_TRIM_THRESHOLD, -1)) and bool(mallopt(M_MMAP_MAX, 0))
 
 
 def name(device: torch.device) -> str:
