@@ -197,3 +197,10 @@ def test_branch_scaled_multiplies_branches_by_one_over_root_blocks():
 def test_unknown_architectures_are_refused(arch):
     with pytest.raises(UserError, match="6n \\+ 2"):
         architecture.parse(arch)
+
+
+def test_architectures_are_listed_by_family_and_depth():
+    mixed = ["resnet-8", "plain-20", "resnet-110", "resnet-padded-14", "plain-8", "resnet-20", "resnet-8"]
+    assert architecture.in_order(mixed) == [
+        "plain-8", "plain-20", "resnet-8", "resnet-20", "resnet-110", "resnet-padded-14"
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Names of network architectures. Imports no torch, because the Snakefile reads them."""
 
 import re
+from collections.abc import Iterable
 
 from understanding_bn.errors import UserError
 
@@ -28,3 +29,8 @@ def parse(arch: str) -> tuple[str, int]:
 def depth(arch: str) -> int:
     """The number of layers of an architecture, projections not counted."""
     return parse(arch)[1]
+
+
+def in_order(archs: Iterable[str]) -> list[str]:
+    """Distinct names, families by the alphabet, each from shallow to deep."""
+    return sorted(set(archs), key=lambda arch: (arch.rsplit("-", 1)[0], depth(arch)))

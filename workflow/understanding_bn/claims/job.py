@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from understanding_bn import files
+from understanding_bn import architecture, files
 from understanding_bn.claims.catalogue import CLAIMS, LATER, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
@@ -68,7 +68,7 @@ def _scope(results: Results) -> str:
         return f"N = {runs[0]['settings']['size']}, float64"
     settings = [run["settings"] for run in runs]
     parts = [
-        " and ".join(sorted({s["arch"].replace("resnet", "ResNet") for s in settings}))
+        " and ".join(architecture.in_order(s["arch"] for s in settings)).replace("resnet", "ResNet")
         + f" on {runs[0]['data']['source']}",
         "B = " + ", ".join(str(b) for b in sorted({b for s in settings for b in _batch_sizes(s)})),
     ]

@@ -45,7 +45,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     norms = style.ordered(table["norm"])
     palette = style.colours(norms)
     figure, axes = plt.subplots(3, 3, figsize=(style.WIDTH, 6.6))
-    archs = sorted(shared["arch"].unique(), key=lambda arch: (arch.rsplit("-", 1)[0], architecture.depth(arch)))
+    archs = architecture.in_order(shared["arch"])
     for ax, (quantity, title, logarithmic) in zip(axes[:2].flat, PANELS, strict=True):
         for shift, norm in zip(np.linspace(-0.25, 0.25, len(norms)), norms, strict=True):
             for fraction, marker, offset in ((0, "o", -0.06), (1, "o", 0.06)):

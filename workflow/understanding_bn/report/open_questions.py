@@ -93,7 +93,7 @@ def architectures(folder: Path) -> str:
     """Q2: where the noise is, by architecture and norm, before training and at its end."""
     table = pd.read_csv(folder / "figures" / "noise_by_architecture.csv")
     rows = []
-    for arch in sorted(table["arch"].unique(), key=lambda a: (a.rsplit("-", 1)[0], architecture.depth(a))):
+    for arch in architecture.in_order(table["arch"]):
         for norm, here in table[table["arch"] == arch].groupby("norm", sort=False):
             for fraction, when in ((0, "before"), (1, "end")):
                 rows.append([arch, norm, when, *(_median(here.loc[here["fraction"] == fraction, c]) for c in COLUMNS)])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from understanding_bn import files, paper
+from understanding_bn import architecture, files, paper
 from understanding_bn.claims.statistics import bootstrap_interval
 from understanding_bn.figures.style import label
 from understanding_bn.report.open_questions import ends, markdown
@@ -72,8 +72,8 @@ def _conditions(folder: Path) -> dict[str, str]:
     return {
         "data": data["source"],
         "training and test images": f"{data['train_images']:,} and {data['test_images']:,}",
-        "networks trained": _listed(run["settings"]["arch"] for run in trained),
-        "networks measured at the start": _listed(run["settings"]["arch"] for run in start),
+        "networks trained": _networks(trained),
+        "networks measured at the start": _networks(start),
         "learning rates": _listed((float(run["settings"]["alpha"]) for run in trained), "g"),
         "batch sizes": _listed(run["settings"]["batch_size"] for run in trained),
         "epochs": _epochs(trained),
@@ -114,6 +114,11 @@ def _rate(trained: list[dict[str, Any]]) -> str:
 def _listed(values: Any, form: str = "") -> str:
     """Distinct values in order, or "none"."""
     return ", ".join(f"{value:{form}}" for value in sorted(set(values))) or "none"
+
+
+def _networks(found: list[dict[str, Any]]) -> str:
+    """The networks of some runs, or "none"."""
+    return ", ".join(architecture.in_order(run["settings"]["arch"] for run in found)) or "none"
 
 
 def accuracies(folder: Path) -> str:
