@@ -103,3 +103,18 @@ def test_numbers_in_pages_follow_the_records(tmp_path):
     page.write_text((ROOT / "README.md").read_text())
     reference.fill(page, copy)
     assert "| 123 [111, 222], n = 7 | inconclusive |" in page.read_text()
+
+
+def test_a_presets_time_is_that_of_its_jobs_and_from_the_first_to_the_last(tmp_path):
+    copy = tmp_path / "reference"
+    shutil.copytree(RECORDS, copy)
+    provenance = json.loads((copy / "quick/provenance.json").read_text())
+    machine = {"peak_memory_mib": 7}
+    starts = {
+        "a": ("2026-01-01T23:50:00+00:00", 600),
+        "b": ("2026-01-01T23:55:30+00:00", 2000),
+        "c": ("2026-01-02T00:00:00+00:00", 60),
+    }
+    runs = {name: machine | {"started": start, "wall_seconds": seconds} for name, (start, seconds) in starts.items()}
+    (copy / "quick/provenance.json").write_text(json.dumps(provenance | {"runs": runs, "job_minutes": 44.3}))
+    assert "| 44 min | 39 min |" in reference.BLOCKS["costs"](copy)  # the second ends last: 5.5 + 33.3 minutes

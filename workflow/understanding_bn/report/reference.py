@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,12 @@ def _max_alpha(reference: Path) -> str:
 
 def _costs(reference: Path) -> str:
     """What the presets that ran took, and what the others would take at the rates that were measured."""
-    lines = ["", "| preset | jobs | job time, one thread each | at most in one job |", "|---|---|---|---|"]
+    head = "| preset | jobs | job time, one thread each | first start to last end | at most in one job |"
+    lines = ["", head, "|---" * 5 + "|"]
     for preset in reversed(results_page.kept(reference)):
         record = files.read_json(reference / preset / "provenance.json")
-        cells = (record["jobs"], f"{record['job_minutes']:.0f} min", f"{record['peak_memory_mib']} MiB")
+        times = (f"{minutes:.0f} min" for minutes in (record["job_minutes"], _elapsed(record["runs"])))
+        cells = (record["jobs"], *times, f"{record['peak_memory_mib']} MiB")
         lines.append(f"| `{preset}` | " + " | ".join(map(str, cells)) + " |")
     lines += ["", "| preset, training alone | runs | epochs | PFLOP | hours |", "|---|---|---|---|---|"]
     for preset in ("paper-short", "paper"):
@@ -282,6 +285,12 @@ def _origin(folder: Path) -> str:
         f"{provenance['job_minutes']:g} minutes of job time on one thread each, "
         f"at most {provenance['peak_memory_mib']} MiB a job.*"
     )
+
+
+def _elapsed(runs: dict[str, Any]) -> float:
+    """Minutes from the start of the first job to the end of the last, however many ran side by side, rests included."""
+    spans = [(datetime.fromisoformat(run["started"]).timestamp(), run["wall_seconds"]) for run in runs.values()]
+    return (max(start + seconds for start, seconds in spans) - min(start for start, _ in spans)) / 60
 
 
 def _cost(runs: dict[str, Any]) -> dict[str, Any]:
