@@ -32,16 +32,24 @@ ROLES = {
 }
 
 
-def test_bootstrap_of_two_seeds_is_their_exact_distribution():
-    # Four resamples: means 0, 1/2, 1/2, 1.
-    low, high = statistics.bootstrap_interval(np.array([0.0, 1.0]))
-    assert (low, high) == pytest.approx((0.0375, 0.9625))
+@pytest.mark.parametrize("values", [[0.0, 1.0], [3.0, 1.0, 2.0]])
+def test_bootstrap_of_two_or_three_seeds_is_their_range(values):
+    # All of them the smallest one: 1 of 4 resamples, or 1 of 27; either is more than a tail of 2.5 %.
+    assert statistics.bootstrap_interval(np.array(values)) == (min(values), max(values))
+
+
+def test_rounding_puts_no_end_of_an_interval_beside_zero():
+    crumb = 0.3 - 0.1 - 0.2
+    assert crumb < 0
+    assert statistics.bootstrap_interval(np.array([0.5, crumb, 0.2])) == (0, 0.5)
 
 
 def test_bootstrap_enumerates_up_to_five_seeds_and_samples_beyond():
     values = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
-    means = [np.mean(c) for c in itertools.product(values, repeat=5)]
-    assert statistics.bootstrap_interval(values) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+    means = np.sort([np.mean(c) for c in itertools.product(values, repeat=5)])
+    assert len(means) == 3125
+    # The ends are resamples themselves: the first at which 2.5 % (78.1 of them) and 97.5 % (3046.9) are reached.
+    assert statistics.bootstrap_interval(values) == pytest.approx((means[79 - 1], means[3047 - 1]))
     many = np.random.default_rng(1).normal(size=400)
     low, high = statistics.bootstrap_interval(many)
     assert high - low == pytest.approx(2 * 1.96 * many.std() / 20, rel=0.05)

@@ -9,6 +9,7 @@ from scipy import stats
 LEVEL = 0.95
 EXHAUSTIVE = 4000  # up to this many resamples, all of them are taken, and nothing is left to chance
 DRAWS = 10_000
+ROUNDING = 1e-12  # of the largest resample: what float64 leaves of a sum that cancels, on one side of 0 or the other
 
 
 def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], seeds: int) -> tuple[float, float] | None:
@@ -21,7 +22,7 @@ def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], seeds: int) -> tupl
 
     Returns:
         (low, high), or None for a single seed or where a resample gives no finite number. With few seeds the
-        interval is too narrow (three seeds: it cannot leave their range); read it as a lower limit on the doubt.
+        interval is too narrow (two and three seeds: it is their range); read it as a lower limit on the doubt.
     """
     if seeds < 2:
         return None
@@ -32,8 +33,11 @@ def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], seeds: int) -> tupl
     values = statistic(resamples)
     if not np.isfinite(values).all():
         return None
+    values = np.where(np.abs(values) < ROUNDING * np.abs(values).max(), 0, values)
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    # The quantile of the distribution itself: one interpolated between resamples would cut off a part of its ends,
+    # which with two or three seeds are more likely than a tail.
+    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
     return float(low), float(high)
 
 

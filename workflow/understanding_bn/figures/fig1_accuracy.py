@@ -1,5 +1,7 @@
 """Fig. 1: train and test accuracy against the share of training done."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -53,6 +55,7 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.set_title(f"α = {alpha:g}, {split}")
         row[0].set_ylabel("accuracy (%)")
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3, handlelength=1.2)
+    _say_what_follows_plus_minus(axes[:, 1])
     for ax in axes[-1]:
         ax.set_xlabel("training done (%)")
     drawn = values.melt(
@@ -78,6 +81,16 @@ def _lines(row: list[Axes], history: pd.DataFrame, colour: str, legend: str | No
         band.set_rasterized(len(mean) > MOST_VECTORS)
         for _, stuck in alone.groupby("seed"):
             ax.plot(100 * stuck["fraction"], 100 * stuck[column], color=colour, linestyle=":", linewidth=0.9)
+
+
+def _say_what_follows_plus_minus(panels: Iterable[Axes]) -> None:
+    """A title over the first legend that has a spread."""
+    for ax in panels:
+        legend = ax.get_legend()
+        if any("±" in entry.get_text() for entry in legend.get_texts()):
+            legend.set_title("test accuracy at the end,\nmean ± sd over seeds", prop={"size": "small"})
+            legend.set_alignment("left")
+            return
 
 
 def _averaged(runs: pd.DataFrame) -> pd.DataFrame:
