@@ -9,7 +9,7 @@ from understanding_bn.figures.alpha_batch_grid import MOVES
 from understanding_bn.figures.style import label
 from understanding_bn.report.open_questions import COLUMNS, RELATED, best_cell, change, markdown, sound_cells
 
-CLOSE = 1.0  # points of test accuracy within which "nearly" is said
+CLOSE = 1.0  # points of test accuracy that are no difference to speak of
 _MOVES = dict(zip(MOVES, ("α", "B", "both, at the same α/B,"), strict=True))
 
 
@@ -22,10 +22,12 @@ def noise_or_steps(folder: Path) -> str:
         accuracy = {move: wide.loc[(move, "test_accuracy")] for move in _MOVES if (move, "test_accuracy") in wide.index}
         if len(accuracy) < len(_MOVES):
             continue
-        said = [f"{text} {_verb(accuracy[move])} it ({change(accuracy[move])})" for move, text in _MOVES.items()]
+        said = [f"{text} {_verb(accuracy[move])} ({change(accuracy[move])})" for move, text in _MOVES.items()]
         line = f"**{_with(norm)}**, test accuracy and a doubling, in points: {'; '.join(said)}."
         *single, both = (abs(row["change"]) for row in accuracy.values())
-        if both < min(single):
+        if not any(_sign(accuracy[move]) for move in MOVES[:2]):
+            line += " Neither alone moves it beyond chance, so that the seeds do not tell whether their ratio decides."
+        elif both < min(single):
             line += " The ratio decides more than either alone: moving both changes less than moving one."
         else:
             line += " The ratio does not decide: moving both changes no less than moving one."
@@ -96,13 +98,20 @@ def best_without(folder: Path) -> str:
         return "\nOne seed has no interval: the question is open here.\n"
     low, high = interval
     smallest = " It is the smallest B of the grid." if size == table["batch_size"].min() else ""
-    behind = "**Nearly.**" if low >= -CLOSE else "**No.**"
-    answer = behind if high < 0 else "**Yes, here.**"
     return (
-        f"\n{answer} The best cell without batch norm, α = {alpha:g} and B = {size}, ends "
+        f"\n{_does_without(low, high)} The best cell without batch norm, α = {alpha:g} and B = {size}, ends "
         f"{difference.mean():+.2f} points [{low:+.2f}, {high:+.2f}] from batch norm at its best.{smallest} "
         "Both were chosen on the test images that they are compared on, which favours neither.\n"
     )
+
+
+def _does_without(low: float, high: float) -> str:
+    """Yes or no where the whole interval of the difference says so: that few seeds show none is no answer."""
+    if low >= 0:
+        return "**Yes, here.**"
+    if low >= -CLOSE:
+        return f"**Yes, to within {CLOSE:g} point.**"
+    return "**No.**" if high < 0 else "**Open here:** the seeds are too few to tell."
 
 
 def conditioning(folder: Path) -> str:
@@ -146,4 +155,4 @@ def _sign(row: pd.Series) -> int:
 
 
 def _verb(row: pd.Series) -> str:
-    return {1: "raises", -1: "lowers", 0: "does not move"}[_sign(row)]
+    return {1: "raises it", -1: "lowers it", 0: "does not move it beyond chance"}[_sign(row)]
