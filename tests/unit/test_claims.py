@@ -196,6 +196,37 @@ def test_diverged_seeds_are_left_out_of_means_and_never_averaged(tmp_path):
     assert claim["seeds"] == 2
 
 
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("layer", "verdict"),
+    [
+        # BN rises from 0.01 to 0.03 and falls to 0.1, which is as good as 0.02: that pair is not asked for.
+        ({0.01: [0.7, 0.71, 0.7], 0.02: [0.9, 0.8, 0.75], 0.03: [0.94, 0.95, 0.96], 0.1: [0.8, 0.9, 0.8]}, REPRODUCED),
+        ({0.01: [0.97, 0.98, 0.97], 0.02: [0.9, 0.8, 0.75], 0.03: [0.94, 0.95, 0.96], 0.1: [0.8, 0.9, 0.8]}, REFUTED),
+        # Diverged at 0.1, where BN falls: the same order; at 0.03, where BN is best: another one.
+        ({0.03: [0.94, 0.95, 0.96], 0.1: [NAN] * 3}, REPRODUCED),
+        ({0.03: [0.94, NAN, 0.96], 0.1: [0.8, 0.8, 0.9]}, INCONCLUSIVE),
+        ({0.03: [NAN] * 3, 0.1: [0.8, 0.8, 0.9]}, REFUTED),
+        ({0.03: [NAN] * 3, 0.1: [NAN] * 3}, REFUTED),
+        # BN itself does not order these.
+        ({0.02: [0.9, 0.8, 0.7], 0.1: [0.8, 0.9, 0.8]}, INCONCLUSIVE),
+        ({0.02: [0.9, 0.8, 0.7]}, NOT_RUN),
+    ],
+)
+def test_other_norms_in_the_order_of_batch_norm(tmp_path, layer, verdict):
+    batch = {0.01: [0.8, 0.81, 0.82], 0.02: [0.9, 0.92, 0.9], 0.03: [0.95, 0.96, 0.97], 0.1: [0.9, 0.89, 0.92]}
+    inputs = [trained(tmp_path, "batch", alpha, test) for alpha, test in batch.items()]
+    for norm in ("layer", "group"):
+        for alpha, test in layer.items():
+            failure = ["overflow" if math.isnan(value) else None for value in test]
+            inputs.append(trained(tmp_path, norm, alpha, test, failure=failure))
+    claim = judged(tmp_path, inputs)[19]
+    assert claim["verdict"] == verdict, claim
+    assert not any("0.1 − 0.02" in check["name"] for check in claim["checks"]) or claim["verdict"] == INCONCLUSIVE
+
+
 def test_nothing_run_nothing_claimed(tmp_path):
     table = pd.DataFrame({"factors": 1, "size": 4, "draw": [0] * 4, "rank": range(4), "singular_value": [2.0, 1, 1, 1]})
     only = write(tmp_path / "m", "random_matrices", table, size=4)
