@@ -34,6 +34,7 @@ PICTURES = {
     "jacobian_conditioning": "Condition number of the input–output Jacobian against depth",
     "hessian_spectrum": "Spectral density of the Hessian, sharpness and trace",
     "fig1_accuracy": "Accuracy against training done, with batch norm and without, at four learning rates",
+    "other_norms": "Final test accuracy against learning rate with layer and group norm, beside batch norm and none",
     "single_final_bn": "Accuracy with a single batch norm at the end, beside none and batch norm everywhere",
 }
 

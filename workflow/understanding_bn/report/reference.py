@@ -230,6 +230,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "q4": _open(open_questions.conditioning, "jacobian_conditioning"),
     "picture_noise_along_training": _open(None, "noise_along_training"),
     "picture_hessian_spectrum": _open(None, "hessian_spectrum"),
+    "picture_other_norms": _open(None, "other_norms"),
     "later": _open(open_questions.predictions),
     "origin_open": _open(lambda folder: f"\n{_origin(folder)}\n"),
     "every_verdict": results_page.verdicts,
