@@ -10,12 +10,7 @@ import pytest
 
 from understanding_bn.claims import job
 from understanding_bn.claims.catalogue import CLAIMS, LATER
-from understanding_bn.claims.checks import (
-    INCONCLUSIVE,
-    NOT_RUN,
-    REFUTED,
-    REPRODUCED,
-)
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.claims.results import Results
 from understanding_bn.config import SCHEMA
 
@@ -115,9 +110,6 @@ def test_diverged_seeds_are_left_out_of_means_and_never_averaged(tmp_path):
     assert claim["seeds"] == 2
 
 
-NAN = np.nan
-
-
 @pytest.mark.parametrize(
     ("layer", "verdict"),
     [
@@ -125,10 +117,10 @@ NAN = np.nan
         ({0.01: [0.7, 0.71, 0.7], 0.02: [0.9, 0.8, 0.75], 0.03: [0.94, 0.95, 0.96], 0.1: [0.8, 0.9, 0.8]}, REPRODUCED),
         ({0.01: [0.97, 0.98, 0.97], 0.02: [0.9, 0.8, 0.75], 0.03: [0.94, 0.95, 0.96], 0.1: [0.8, 0.9, 0.8]}, REFUTED),
         # Diverged at 0.1, where BN falls: the same order; at 0.03, where BN is best: another one.
-        ({0.03: [0.94, 0.95, 0.96], 0.1: [NAN] * 3}, REPRODUCED),
-        ({0.03: [0.94, NAN, 0.96], 0.1: [0.8, 0.8, 0.9]}, INCONCLUSIVE),
-        ({0.03: [NAN] * 3, 0.1: [0.8, 0.8, 0.9]}, REFUTED),
-        ({0.03: [NAN] * 3, 0.1: [NAN] * 3}, REFUTED),
+        ({0.03: [0.94, 0.95, 0.96], 0.1: [np.nan] * 3}, REPRODUCED),
+        ({0.03: [0.94, np.nan, 0.96], 0.1: [0.8, 0.8, 0.9]}, INCONCLUSIVE),
+        ({0.03: [np.nan] * 3, 0.1: [0.8, 0.8, 0.9]}, REFUTED),
+        ({0.03: [np.nan] * 3, 0.1: [np.nan] * 3}, REFUTED),
         # BN itself does not order these.
         ({0.02: [0.9, 0.8, 0.7], 0.1: [0.8, 0.9, 0.8]}, INCONCLUSIVE),
         ({0.02: [0.9, 0.8, 0.7]}, NOT_RUN),
