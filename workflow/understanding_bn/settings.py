@@ -1,0 +1,187 @@
+"""Typed settings: what the blocks of the config and the jobs are made of. Imports no torch.
+
+A block is a subclass of `Options`: each field has a type with bounds, a default where there is one, and a docstring
+below it, which is its description in the generated reference of keys.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+from understanding_bn import architecture
+
+T = TypeVar("T")
+SMALLEST_ALPHA = 1e-30  # α is spelled out in the names of files
+
+ARCH = "^[a-z]+(-[a-z]+)*-[1-9][0-9]{0,4}$"
+# What a message says of a pattern.
+ALLOWED = {ARCH: "resnet-D, resnet-padded-D or plain-D with depth D = 6n + 2"}
+
+
+class Options(BaseModel):
+    """A frozen block of keys. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def check(self, setting: "Setting") -> Iterator["Mistake"]:
+        """Mistakes in these options that show only next to the rest of the config. Most blocks have none."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the options of a measurement are checked against.
+
+    Attributes:
+        images: the number of training images; infinite where it is not known before the data is read.
+        archs: every network that the measurement is made on.
+        norms: the names of all norms.
+    """
+
+    images: float
+    archs: tuple[str, ...]
+    norms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A value that the config must not have: its place within the block, and the message about it.
+
+    For example ("layers", 2) and "layer 30 is too deep; expected 1 to 20 in resnet-20".
+    """
+
+    place: tuple[str | int, ...]
+    text: str
+
+
+def canonical(alpha: float) -> str:
+    """A learning rate as the decimal that names it in paths: 0.1, 0.0001, 3; never with an exponent."""
+    text = f"{Decimal(repr(float(alpha))):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _whole(value: Any) -> Any:
+    """YAML reads 64.0 as a float; where a whole number is meant, it is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise PydanticCustomError("not_finite", "a finite number")
+    return value
+
+
+def _spelled(alpha: float) -> float:
+    if alpha < SMALLEST_ALPHA:
+        raise PydanticCustomError("too_small", "at least {least}", {"least": SMALLEST_ALPHA})
+    return alpha
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    if any(value in values[:position] for position, value in enumerate(values)):
+        raise PydanticCustomError("twice", "each value once")
+    return values
+
+
+def as_list(value: Any) -> Any:
+    """A single value where a list may stand."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+# A number. Text is never taken for one: YAML reads 1e-4 as text, and silence would hide that.
+Whole = Annotated[int, BeforeValidator(_whole), Strict()]
+Number = Annotated[float, Strict(), AfterValidator(_finite)]
+# Different values, any number of them or at least one.
+Distinct = Annotated[tuple[T, ...], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
+Several = Annotated[Distinct[T], Field(min_length=1)]
+
+Alpha = Annotated[Number, Field(gt=0, le=1000), AfterValidator(_spelled)]
+Arch = Annotated[str, Strict(), Field(pattern=ARCH)]
+Name = Annotated[str, Strict()]
+BatchSize = Annotated[Whole, Field(ge=2, le=1_000_000)]
+Layer = Annotated[Whole, Field(ge=1, le=100_000)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+InnerShare = Annotated[Number, Field(gt=0, lt=1)]
+Site = Literal["convolution", "stream"]
+BNMode = Literal["train", "eval"]
+
+
+class Optimiser(Options):
+    """Stochastic gradient descent."""
+
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    """(paper, recalled: 0.9)"""
+    weight_decay: Share = 0.0005
+    """(paper, unresolved: 0.0001 or 0.0005)"""
+
+
+class Augmentation(Options):
+    """What is done to training images."""
+
+    pad: Annotated[Whole, Field(ge=0, le=64)] = 4
+    """pixels of mean colour on every side before a random crop (paper, recalled: 4)"""
+    flip: Annotated[bool, Strict()] = True
+    """mirror half of the images; must be false for digits"""
+
+
+class Initial(Options):
+    """Options of a measurement at initialisation or in the first steps."""
+
+    @classmethod
+    def on_readings(cls) -> bool:
+        """Whether it is also made on every other reading of the paper (config key initialization.readings)."""
+        return False
+
+    def networks(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
+        """The (arch, init) that it is made on, one job each; `arch` and `init` are the preset's own."""
+        return [(arch, init)]
+
+    def for_one(self) -> "Initial":
+        """What one of these jobs needs to know: the options without those that choose its network."""
+        return self
+
+    def inits(self) -> tuple[str, ...]:
+        """The initialisations that one job takes besides that of its own network."""
+        return ()
+
+
+class Where(Options):
+    """In which cells of the grid: those whose factors are all listed. A factor that is not named may be any."""
+
+    arch: Several[Arch] | None = None
+    init: Several[Name] | None = None
+    norm: Several[Name] | None = None
+    batch_size: Several[BatchSize] | None = None
+
+
+class Trained(Options):
+    """Options of a measurement on the networks of the grid."""
+
+    at: Distinct[Share]
+    """shares of training: 0 is initialisation, 1 the end, all others must be snapshots; an empty list measures nothing"""
+    where: Where = Where()
+    """in which cells of the grid, by factor; a factor that is not named may be any"""
+
+
+def layers_too_deep(layers: dict[tuple[str | int, ...], int], archs: tuple[str, ...], last: bool) -> Iterator[Mistake]:
+    """A mistake for each layer, {its place: its number}, that the shallowest of some networks does not have.
+
+    `last`: whether the linear layer counts; it has no kernel.
+    """
+    shallowest = min(archs, key=architecture.depth, default=None)
+    if shallowest is None:
+        return
+    top = architecture.depth(shallowest) - (not last)
+    for place, layer in layers.items():
+        if layer > top:
+            yield Mistake(place, f"layer {layer} is too deep; expected 1 to {top} in {shallowest}")
+
+
+def numbered(layers: tuple[int, ...]) -> dict[tuple[str | int, ...], int]:
+    """The layers of a key `layers`, by their places."""
+    return {("layers", position): layer for position, layer in enumerate(layers)}
