@@ -1,19 +1,29 @@
-"""A cell of the training grid."""
+"""Networks and cells of the training grid."""
 
-from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
+from understanding_bn.settings import Alpha, Arch, BatchSize, Name, Options, Whole, canonical
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the grid, every factor spelled out. `alpha` is the learning rate α as a canonical decimal."""
 
-    arch: str
-    init: str
-    norm: str
-    alpha: str
-    batch_size: int
-    epochs: int
+class Network(Options):
+    """A network and the mini-batches that it sees."""
+
+    arch: Arch
+    init: Name
+    norm: Name
+    batch_size: BatchSize
+
+    @property
+    def family(self) -> tuple[str, str, int]:
+        """(arch, init, batch_size): what the paper's training runs have in common."""
+        return self.arch, self.init, self.batch_size
+
+
+class Cell(Network):
+    """One cell of the training grid, every factor spelled out."""
+
+    alpha: Alpha
+    epochs: Whole
 
     # Also the pattern that Snakemake matches: every field is a wildcard.
     PATTERN: ClassVar[str] = "{arch}/{init}/norm-{norm}/alpha-{alpha}/batch-{batch_size}/epochs-{epochs}"
@@ -23,17 +33,17 @@ class Cell:
         return max(1, round(share * self.epochs)) if share else 0
 
     @property
-    def network(self) -> tuple[str, str, int]:
-        """(arch, init, batch_size): what the paper's training runs have in common."""
-        return self.arch, self.init, self.batch_size
-
-    @classmethod
-    def of(cls, wildcards: object) -> "Cell":
-        """The cell whose fields an object, such as Snakemake's wildcards, has as text."""
-        named = {field.name: getattr(wildcards, field.name) for field in fields(cls)}
-        return cls(**named | {"batch_size": int(named["batch_size"]), "epochs": int(named["epochs"])})
+    def factors(self) -> dict[str, str | int | float]:
+        """What stands in front of every row of its tables."""
+        names = ("arch", "init", "norm", "alpha", "batch_size", "epochs")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def path(self) -> str:
         """The cell's folder below its preset's training runs."""
-        return self.PATTERN.format(**asdict(self))
+        return self.PATTERN.format(**self.model_dump() | {"alpha": canonical(self.alpha)})
+
+    @property
+    def label(self) -> str:
+        """The cell in the lines of a progress report."""
+        return f"{self.norm} α={canonical(self.alpha)} B={self.batch_size}"

@@ -1,8 +1,17 @@
 """Progress of long jobs, in lines that read well in a terminal and in a log file."""
 
-import re
+import os
+import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from understanding_bn import files
+
+_beating: Path | None = None  # the heartbeat of this process's job
 
 
 class Progress:
@@ -36,13 +45,16 @@ class Progress:
             return
         self.last = now
         speed = (done - self.first) / (now - self.start) if now > self.start else 0
+        left = (self.total - done) / speed if speed and done < self.total else None
         parts = [
             f"{self.label}: {int(done * 10) / 10:g}/{self.total} {self.unit}",
             note,
             f"{speed * self.rate[1]:,.0f} {self.rate[0]}/s" if self.rate and speed else "",
-            f"{clock((self.total - done) / speed)} left" if speed and done < self.total else "",
+            f"{clock(left)} left" if left is not None else "",
         ]
-        print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
+        line = ", ".join(part for part in parts if part)
+        print(line, file=sys.stderr, flush=True)
+        _beat({"line": line, "seconds_left": left})
 
 
 def clock(seconds: float) -> str:
@@ -55,10 +67,29 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def seconds_left(line: str) -> float | None:
-    """The time left that a line of `Progress` tells, in seconds; None if it tells none."""
-    found = re.search(r", (?:(\d+) h )?(?:(\d+) min ?)?(?:(\d+) s )?left$", line)
-    if found is None:
-        return None
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return 3600 * hours + 60 * minutes + seconds
+@contextmanager
+def heartbeat(out: Path) -> Iterator[None]:
+    """While the block runs, keep how far its job has come in a file next to the job's folder, for `status`.
+
+    If the block is left by an exception the file stays, and says where the job stopped.
+    """
+    global _beating
+    path = _beating = beat_of(out)
+    _beat({"line": "starting", "seconds_left": None})
+    try:
+        yield
+    finally:
+        _beating = None
+    path.unlink(missing_ok=True)
+
+
+def beat_of(out: Path) -> Path:
+    """The heartbeat of the job that writes to this folder."""
+    return out.parent / f".{out.name}.heartbeat.json"
+
+
+def _beat(state: dict[str, Any]) -> None:
+    """Write the heartbeat, if a job keeps one. That a disk is full is the job's to say, not its heartbeat's."""
+    if _beating is not None:
+        with suppress(OSError):
+            files.write_json(_beating, state | {"process": os.getpid(), "host": socket.gethostname()})

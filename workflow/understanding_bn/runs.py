@@ -1,63 +1,64 @@
-"""What a job leaves: its files, and run.json beside them, which says how they came about and what they are."""
+"""What jobs left: files that are what their run.json says, lie where they belong, and fit together."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from understanding_bn import files
+from understanding_bn import files, record
 from understanding_bn.errors import UserError
+from understanding_bn.record import Record
 
 
-def finish(out: Path, place: str, names: list[str], record: dict[str, Any]) -> None:
-    """Write run.json for the finished files `names` in `out`: the record, their SHA-256 and where they belong.
-
-    Args:
-        out: the job's folder.
-        place: how that folder is called below its preset's, such as train/resnet-8/…/epochs-5.
-        names: the job's other outputs.
-        record: everything else that is to be known.
-    """
-    outputs = {name: files.sha256(out / name) for name in names}
-    files.write_json(out / "run.json", record | {"place": place, "outputs": outputs})
-
-
-def verify(path: Path) -> dict[str, Any]:
-    """See that a result is what its job wrote, and lies where it belongs, as far as a run.json beside it tells.
+def verify(path: Path) -> Record | None:
+    """See that a result is what its job wrote, and lies where it belongs, as far as a run.json next to it tells.
 
     Returns:
-        What that file says; nothing if there is none.
+        That record; None if there is no run.json.
 
     Raises:
-        UserError: it does not.
+        UserError: it is another file, or its folder was copied or renamed.
     """
-    beside = path.parent / "run.json"
-    if not beside.is_file():
-        return {}
-    record = files.read_json(beside)
-    mend = f"remove {path.parent} and run snakemake again"
-    expected = record.get("outputs", {}).get(path.name)
+    run_json = path.parent / "run.json"
+    if not run_json.is_file():
+        return None
+    run = record.read(run_json)
+    remedy = f"remove {path.parent} and run snakemake again"
+    expected = run.outputs.get(path.name)
     if expected is not None and files.sha256(path) != expected:
-        raise UserError(f"{path}: not the file that its job wrote, whose checksum is in run.json beside it; {mend}")
-    place = record.get("place", "")
+        raise UserError(f"{path}: not the file that its job wrote, whose checksum is in run.json beside it; {remedy}")
     folder = f"{path.parent.resolve().as_posix()}/"
-    if f"/{place.split('/')[0]}/" in folder and f"/{place}/" not in folder:
-        raise UserError(f"{path}: belongs to {place}, as run.json beside it says; {mend}")
-    return record
+    if f"/{run.place.split('/')[0]}/" in folder and f"/{run.place}/" not in folder:
+        raise UserError(f"{path}: belongs to {run.place}, as run.json beside it says; {remedy}")
+    return run
 
 
-def must_share_data(records: dict[str, dict[str, Any]]) -> None:
-    """See that all these runs, {file: its run.json}, were made from the same images, as far as those tell.
+def must_fit_together(runs: Mapping[str, Record | None]) -> None:
+    """See that these runs, {file: its record}, were made from the same images, and that no seed counts twice.
 
-    A data set is known by a tag, which does not change if images are edited in place and keep their sizes.
+    A data set is known by a tag, which does not change if images are edited in place and keep their sizes. A seed would
+    count twice if the blocks of seeds were cut in another way and both cuts were read.
 
     Raises:
-        UserError: they were not.
+        UserError: they do not fit.
     """
-    checksums = {path: (record.get("data") or {}).get("sha256") for path, record in records.items()}
-    made_from = {path: checksum for path, checksum in checksums.items() if checksum}
-    first = next(iter(made_from), None)
-    for path, checksum in made_from.items():
-        if checksum != made_from[first]:
+    _must_share_data(runs)
+    seen: dict[tuple[str, int], str] = {}
+    for path, run in runs.items():
+        if run is None or not run.seeds or Path(path).name == "weights.pt":
+            continue
+        place = run.place.rsplit("/seeds-", 1)[0]
+        for seed in run.seeds:
+            if (first := seen.setdefault((place, seed), path)) != path:
+                raise UserError(f"{path}: seed {seed} of {place} is in {first} too; remove one of their folders")
+
+
+def _must_share_data(runs: Mapping[str, Record | None]) -> None:
+    checksums = {path: run.data.sha256 for path, run in runs.items() if run is not None and run.data is not None}
+    if not checksums:
+        return
+    first, expected = next(iter(checksums.items()))
+    for path, checksum in checksums.items():
+        if checksum != expected:
             raise UserError(
-                f"{path}: made from other images than {first} (SHA-256 {checksum[:8]}… and {made_from[first][:8]}…, as "
-                "their run.json say); remove the preset's results and its folder in results/data, and run again"
+                f"{path}: made from other images than {first} (SHA-256 {checksum[:8]}… and {expected[:8]}…, as their "
+                "run.json say); remove the preset's results and its folder in results/data, and run again"
             )

@@ -163,7 +163,7 @@ class Trained(Options):
     """Options of a measurement on the networks of the grid."""
 
     at: Distinct[Share]
-    """shares of training: 0 is initialisation, 1 the end, all others must be snapshots; an empty list measures nothing"""
+    """shares of training: 0 is initialisation, 1 the end, others must be snapshots; an empty list measures nothing"""
     where: Where = Where()
     """in which cells of the grid, by factor; a factor that is not named may be any"""
 

@@ -5,7 +5,6 @@ uninterrupted one would have seen, a seed sees the same whatever runs beside it,
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,16 +12,9 @@ from torch import Tensor
 
 from understanding_bn.data.store import Store
 from understanding_bn.errors import UserError
+from understanding_bn.settings import Augmentation
 
 EVALUATION_BATCH = 500
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """`pad` pixels of mean colour on every side before a random crop; mirrored with probability ½ if `flip`."""
-
-    pad: int
-    flip: bool
 
 
 class Split:

@@ -1,6 +1,7 @@
 """The residual network of He et al. (2015) for small images, and its plain twin, with any normalisation or none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +82,11 @@ class ResNet(nn.Module):
     projections have no number.
     """
 
-    def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int):
+    def __init__(
+        self, depth: int, shortcut: str, norm: str, channels: int, classes: int, plugged: Sequence[Path] = ()
+    ):
         super().__init__()
-        make = _checked(plugins.make("norm", norm), norm)
+        make = _checked(plugins.make("norm", norm, plugged), norm)
         blocks_per_stage = (depth - 2) // 6
         self.depth = depth
         self.stem = ConvNorm(channels, WIDTHS[0], 3, 1, make)
@@ -141,10 +144,15 @@ def _checked(make: Callable[[int], object], name: str) -> Callable[[int], nn.Mod
     return checked
 
 
-def build(arch: str, norm: str, initialization: str, channels: int, classes: int, seed: int) -> ResNet:
-    """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone."""
+def build(
+    arch: str, norm: str, init: str, channels: int, classes: int, seed: int, plugged: Sequence[Path] = ()
+) -> ResNet:
+    """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone.
+
+    `plugged`: files of the user's that may hold the norm or the initialisation.
+    """
     shortcut, depth = parse(arch)
-    model = ResNet(depth, shortcut, norm, channels, classes)
+    model = ResNet(depth, shortcut, norm, channels, classes, plugged)
     generator = torch.Generator().manual_seed(seed)
-    plugins.make("init", initialization)(model, generator)
+    plugins.make("init", init, plugged)(model, generator)
     return model.to(memory_format=torch.channels_last)

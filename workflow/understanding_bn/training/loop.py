@@ -1,7 +1,8 @@
 """The training loop: stochastic gradient descent as the paper ran it, one seed at a time."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from understanding_bn.cell import Cell
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.models.resnet import build
+from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import divergence
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """Stochastic gradient descent's constants."""
-
-    momentum: float
-    weight_decay: float
 
 
 @dataclass
@@ -51,17 +45,25 @@ class Run:
         return f"{self.epoch} epochs and {len(self.losses)} mini-batches"
 
 
-def start(cell: Cell, optimiser: Optimiser, seed: int, channels: int, classes: int, device: torch.device) -> Run:
-    """A run of `seed` before its first step."""
-    model = build(cell.arch, cell.norm, cell.init, channels, classes, seed).to(device)
-    sgd = torch.optim.SGD(
-        model.parameters(),
-        lr=float(cell.alpha),
-        momentum=optimiser.momentum,
-        weight_decay=optimiser.weight_decay,
-        fused=True,
+def start(
+    cell: Cell,
+    optimiser: Optimiser,
+    seed: int,
+    channels: int,
+    classes: int,
+    device: torch.device,
+    plugged: Sequence[Path] = (),
+) -> Run:
+    """A run of `seed` before its first step. `plugged`: files that may hold its norm or initialisation."""
+    model = build(cell.arch, cell.norm, cell.init, channels, classes, seed, plugged).to(device)
+    return Run(model, sgd(model, cell.alpha, optimiser, fused=True))
+
+
+def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool) -> torch.optim.SGD:
+    """Stochastic gradient descent on all parameters at learning rate α. `fused`: one kernel for all of them."""
+    return torch.optim.SGD(
+        model.parameters(), lr=alpha, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay, fused=fused
     )
-    return Run(model, sgd)
 
 
 def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +76,7 @@ def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, lab
     return loss.detach(), logits.detach()
 
 
-def learning_rate(alpha: float, epoch: int, epochs: int, milestones: list[float]) -> float:
+def learning_rate(alpha: float, epoch: int, epochs: int, milestones: Sequence[float]) -> float:
     """The learning rate in `epoch` (from 0): α, divided by 10 at each milestone, a share of training, passed."""
     return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in milestones)
 
@@ -86,7 +88,7 @@ def train(
     train_split: Split,
     test_split: Split,
     augmentation: Augmentation,
-    milestones: list[float],
+    milestones: Sequence[float],
     tick: Callable[[], None] = lambda: None,
     keep: Container[int] = (),
 ) -> None:
@@ -102,7 +104,7 @@ def train(
     which a run diverges these are None, because no mean is taken over infinities.
     """
     while run.epoch < cell.epochs and not run.diverged:
-        rate = learning_rate(float(cell.alpha), run.epoch, cell.epochs, milestones)
+        rate = learning_rate(cell.alpha, run.epoch, cell.epochs, milestones)
         for parameters in run.optimiser.param_groups:
             parameters["lr"] = rate
         _train_epoch(run, seed, cell.batch_size, train_split, augmentation, tick)

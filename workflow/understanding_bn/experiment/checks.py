@@ -1,0 +1,140 @@
+"""Mistakes in a config that show only where values meet: names, sizes, order. Each is one line with its key."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from understanding_bn import architecture, plugins
+from understanding_bn.errors import UserError
+from understanding_bn.experiment.config import IMAGES, Config
+from understanding_bn.messages import choice, place, shown
+from understanding_bn.settings import Initial, Setting, Trained
+
+LONGEST_SEEDS = 200  # characters in the name of a job's folder
+SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+
+
+def check(config: Config) -> None:
+    """Raise UserError for the first mistake, one line that names its key."""
+    known = _check_plugins(config)
+    for rule in (_check_names, _check_sizes, _check_order, _check_snapshots, _check_seeds):
+        rule(config, known)
+    _check_measurements(config, known)
+
+
+def measurements(block: Any) -> dict[str, Any]:
+    """The options of the measurements that a block of the config names, in the order of its fields."""
+    return {name: options for name in type(block).model_fields if (options := getattr(block, name)) is not None}
+
+
+def _fail(parts: tuple[str | int, ...], text: str) -> None:
+    raise UserError(f"config key {place(parts)}: {text}")
+
+
+def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every scalar in nested blocks and lists, with its path."""
+    if isinstance(value, dict | list | tuple):
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(below, (*path, key))
+    elif value is not None:
+        yield path, value
+
+
+def _blocks(config: Config, *names: str) -> dict[str, Any]:
+    """Blocks of the config as nested dicts."""
+    return config.model_dump(include=set(names))
+
+
+def _check_plugins(config: Config) -> dict[str, list[str]]:
+    """Plug-ins must be readable and offer different names. Returns the names of all norms and initialisations."""
+    plugged = [Path(name) for name in config.plugins]
+    for position, path in enumerate(plugged):
+        try:
+            plugins.offers(path)
+        except UserError as error:
+            _fail(("plugins", position), str(error))
+    known = {kind: plugins.names(kind, plugged) for kind in plugins.MODULES}
+    for kind, names in known.items():
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            _fail(("plugins",), f"{kind} {twice!r} is in two of them; rename one")
+    return known
+
+
+def _check_names(config: Config, known: dict[str, list[str]]) -> None:
+    """Norms, initialisations and architectures must exist; a digit must not be mirrored."""
+    for path, value in _leaves(_blocks(config, "initialization", "grid", "trained")):
+        key = next(part for part in reversed(path) if isinstance(part, str)).removesuffix("s")
+        if key in known and value not in known[key] and isinstance(value, str):
+            _fail(path, f"{shown(value)} is unknown; expected {choice(value, known[key])}")
+        if key == "arch":
+            try:
+                architecture.parse(value)
+            except UserError as error:
+                _fail(path, str(error).removeprefix("arch: "))
+    if config.dataset == "digits" and config.augmentation.flip:
+        _fail(("augmentation", "flip"), "true, but a mirrored digit is another sign; set it to false")
+
+
+def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:
+    """What is drawn from the images cannot be more than there are, where that is known beforehand."""
+    for split in SPLITS:
+        there, wanted = IMAGES.get(config.dataset, {}).get(split), config.images(split)
+        if there is not None and wanted > there:
+            text = f"{wanted} is more than the {there} images that {config.dataset} has; expected at most {there}"
+            _fail(("subset", split), text)
+    most = config.images("train")
+    for path, size in _leaves(_blocks(config, "initialization", "grid")):
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        if key in ("batch_size", "batch_sizes") and size > most:
+            text = f"{size} is more than the {most} training images of {config.dataset}; expected at most {most}"
+            _fail(path, text)
+
+
+def _check_order(config: Config, known: dict[str, list[str]]) -> None:
+    """What ascends by its meaning must do so."""
+    milestones = list(config.schedule.milestones)
+    if milestones != sorted(milestones):
+        _fail(("schedule", "milestones"), f"{shown(milestones)} do not ascend; write them in order")
+    for smaller, larger in (("small", "middle"), ("middle", "large")):
+        low, high = (getattr(config.claims, f"{role}_alpha") for role in (smaller, larger))
+        if low > high:
+            _fail(("claims", f"{smaller}_alpha"), f"{low:g} is more than {larger}_alpha; expected at most {high:g}")
+
+
+def _check_snapshots(config: Config, known: dict[str, list[str]]) -> None:
+    """Networks can be measured only at shares of training at which their weights were kept."""
+    kept = sorted({0, 1, *config.snapshots})
+    for name, options in measurements(config.trained.measurements).items():
+        for position, share in enumerate(options.at):
+            if share not in kept:
+                text = f"{share} is no snapshot; expected one of {kept}, or add it to snapshots"
+                _fail(("trained", "measurements", name, "at", position), text)
+
+
+def _check_seeds(config: Config, known: dict[str, list[str]]) -> None:
+    """The seeds of one job name its folder and its log, and a file system takes names of 255 bytes."""
+    size = config.seeds_per_job
+    blocks = (config.seeds[start : start + size] for start in range(0, len(config.seeds), size))
+    longest = max(len("-".join(map(str, block))) for block in blocks)
+    if config.grid and longest > LONGEST_SEEDS:
+        text = (
+            f"{size} makes names of {longest} digits for these seeds, which files cannot have; expected fewer seeds in "
+            f"a job, for at most {LONGEST_SEEDS} digits"
+        )
+        _fail(("seeds_per_job",), text)
+
+
+def _check_measurements(config: Config, known: dict[str, list[str]]) -> None:
+    """Each measurement checks its own options against the networks and images that it is made on."""
+    start, images = config.initialization, config.images("train")
+    readings = tuple(reading.arch for reading in start.readings if reading.arch)
+    trained = tuple(arch for entry in config.grid for arch in entry.arch)
+    for block, all_options in (("initialization", start.measurements), ("trained", config.trained.measurements)):
+        for name, options in measurements(all_options).items():
+            if isinstance(options, Initial):
+                archs = (start.arch, *(readings if options.on_readings() else ()))
+            else:
+                assert isinstance(options, Trained)
+                archs = trained
+            for mistake in options.check(Setting(images, archs, tuple(known["norm"]))):
+                _fail((block, "measurements", name, *mistake.place), mistake.text)

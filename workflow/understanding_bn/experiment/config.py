@@ -1,0 +1,258 @@
+"""The config as typed models, one for each block.
+
+A key is a field: its type, bounds, default and description stand here, or in the measurement's own file, and nowhere
+else. `workflow/schemas/config.schema.yaml` and docs/config.md are generated from them.
+"""
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
+
+from understanding_bn.measurements.channel_moments import ChannelMoments
+from understanding_bn.measurements.divergence_path import DivergencePath
+from understanding_bn.measurements.gradient_histogram import GradientHistogram
+from understanding_bn.measurements.gradient_noise import GradientNoise
+from understanding_bn.measurements.gradient_structure import GradientStructure
+from understanding_bn.measurements.gradient_sums import GradientSums
+from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
+from understanding_bn.measurements.input_mean_correlation import InputMeanCorrelation
+from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
+from understanding_bn.measurements.kernel_gradients import KernelGradients
+from understanding_bn.measurements.logit_gradients import LogitGradients
+from understanding_bn.measurements.max_learning_rate import MaxLearningRate
+from understanding_bn.measurements.relative_loss import RelativeLoss
+from understanding_bn.settings import (
+    ALLOWED,
+    Alpha,
+    Arch,
+    Augmentation,
+    BatchSize,
+    Distinct,
+    InnerShare,
+    Name,
+    Number,
+    Optimiser,
+    Options,
+    Several,
+    T,
+    Whole,
+    as_list,
+)
+
+# How many images there are in each split, where that is known before the data is read.
+IMAGES = {"digits": {"train": 1437, "test": 360}, "cifar10": {"train": 50_000, "test": 10_000}}
+RESERVED = ("data", "reference", "rebuilt", "benchmark")  # folders in results/ that are no preset's
+
+PRESET = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FOLDER = "^[^{}\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
+ALLOWED[PRESET] = "letters, digits, '.', '_' and '-', the first a letter or a digit"
+ALLOWED[FOLDER] = "a folder whose path has no line breaks, other control characters or (Snakemake's own) braces"
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise PydanticCustomError("reserved", "none of {names}", {"names": ", ".join(RESERVED)})
+    return name
+
+
+def _encodable(path: Any) -> Any:
+    """Refuse half of a surrogate pair, which no file system takes and no pattern can match."""
+    if isinstance(path, str) and any("\ud800" <= character <= "\udfff" for character in path):
+        raise PydanticCustomError("not_allowed", ALLOWED[FOLDER])
+    return path
+
+
+def _counted(seeds: Any) -> Any:
+    """A number of seeds as the list of them; seeds that Snakemake's command line gives as text as numbers."""
+    if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple):
+        raise PydanticCustomError("not_a_list", "a list of whole numbers, or how many")
+    if isinstance(seeds, int):
+        if not 1 <= seeds <= 1000:
+            size, bound = ("few", "at least 1") if seeds < 1 else ("many", "at most 1000")
+            raise PydanticCustomError("count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound})
+        return tuple(range(seeds))
+    return tuple(int(seed) if isinstance(seed, str) and re.fullmatch("[0-9]{1,20}", seed) else seed for seed in seeds)
+
+
+def _file_names(names: Any) -> Any:
+    if not isinstance(names, str | list | tuple):
+        raise PydanticCustomError("not_a_list", "a list of file names")
+    return as_list(names)
+
+
+# One value, or several different ones, of which each entry of the grid takes every combination.
+Factor = Annotated[Several[T], BeforeValidator(as_list)]
+PresetName = Annotated[str, Strict(), Field(pattern=PRESET, max_length=100)]
+Flag = Annotated[bool, Strict()]
+Seed = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
+
+
+class Subset(Options):
+    """Take only so many images, the same share of every class, drawn once for all seeds (0: all)."""
+
+    train: Count = 0
+    """of the training split"""
+    test: Count = 0
+    """of the test split"""
+
+
+class Schedule(Options):
+    """How the learning rate falls."""
+
+    milestones: Distinct[InnerShare] = (0.5, 0.75)
+    """shares of training at which it is divided by 10 (paper: 0.5 seen in Fig. 1, 0.75 recalled, shaky)"""
+
+
+class GridEntry(Options):
+    """Training runs: every combination of the values listed."""
+
+    arch: Factor[Arch] = ("resnet-110",)
+    """resnet-D (projection shortcuts), resnet-padded-D (zeros) or plain-D (no shortcuts), D = 6n + 2"""
+    init: Factor[Name] = ("xavier_uniform",)
+    """weight initialisation"""
+    norm: Factor[Name]
+    """normalisation"""
+    alpha: Factor[Alpha]
+    """learning rate α, written as 0.0001 or 1.0e-4"""
+    batch_size: Factor[BatchSize] = (128,)
+    """images in a mini-batch"""
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    """passes over the training images"""
+
+
+class Reading(Options):
+    """Another reading of the paper: what differs from `arch` and `init`."""
+
+    arch: Arch | None = None
+    init: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        if value == {}:
+            raise PydanticCustomError("empty_block", "arch or init in it")
+        return value
+
+
+class InitialMeasurements(Options):
+    """The measurements at initialisation: those that are named here are made."""
+
+    gradient_histogram: GradientHistogram | None = None
+    relative_loss: RelativeLoss | None = None
+    divergence_path: DivergencePath | None = None
+    channel_moments: ChannelMoments | None = None
+    logit_gradients: LogitGradients | None = None
+    gradient_sums: GradientSums | None = None
+    kernel_gradients: KernelGradients | None = None
+    input_mean_correlation: InputMeanCorrelation | None = None
+    gradient_noise: GradientNoise | None = None
+    max_learning_rate: MaxLearningRate | None = None
+    jacobian_conditioning: JacobianConditioning | None = None
+
+
+class TrainedMeasurements(Options):
+    """The measurements on trained networks: those that are named here are made."""
+
+    gradient_structure: GradientStructure | None = None
+    hessian_spectrum: HessianSpectrum | None = None
+
+
+class Initialization(Options):
+    """What is measured at initialisation and in the first steps, without a training run."""
+
+    arch: Arch = "resnet-110"
+    """the network that is measured"""
+    init: Name = "xavier_uniform"
+    """its weight initialisation"""
+    norms: Several[Name] = ("batch", "none")
+    """its normalisations"""
+    batch_size: BatchSize = 128
+    """images in a mini-batch"""
+    readings: tuple[Reading, ...] = ()
+    """other readings of the paper, whose Figs. 5 and 6 and Table 1 are compared with those of arch and init"""
+    measurements: InitialMeasurements
+    """options of each measurement; null removes one that another preset makes"""
+
+
+class TrainedNetworks(Options):
+    """What is measured on the networks of the grid."""
+
+    measurements: TrainedMeasurements = TrainedMeasurements()
+    """options of each measurement; null removes one that another preset makes"""
+
+
+class RandomMatrices(Options):
+    """Products of Gaussian matrices (Figs. 8 and 9)."""
+
+    size: Annotated[Whole, Field(ge=2, le=20_000)] = 1000
+    """N of the N×N matrices"""
+    factors: Several[Annotated[Whole, Field(ge=1, le=20)]] = (1, 2, 3, 5)
+    """how many matrices are multiplied"""
+    draws: Annotated[Whole, Field(ge=1, le=1000)] = 10
+    """independent products of each kind"""
+
+
+class Roles(Options):
+    """Which learning rates of this preset play the parts of the paper's (its own are the defaults)."""
+
+    large_alpha: Alpha = 0.1
+    """0.1 of its Fig. 1"""
+    middle_alpha: Alpha = 0.003
+    """0.003 of its Fig. 1"""
+    small_alpha: Alpha = 0.0001
+    """0.0001 of its Fig. 1"""
+    unstable_alpha: Alpha = 0.003
+    """the smallest at which networks without normalisation fail"""
+    single_final_alpha: Alpha = 0.03
+    """that of the single final BN"""
+
+
+class Config(Options):
+    """A resolved config: every key has its value."""
+
+    extends: PresetName | None = None
+    """another preset, workflow/presets/<name>.yaml, that this one builds on"""
+    preset: Annotated[PresetName, AfterValidator(_not_reserved)]
+    """name of the results folder, results/<preset>"""
+    dataset: Literal["digits", "cifar10", "parquet", "folder"] = "digits"
+    """digits (embedded), cifar10 (downloaded, or found in data_dir), parquet or folder (found in data_dir)"""
+    data_dir: Annotated[str, Strict(), Field(min_length=1, pattern=FOLDER), BeforeValidator(_encodable)] | None = None
+    """folder with train.parquet and test.parquet, torchvision's cifar-10-batches-py, or train/CLASS/ and test/CLASS/"""
+    subset: Subset = Subset()
+    """take only so many images, the same share of every class, drawn once for all seeds (0: all)"""
+    plugins: Annotated[Distinct[Annotated[Name, Field(min_length=1)]], BeforeValidator(_file_names)] = ()
+    """Python files of your own with functions norm_NAME(channels) or init_NAME(model, generator)"""
+    seeds: Annotated[Several[Seed], BeforeValidator(_counted)] = (0, 1, 2, 3, 4)
+    """how many seeds (0, 1, …), or a list of them"""
+    seeds_per_job: Annotated[Whole, Field(ge=1)] = 1
+    """how many seeds of a cell one training job does, one after the other"""
+    tensorboard: Flag = False
+    """whether training writes what TensorBoard shows to results/PRESET/tensorboard; changes no result"""
+    augmentation: Augmentation = Augmentation()
+    """what is done to training images"""
+    optimiser: Optimiser = Optimiser()
+    """stochastic gradient descent"""
+    schedule: Schedule = Schedule()
+    """how the learning rate falls"""
+    snapshots: Distinct[InnerShare] = ()
+    """shares of training after which weights are kept, in addition to the end's (another list trains again)"""
+    epochs_fraction: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    """the share of each entry's epochs that is run, the schedule with it"""
+    grid: tuple[GridEntry, ...] = ()
+    """the training runs; each entry stands for every combination of its lists"""
+    initialization: Initialization
+    """what is measured at initialisation and in the first steps, without a training run"""
+    trained: TrainedNetworks = TrainedNetworks()
+    """what is measured on the networks of the grid"""
+    random_matrices: RandomMatrices = RandomMatrices()
+    """products of Gaussian matrices (Figs. 8 and 9)"""
+    claims: Roles = Roles()
+    """which learning rates of this preset play the parts of the paper's (its own are the defaults)"""
+
+    def images(self, split: Literal["train", "test"]) -> float:
+        """The number of images in a split; infinite where it is not known before the data is read."""
+        return getattr(self.subset, split) or IMAGES.get(self.dataset, {}).get(split, math.inf)

@@ -1,0 +1,260 @@
+"""Which jobs a config asks for, enumerated once. Rules, status, cost estimates, records and reports read it."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from understanding_bn import plugins
+from understanding_bn.cell import Cell, Network
+from understanding_bn.experiment.checks import measurements
+from understanding_bn.experiment.config import Config
+from understanding_bn.experiment.jobs import Draw, Judge, Matrices, Measure, Measured, Prepare, Train
+from understanding_bn.settings import Trained, Where
+
+Inputs = dict[str, list[Measured]]  # jobs by the name of the table that they make
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a config, in the order in which their results are listed.
+
+    Attributes:
+        prepare: the data set.
+        train: one job for each cell and block of seeds.
+        initial: measurements at initialisation, by name: on the preset's own network, and on those that the measurement
+            itself varies.
+        readings: the same on every reading of the paper, for measurements that are compared between readings; empty
+            where there is just one.
+        trained: measurements on trained networks, by name.
+        matrices: the products of Gaussian matrices.
+        main: (arch, init, batch_size) of most cells, which the paper's own figures of training are drawn from.
+    """
+
+    config: Config
+    prepare: Prepare
+    train: list[Train]
+    initial: dict[str, list[Measure]]
+    readings: dict[str, list[Measure]]
+    trained: dict[str, list[Measure]]
+    matrices: Matrices
+    main: tuple[str, str, int] | None
+
+    @property
+    def measured(self) -> list[Measured]:
+        """Every job that makes numbers, each once, training first."""
+        groups = (self.train, *self.initial.values(), *self.trained.values(), [self.matrices], *self.readings.values())
+        return list({job.folder: job for job in itertools.chain(*groups)}.values())
+
+    @property
+    def evidence(self) -> list[Measured]:
+        """The jobs whose results claims are judged on."""
+        return [*self.train, *itertools.chain(*self.initial.values()), *itertools.chain(*self.trained.values()), self.matrices]
+
+    @property
+    def judge(self) -> Judge:
+        """The judgement of all claims."""
+        return Judge(roles=self.config.claims)
+
+    @property
+    def items(self) -> dict[Draw, Inputs]:
+        """Every figure and table with what it is drawn from, in the report's order; nothing where it can't be drawn."""
+        kinds = (("figures", FIGURES), ("tables", TABLES))
+        return {Draw(name=name, kind=kind): of(self) for kind, items in kinds for name, of in items.items()}  # type: ignore[arg-type]
+
+
+def plan(config: Config) -> Plan:
+    """All jobs of a config."""
+    plugged = [Path(name) for name in config.plugins]
+
+    def needed(norm: str, *inits: str) -> tuple[str, ...]:
+        return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
+
+    grid = cells(config)
+    shared = {"optimiser": config.optimiser, "augmentation": config.augmentation}
+    blocks = seed_blocks(config)
+    train = [
+        Train(
+            cell=cell,
+            seeds=block,
+            milestones=config.schedule.milestones,
+            snapshots=config.snapshots,
+            plugins=needed(cell.norm, cell.init),
+            **shared,
+        )
+        for cell in grid
+        for block in blocks
+    ]
+
+    def at_start(name: str, options, norm: str, arch: str, init: str) -> Measure:
+        network = Network(arch=arch, init=init, norm=norm, batch_size=config.initialization.batch_size)
+        files = needed(norm, init, *options.inits())
+        return Measure(
+            measurement=name, network=network, options=options.for_one(), seeds=config.seeds, plugins=files, **shared
+        )
+
+    start, initial, on_readings = config.initialization, {}, {}
+    for name, options in measurements(start.measurements).items():
+        initial[name] = [
+            at_start(name, options, norm, *network)
+            for norm in start.norms
+            for network in options.networks(start.arch, start.init, norm)
+        ]
+        others = readings(config)
+        if options.on_readings() and len(others) > 1:
+            on_readings[name] = [at_start(name, options, norm, *network) for norm in start.norms for network in others]
+    trained = {
+        name: [
+            Measure(
+                measurement=name,
+                network=cell,
+                options=options.model_copy(update={"at": shares, "where": Where()}),
+                seeds=block,
+                plugins=needed(cell.norm, cell.init),
+                **shared,
+            )
+            for cell, shares in times(grid, options).items()
+            for block in blocks
+        ]
+        for name, options in measurements(config.trained.measurements).items()
+    }
+    counts = Counter(cell.family for cell in grid)
+    subset = {"train": config.subset.train, "test": config.subset.test}
+    return Plan(
+        config=config,
+        prepare=Prepare(dataset=config.dataset, data_dir=config.data_dir, **subset),
+        train=train,
+        initial=initial,
+        readings=on_readings,
+        trained=trained,
+        matrices=Matrices(**config.random_matrices.model_dump()),
+        main=max(counts, key=lambda family: counts[family]) if counts else None,
+    )
+
+
+def jobs(config: Config) -> list[Measured]:
+    """Every job of a config that makes numbers, each once."""
+    return plan(config).measured
+
+
+def cells(config: Config) -> list[Cell]:
+    """The cells of a config's grid, in order, each once."""
+    found: dict[Cell, None] = {}
+    for entry in config.grid:
+        epochs = max(1, round(entry.epochs * config.epochs_fraction))
+        factors = (entry.arch, entry.init, entry.norm, entry.alpha, entry.batch_size)
+        for arch, init, norm, alpha, size in itertools.product(*factors):
+            found[Cell(arch=arch, init=init, norm=norm, alpha=alpha, batch_size=size, epochs=epochs)] = None
+    return list(found)
+
+
+def seed_blocks(config: Config) -> list[tuple[int, ...]]:
+    """The seeds of a config, in blocks of one job each."""
+    size = config.seeds_per_job
+    return [config.seeds[start : start + size] for start in range(0, len(config.seeds), size)]
+
+
+def readings(config: Config) -> list[tuple[str, str]]:
+    """The (arch, init) of the preset's network and of every other reading of the paper that it is compared with."""
+    start = config.initialization
+    networks = [(start.arch, start.init)]
+    networks += [(reading.arch or start.arch, reading.init or start.init) for reading in start.readings]
+    return list(dict.fromkeys(networks))
+
+
+def times(grid: Iterable[Cell], options: Trained) -> dict[Cell, tuple[float, ...]]:
+    """At which shares of training a measurement is made, for every cell in which it is made.
+
+    Before training a network is the same for every α and number of epochs: it is measured in the first such cell.
+    """
+    chosen: dict[Cell, tuple[float, ...]] = {}
+    seen: set[tuple[str, str, str, int]] = set()
+    allowed = options.where.model_dump(exclude_none=True)
+    for cell in grid:
+        if not all(getattr(cell, factor) in values for factor, values in allowed.items()):
+            continue
+        start = (cell.arch, cell.init, cell.norm, cell.batch_size)
+        shares = tuple(share for share in sorted(options.at) if share or start not in seen)
+        seen.add(start)
+        if shares:
+            chosen[cell] = shares
+    return chosen
+
+
+# What each figure and table is drawn from. A new one needs a line here, a module of its name in figures/, whose `draw`
+# or `tabulate` has the tables as its parameters, and a caption in workflow/report/.
+
+
+def _measured(name: str) -> Callable[[Plan], Inputs]:
+    """From one measurement at initialisation."""
+    return lambda plan: {name: [*plan.initial.get(name, [])]} if plan.initial.get(name) else {}
+
+
+def _with_histories(*names: str) -> Callable[[Plan], Inputs]:
+    """From measurements on trained networks, and all histories; nothing if none of them was made."""
+
+    def inputs(plan: Plan) -> Inputs:
+        made = {name: [*plan.trained.get(name, [])] for name in names if plan.trained.get(name)}
+        return {"histories": [*plan.train], **made} if made else {}
+
+    return inputs
+
+
+def _main(plan: Plan) -> Inputs:
+    """From the histories of the main network."""
+    chosen: list[Measured] = [job for job in plan.train if job.cell.family == plan.main]
+    return {"histories": chosen} if chosen else {}
+
+
+def _compared(*wanted: str, others: bool = False) -> Callable[[Plan], Inputs]:
+    """From the main network's histories of these norms (or of all others), and of batch norm and none.
+
+    Nothing if none of these norms was trained.
+    """
+    compared = {"none", "batch"}
+
+    def inputs(plan: Plan) -> Inputs:
+        main = [job for job in plan.train if job.cell.family == plan.main]
+        norms = {job.cell.norm for job in main}
+        chosen = norms - compared - set(wanted) if others else norms & set(wanted)
+        return {"histories": [job for job in main if job.cell.norm in chosen | compared]} if chosen else {}
+
+    return inputs
+
+
+def _alpha_and_batch(plan: Plan) -> Inputs:
+    """From everything measured on trained networks, if α and B both vary on the main network."""
+    sizes = {job.cell.batch_size for job in plan.train if job.cell.family[:2] == (plan.main or ())[:2]}
+    return _with_histories("gradient_structure", "hessian_spectrum")(plan) if len(sizes) > 1 else {}
+
+
+def _readings(plan: Plan) -> Inputs:
+    """From what was measured on every reading of the paper."""
+    return {name: [*jobs] for name, jobs in plan.readings.items()}
+
+
+FIGURES: dict[str, Callable[[Plan], Inputs]] = {
+    "fig1_accuracy": _main,
+    "fig2_gradient_histogram": _measured("gradient_histogram"),
+    "fig3_relative_loss": _measured("relative_loss"),
+    "fig4_divergence_heatmap": _measured("divergence_path"),
+    "fig5_channel_moments": _measured("channel_moments"),
+    "fig6_logit_gradients": _measured("logit_gradients"),
+    "fig7_kernel_gradients": _measured("kernel_gradients"),
+    "fig8_singular_values": lambda plan: {"random_matrices": [plan.matrices]},
+    "single_final_bn": _compared("batch-final"),
+    "other_norms": _compared("batch-final", others=True),
+    "max_learning_rate": _measured("max_learning_rate"),
+    "gradient_noise": _measured("gradient_noise"),
+    "input_mean_correlation": _measured("input_mean_correlation"),
+    "jacobian_conditioning": _measured("jacobian_conditioning"),
+    "hessian_spectrum": _with_histories("hessian_spectrum"),
+    "noise_along_training": _with_histories("gradient_structure"),
+    "noise_by_architecture": _with_histories("gradient_structure"),
+    "alpha_batch_grid": _alpha_and_batch,
+}
+TABLES: dict[str, Callable[[Plan], Inputs]] = {
+    "table1_gradient_sums": _measured("gradient_sums"),
+    "readings": _readings,
+}

@@ -1,0 +1,139 @@
+"""Twelve hex digits that change when the numbers that a piece of code makes may change, and at no other time.
+
+They are taken from the syntax tree of each file, so that comments, docstrings, layout, type hints and the words of error
+messages do not count. Snakemake has them as a rule's parameter, and checkpoints in their name: changed code runs again
+just what rests on it.
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+# Modules that decide no number: they find, check, report, store and describe. Everything else that a numeric module
+# imports counts for it.
+SILENT = frozenset(
+    {
+        *("cli", "errors", "files", "fingerprint", "messages", "paper", "plugins", "progress", "provenance", "record"),
+        *("runs", "settings", "status", "tables"),
+        *("training.checkpoint", "training.event_log", "training.signals"),
+    }
+)
+SILENT_ROOMS = ("experiment", "report", "docs_pages", "benchmark", "figures", "claims")
+# Fields of a syntax tree that change nothing when the code runs.
+SKIPPED = ("annotation", "returns", "type_comment", "kind", "ctx", "type_params", "type_ignores", "simple")
+# Calls that only say something.
+SPEAKING = frozenset({"print", "warn", "Mistake", "Progress", "show"})
+
+
+def numeric(modules: Sequence[str], others: Iterable[Path] = ()) -> str:
+    """The fingerprint of what decides numbers in these modules (dotted, relative to the package) and their imports.
+
+    `others`: files outside the package, which count with every byte.
+    """
+    return _digest(_closure(modules, silent=True), others, words=False)
+
+
+def whole(modules: Sequence[str]) -> str:
+    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports."""
+    return _digest(_closure(modules, silent=False), (), words=True)
+
+
+def _digest(paths: Iterable[Path], others: Iterable[Path], words: bool) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n{_meaning(path.read_text('utf-8'), words)}\n".encode())
+    for path in others:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@functools.cache
+def _meaning(source: str, words: bool) -> str:
+    """A file's syntax tree as text, without what changes no result. The same in every version of Python that we allow."""
+    return "\n".join(_lines(ast.parse(source), words, 0))
+
+
+def _lines(node: ast.AST, words: bool, depth: int) -> Iterator[str]:
+    indent = " " * depth
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        node = ast.Assign([node.target], node.value)
+    if not words and isinstance(node, ast.Raise):  # what is raised counts, what it says does not
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        yield f"{indent}Raise {ast.unparse(raised) if raised is not None else ''}"
+        return
+    if not words and isinstance(node, ast.Call) and _name_of(node.func) in SPEAKING:
+        yield f"{indent}Call {_name_of(node.func)}"
+        return
+    yield f"{indent}{type(node).__name__}"
+    for name, value in ast.iter_fields(node):
+        if name in SKIPPED:
+            continue
+        if name == "body" and isinstance(value, list):
+            value = [statement for statement in value if not _is_text(statement)]
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, ast.AST):
+                yield f"{indent}.{name}"
+                yield from _lines(part, words, depth + 1)
+            elif part is not None:
+                yield f"{indent}.{name} {part!r}"
+
+
+def _is_text(statement: ast.AST) -> bool:
+    """Whether a statement is nothing but text: a docstring, or the description of a field."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _name_of(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def file_of(module: str) -> Path:
+    """The source file of a dotted module of this package, or its folder's __init__.py."""
+    path = PACKAGE.joinpath(*module.split("."))
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+
+
+def _closure(modules: Sequence[str], silent: bool) -> set[Path]:
+    """The files of these modules and of all that they import, directly or not; without silent ones if asked so."""
+    seen: set[Path] = set()
+    waiting = [file_of(module) for module in modules]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen and not (silent and _is_silent(path)):
+            seen.add(path)
+            waiting += imports(path)
+    return seen
+
+
+def _is_silent(path: Path) -> bool:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts) in SILENT or parts[0] in SILENT_ROOMS or parts[-1] == "__init__"
+
+
+def imports(path: Path) -> frozenset[Path]:
+    """The files of this package that one of its files imports when it runs, inside functions too."""
+    return _imports(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _imports(source: str) -> frozenset[Path]:
+    found: set[Path] = set()
+    for node in _walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
+            parent = ".".join(node.module.split(".")[1:])
+            found.add(file_of(parent) if parent else PACKAGE / "__init__.py")
+            found |= {file_of(f"{parent}.{alias.name}".lstrip(".")) for alias in node.names}
+    return frozenset(path for path in found if path.is_file())
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below, but those of `if TYPE_CHECKING:`, which never run."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return
+    yield node
+    for below in ast.iter_child_nodes(node):
+        yield from _walk(below)

@@ -1,0 +1,43 @@
+"""Words for values: how a message shows one, what kind it is, and which name was probably meant."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+LONGEST = 60  # characters of a value that are shown
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, on one line and cut where it gets long."""
+    try:
+        text = repr(value)
+    except ValueError:  # whole numbers of more than 4300 digits are not written
+        text = "a number of thousands of digits"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def choice(given: Any, known: Iterable[str]) -> str:
+    """The allowed names, with a guess at what was meant."""
+    names = list(known)
+    near = difflib.get_close_matches(str(given)[:LONGEST], names, n=1)
+    return f"one of {', '.join(names)}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def kind_of(value: Any) -> str:
+    """What kind of value this is, in words."""
+    if value is None:
+        return "empty"
+    kinds = {bool: "true or false", str: "text", int: "a whole number", float: "a number", list: "a list"}
+    kinds |= {dict: "a block of keys", tuple: "a list"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def place(parts: Iterable[str | int]) -> str:
+    """A place in the config as messages name it: grid[0].alpha[1]."""
+    return "".join(f".{part}" if _is_plain(part) else f"[{shown(part)}]" for part in parts).lstrip(".")
+
+
+def _is_plain(part: str | int) -> bool:
+    """Whether this is a key that can be shown as it is: not a position in a list, nor a name with line breaks."""
+    return isinstance(part, str) and re.fullmatch(rf"[\w-]{{1,{LONGEST}}}", part) is not None

@@ -1,0 +1,153 @@
+"""Measuring: one measurement on the networks of some seeds, from the data store, and weights of trained ones, to files.
+
+A measurement is a module in measurements/ with a function `measure(context, norm, seed, options) -> DataFrame`, and with
+DTYPE if it does not measure in float32. Batch norm is in train mode unless a column `bn_mode` says otherwise. It sees no
+difference between a network at initialisation and one that was trained: its context hands it the network.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from understanding_bn import device as devices
+from understanding_bn import files, provenance, record, runs, tables
+from understanding_bn.analysis.context import Context
+from understanding_bn.cell import Cell
+from understanding_bn.data import store as stores
+from understanding_bn.data.batches import Split
+from understanding_bn.errors import UserError
+from understanding_bn.experiment.jobs import Measure
+from understanding_bn.progress import Progress, heartbeat
+from understanding_bn.settings import Trained
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network to measure: where it comes from, its seed, and what stands in front of its rows."""
+
+    context: Context
+    seed: int
+    factors: dict[str, Any]
+
+
+def run(
+    job: Measure, store_path: Path, weights: Path | None, out: Path, threads: int, wanted_device: str = "auto"
+) -> None:
+    """Measure every network of the job and write values.parquet and run.json to `out`.
+
+    At initialisation the columns of the measurement come after dataset, arch, init, norm, batch_size and seed; of
+    trained networks, after dataset, the cell's factors, seed, epoch and fraction, the share of training.
+
+    Args:
+        weights: weights.pt of the training job, next to its history.parquet and run.json; only of trained networks.
+
+    Raises:
+        UserError: the weights are missing or damaged, or were not kept at one of the moments asked for.
+    """
+    stopwatch = provenance.Stopwatch()
+    device = devices.prepare(threads, wanted_device)
+    store = stores.load(store_path)
+    network = job.network
+    context = Context(
+        Split(store, False, job.augmentation.pad, device),
+        store.classes,
+        network.arch,
+        network.init,
+        network.batch_size,
+        job.augmentation,
+        job.optimiser,
+        plugged=tuple(Path(name) for name in job.plugins),
+    )
+    more: dict[str, Any] = {}
+    if isinstance(network, Cell):
+        if weights is None:
+            raise UserError("--weights: missing; a measurement on trained networks needs its training job's weights.pt")
+        points = _trained(job, network, context, weights, store.info["tag"])
+        more["weights_sha256"] = files.sha256(weights)
+    else:
+        points = _initial(job, context, store.info["tag"])
+    with heartbeat(out):
+        more |= _measured(job, points, out)
+        record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **more)
+
+
+def _initial(job: Measure, context: Context, tag: str) -> list[Point]:
+    """The networks of every seed before their first step."""
+    names = ("arch", "init", "norm", "batch_size")
+    factors = {"dataset": tag} | {name: getattr(job.network, name) for name in names}
+    return [Point(context, seed, factors | {"seed": seed}) for seed in job.seeds]
+
+
+def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str) -> list[Point]:
+    """The networks of every seed after each share of training asked for.
+
+    At initialisation (epoch 0) a network does not depend on α, which is NaN there. A network that has diverged by then
+    is not measured: it has no rows.
+    """
+    assert isinstance(job.options, Trained)
+    snapshots = read_weights(weights)
+    trained = record.read(weights.with_name("run.json")).job
+    if getattr(trained, "cell", None) != cell:
+        raise UserError(f"{weights}: trained as {trained.folder}, not as {cell.path}, as its run.json says")
+    history = tables.read([weights.with_name("history.parquet")])
+    points = []
+    for seed in job.seeds:
+        for epoch in dict.fromkeys(cell.epoch_at(share) for share in sorted(job.options.at)):
+            if epoch > last_sound_epoch(history, seed):
+                continue
+            if epoch and epoch not in snapshots.get(seed, {}):
+                raise UserError(
+                    f"{weights}: holds no weights of seed {seed} after {epoch} epochs; train that cell again"
+                )
+            alpha = cell.alpha if epoch else float("nan")
+            factors = {"dataset": tag, **cell.factors, "alpha": alpha}
+            factors |= {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs}
+            points.append(Point(context.of(snapshots[seed][epoch] if epoch else None), seed, factors))
+    return points
+
+
+def read_weights(path: Path) -> dict[int, dict[int, dict[str, torch.Tensor]]]:
+    """The weights that a training job left, {seed: {epochs done: state dict}}.
+
+    Raises:
+        UserError: the file is missing or damaged, or is not what run.json next to it says.
+    """
+    try:
+        runs.verify(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train that cell first") from None
+    except UserError:
+        raise
+    except Exception as error:  # pickle, zip and torch each raise their own
+        text = f"{path}: not readable weights ({files.first_line(error)}); delete it and train that cell again"
+        raise UserError(text) from None
+
+
+def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
+    """The last epoch that a seed finished without diverging; 0 if it diverged in its first."""
+    rows = history[history["seed"] == seed]
+    sound = rows[rows["train_loss"].notna()]
+    return int(sound["epoch"].max()) if len(sound) else 0
+
+
+def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
+    """Write the rows of all points to values.parquet. Returns what run.json must say of them: bn_mode and dtype."""
+    module = importlib.import_module(f"understanding_bn.measurements.{job.measurement}")
+    progress = Progress(f"{job.measurement} {job.network.norm}", len(points), "networks")
+    parts = []
+    for done, point in enumerate(points):
+        progress.show(done)
+        table = module.measure(point.context, job.network.norm, point.seed, job.options)
+        # A measurement that varies one of these itself, such as batch_size, has a column of its own.
+        keys = {key: value for key, value in point.factors.items() if key not in table}
+        parts.append(pd.DataFrame(keys, index=table.index).join(table))
+    progress.show(len(points))
+    values = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"seed": pd.Series(dtype="int64")})
+    tables.write(out / "values.parquet", values)
+    bn_mode = ", ".join(values["bn_mode"].unique()) if "bn_mode" in values else "train"
+    return {"bn_mode": bn_mode, "dtype": getattr(module, "DTYPE", "float32")}
