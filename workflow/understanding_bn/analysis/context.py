@@ -18,7 +18,7 @@ from understanding_bn.training.loop import Optimiser
 
 @dataclass(frozen=True)
 class Context:
-    """A data set and a network family to measure on.
+    """A data set and a network architecture to measure on.
 
     Attributes:
         split: the training split, on the device.
@@ -57,8 +57,8 @@ class Context:
         """`count` mini-batches of B images, drawn independently of each other, with training's augmentation.
 
         Args:
-            sampling: "subset": B different images; "replacement": each image drawn from all.
-            domain: a number that keeps these draws apart from those for other ends with the same seed.
+            sampling: "subset": B different images; "replacement": each image drawn independently from all.
+            domain: a number that keeps these draws apart from those for other purposes with the same seed.
         """
         generator = torch.Generator().manual_seed(stream(seed, domain))
         images = self.split.count
@@ -77,6 +77,19 @@ class Context:
             momentum=self.optimiser.momentum,
             weight_decay=self.optimiser.weight_decay,
         )
+
+    @torch.no_grad()
+    def first_update(self, model: nn.Module, origin: list[Tensor], alpha: float) -> Tensor:
+        """What training's first step adds to the weights, (parameters,) float64, from the gradients in the model.
+
+        `origin` is a copy of the weights, one tensor per parameter, from which they are put back.
+        """
+        self.sgd(model, alpha).step()
+        parameters = list(model.parameters())
+        update = flat([p.detach().double() - start.double() for p, start in zip(parameters, origin, strict=True)])
+        for parameter, start in zip(parameters, origin, strict=True):
+            parameter.copy_(start)
+        return update
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:
