@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +84,23 @@ def read_list(path: Path) -> list[str]:
     return lines
 
 
+def read_inputs(path: Path) -> dict[str, list[Path]]:
+    """Files by the name of the table that they make, from the JSON file that Snakemake wrote when its run started.
+
+    Raises:
+        UserError: the file is missing, is something else, or names nothing.
+    """
+    value = read_json(path)
+    if (
+        not isinstance(value, dict)
+        or not all(isinstance(names, list) and names for names in value.values())
+        or not all(isinstance(name, str) for names in value.values() for name in names)
+        or not value
+    ):
+        raise UserError(f"{path}: expected lists of files by table, such as {{\"histories\": [\"a/history.parquet\"]}}")
+    return {table: [Path(name) for name in names] for table, names in value.items()}
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
@@ -103,20 +119,6 @@ def sha256(path: Path) -> str:
     """The hex SHA-256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def date_back(paths: Iterable[Path]) -> list[Path]:
-    """Date files from the future now, where that is allowed, and return them.
-
-    They are there after a clock went back, or when a node's is ahead. Snakemake would throw away what is made of
-    them, because it looks older than its input.
-    """
-    dated = []
-    for path in paths:
-        if path.is_file() and path.stat().st_mtime > time.time() + 1 and os.access(path, os.W_OK):
-            os.utime(path)
-            dated.append(path)
-    return dated
 
 
 def trouble(error: OSError) -> str | None:

@@ -1,8 +1,8 @@
-"""Words for values: how a message shows one, what kind it is, and which name was probably meant."""
+"""Words for values: how a message shows one, what kind it is, which name was probably meant; columns of text."""
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 LONGEST = 60  # characters of a value that are shown
@@ -41,3 +41,16 @@ def place(parts: Iterable[str | int]) -> str:
 def _is_plain(part: str | int) -> bool:
     """Whether this is a key that can be shown as it is: not a position in a list, nor a name with line breaks."""
     return isinstance(part, str) and re.fullmatch(rf"[\w-]{{1,{LONGEST}}}", part) is not None
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, aligned: the first to the left, the others to the right, two spaces between them."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    Strict,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from understanding_bn import architecture
 
@@ -65,9 +74,13 @@ def canonical(alpha: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _whole(value: Any) -> Any:
-    """YAML reads 64.0 as a float; where a whole number is meant, it is one."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def whole(value: Any) -> Any:
+    """YAML reads 64.0 as a float; where a whole number is meant, it is one. True, to Python equal to 1, is none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PydanticKnownError("int_type")
+    return value
 
 
 def _finite(value: float) -> float:
@@ -94,7 +107,7 @@ def as_list(value: Any) -> Any:
 
 
 # A number. Text is never taken for one: YAML reads 1e-4 as text, and silence would hide that.
-Whole = Annotated[int, BeforeValidator(_whole), Strict()]
+Whole = Annotated[int, BeforeValidator(whole), Strict()]
 Number = Annotated[float, Strict(), AfterValidator(_finite)]
 # Different values, any number of them or at least one.
 Distinct = Annotated[tuple[T, ...], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
@@ -137,7 +150,7 @@ class Initial(Options):
         """Whether it is also made on every other reading of the paper (config key initialization.readings)."""
         return False
 
-    def networks(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
+    def made_on(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
         """The (arch, init) that it is made on, one job each; `arch` and `init` are the preset's own."""
         return [(arch, init)]
 
@@ -145,8 +158,8 @@ class Initial(Options):
         """What one of these jobs needs to know: the options without those that choose its network."""
         return self
 
-    def inits(self) -> tuple[str, ...]:
-        """The initialisations that one job takes besides that of its own network."""
+    def other_inits(self) -> tuple[str, ...]:
+        """The initialisations that one job uses in addition to that of its own network."""
         return ()
 
 
@@ -157,6 +170,10 @@ class Where(Options):
     init: Several[Name] | None = None
     norm: Several[Name] | None = None
     batch_size: Several[BatchSize] | None = None
+
+    @model_serializer(mode="wrap")
+    def _named_factors(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {factor: values for factor, values in serialise(self).items() if values is not None}
 
 
 class Trained(Options):

@@ -1,37 +1,40 @@
-"""Where a run of a preset stands: jobs done, running, stopped and left, and the time left, from its files alone.
+"""How far a run of a preset is: jobs done, running, stopped and left, and the time left, from its files alone.
 
-Nothing is asked of Snakemake or a scheduler, so it works from any machine that sees the folder, on a run of today or of
-last month. What is expected comes from results/PRESET/config.json, which every start of Snakemake writes; what is done,
-from each job's run.json; what runs, from logs: training writes every ten seconds, measurements after every part.
+It asks neither Snakemake nor a scheduler, so it works from any machine that sees the folder, on a run of today or of
+last month. What is expected follows from results/PRESET/config.json, which every start of Snakemake writes; what is
+done, from each job's run.json; what runs, from the heartbeats that jobs write (see `progress.heartbeat`).
 """
 
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from understanding_bn import files, grid, layout
-from understanding_bn.benchmark import flops, measure
-from understanding_bn.cell import Cell
+from understanding_bn import files, flops, record
 from understanding_bn.errors import UserError
-from understanding_bn.progress import clock, seconds_left
+from understanding_bn.experiment.config import Config
+from understanding_bn.experiment.jobs import Matrices, Measure, Measured, Train
+from understanding_bn.experiment.plan import jobs
+from understanding_bn.messages import columns
+from understanding_bn.progress import beat_of, clock
+from understanding_bn.record import Record
 
 DONE, RUNNING, STOPPED, LEFT = "done", "running", "stopped", "left"
-SILENT_SECONDS = 300  # after which a job without a word is taken for stopped; parts of a Hessian take minutes
+SILENT_SECONDS = 300  # after which a job without a heartbeat counts as stopped; parts of a Hessian take minutes
 MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Job:
-    """One job of a preset.
+class State:
+    """How far one job is.
 
     Attributes:
-        stage: "train", "trained PROBE", "initialization PROBE" or "random_matrices".
+        stage: "train", "trained MEASUREMENT", "initialization MEASUREMENT" or "random_matrices".
         folder: where it leaves its results, below results/PRESET.
         work: how much there is to do, in a unit of its stage.
         state: DONE, RUNNING, STOPPED (begun, and silent since: it goes on when Snakemake is started again) or LEFT.
-        line: the last that its log says.
+        line: what its last heartbeat says.
+        seconds_left: the time that it takes by its last heartbeat, if it runs and knows.
         record: its run.json, if it is done.
     """
 
@@ -40,11 +43,12 @@ class Job:
     work: float
     state: str
     line: str
-    record: dict[str, Any] | None
+    seconds_left: float | None
+    record: Record | None
 
 
-def run(preset: str, results: Path, logs: Path) -> None:
-    """Print where a preset's run stands.
+def run(preset: str, results: Path) -> None:
+    """Print how far a preset's run is.
 
     Raises:
         UserError: the preset was never started here.
@@ -52,86 +56,88 @@ def run(preset: str, results: Path, logs: Path) -> None:
     config = results / preset / "config.json"
     if not config.is_file():
         raise UserError(f"{config}: no such file; start that preset first, or name another folder of {results}")
-    print(text(jobs(files.read_json(config), results / preset, logs / preset), preset, results / preset))
+    print(text(states(read_config(config), results / preset), preset, results / preset))
 
 
-def jobs(config: dict[str, Any], results: Path, logs: Path, now: float | None = None) -> list[Job]:
-    """Every job of a resolved config that trains or measures, with its state at the time `now`."""
-    blocks = grid.seed_blocks(config)
-    expected = [("train", layout.train(c, block), work(c, block)) for c in grid.cells(config) for block in blocks]
-    for probe in config["trained"]["probes"]:
-        cells = grid.moments(config, probe)
-        expected += [
-            (f"trained {probe}", layout.trained(probe, c, block), work(c, block)) for c in cells for block in blocks
-        ]
-    for probe in config["initialization"]["probes"]:
-        folders = [*layout.measured(config, probe), *layout.read(config, probe)]
-        expected += [(f"initialization {probe}", folder, 1.0) for folder in dict.fromkeys(folders)]
-    expected.append((layout.RANDOM_MATRICES, layout.RANDOM_MATRICES, 1.0))
+def read_config(path: Path) -> Config:
+    """The config that Snakemake wrote when a run of a preset started.
+
+    Raises:
+        UserError: the file is missing or of an older version.
+    """
+    from understanding_bn.experiment.load import resolve
+
+    return resolve(files.read_json(path))
+
+
+def states(config: Config, results: Path, now: float | None = None) -> list[State]:
+    """Every job of a config that makes numbers, with its state at the time `now`."""
     now = time.time() if now is None else now
-    return [_job(stage, folder, work, results, logs, now) for stage, folder, work in expected]
+    return [_state(job, results, now) for job in jobs(config)]
 
 
-def work(cell: Cell, seeds: list[int]) -> float:
-    """Operations of a cell's training, up to a factor that all cells share: epochs of all seeds times the network."""
-    return flops.forward(cell.arch, 32, 3, 10) * cell.epochs * len(seeds)
+def work(job: Measured) -> float:
+    """What a job does in proportion to others of its stage: for training, operations up to a common factor."""
+    if isinstance(job, Matrices) or (isinstance(job, Measure) and not job.trained):
+        return 1.0
+    cell = job.cell if isinstance(job, Train) else job.network
+    return flops.forward(cell.arch, 32, 3, 10) * getattr(cell, "epochs", 1) * len(job.seeds)
 
 
-def _job(stage: str, folder: str, work: float, results: Path, logs: Path, now: float) -> Job:
-    """The job as its run.json and its log show it."""
-    done = results / folder / "run.json"
-    if done.is_file():
-        return Job(stage, folder, work, DONE, "", files.read_json(done))
-    log = logs / f"{folder}.log"
-    try:
-        said, age = log.read_text(encoding="utf-8", errors="replace").strip(), now - log.stat().st_mtime
-    except FileNotFoundError:
-        return Job(stage, folder, work, LEFT, "", None)
-    line = said.splitlines()[-1] if said else "starting"
-    return Job(stage, folder, work, RUNNING if age < SILENT_SECONDS else STOPPED, line, None)
+def _state(job: Measured, results: Path, now: float) -> State:
+    """The job's state as its run.json and its heartbeat show it."""
+    stage = f"{job.rule} {job.measurement}" if isinstance(job, Measure) else job.rule
+    folder = results / job.folder
+    if (folder / "run.json").is_file():
+        return State(stage, job.folder, work(job), DONE, "", None, record.read(folder / "run.json"))
+    beat = beat_of(folder)
+    if not beat.is_file():
+        return State(stage, job.folder, work(job), LEFT, "", None, None)
+    said, silent = files.read_json(beat), now - beat.stat().st_mtime
+    state = RUNNING if silent < SILENT_SECONDS else STOPPED
+    return State(stage, job.folder, work(job), state, said["line"], said["seconds_left"], None)
 
 
-def time_left(found: list[Job]) -> tuple[float, list[str]]:
+def time_left(jobs: list[State]) -> tuple[float, list[str]]:
     """Seconds left at as many jobs at a time as run now (one, if none does), and the stages whose pace is not known.
 
     What a job that has not begun will take is judged by those of its stage that are done, in proportion to `work`.
     """
     seconds, unknown = 0.0, []
-    for stage in dict.fromkeys(job.stage for job in found):
-        here = [job for job in found if job.stage == stage]
-        done = [job for job in here if job.record]
-        pace = sum(job.record["wall_seconds"] for job in done) / sum(job.work for job in done) if done else None
-        for job in here:
+    for stage in dict.fromkeys(job.stage for job in jobs):
+        of_stage = [job for job in jobs if job.stage == stage]
+        done = [job for job in of_stage if job.record]
+        pace = sum(job.record.wall_seconds for job in done if job.record) / sum(job.work for job in done) if done else None
+        for job in of_stage:
             if job.state == DONE:
                 continue
-            told = seconds_left(job.line) if job.state == RUNNING else None
-            if told is not None:
-                seconds += told
+            if job.state == RUNNING and job.seconds_left is not None:
+                seconds += job.seconds_left
             elif pace is not None:
                 seconds += pace * job.work
             elif stage not in unknown:
                 unknown.append(stage)
-    return seconds / max(1, sum(job.state == RUNNING for job in found)), unknown
+    return seconds / max(1, sum(job.state == RUNNING for job in jobs)), unknown
 
 
-def text(found: list[Job], preset: str, results: Path) -> str:
+def text(jobs: list[State], preset: str, results: Path) -> str:
     """The table and what runs, for people."""
     states = (DONE, RUNNING, STOPPED, LEFT)
-    stages = list(dict.fromkeys(job.stage for job in found))
+    stages = list(dict.fromkeys(job.stage for job in jobs))
     rows = []
     for stage in stages:
-        here = Counter(job.state for job in found if job.stage == stage)
+        here = Counter(job.state for job in jobs if job.stage == stage)
         rows.append([stage, *(str(here[state]) for state in states), str(here.total())])
-    total = Counter(job.state for job in found)
+    total = Counter(job.state for job in jobs)
     rows.append(["all", *(str(total[state]) for state in states), str(total.total())])
-    lines = [measure.table(["job", *states, "of"], rows)]
-    failures = Counter(kind for job in found if job.record for kind in job.record.get("failures", []))
+    lines = [columns(["job", *states, "of"], rows)]
+    failures = Counter(kind for job in jobs if job.record for kind in (job.record.training.failures if job.record.training else ()))
     trained = failures.total()
     if trained:
         failed = [f"{count} {kind}" for kind, count in failures.items() if kind]
         lines.append(f"\nruns trained: {trained}, of which failed: {', '.join(failed) or 'none'}")
     for state in (RUNNING, STOPPED):
-        here = [job for job in found if job.state == state]
+        here = [job for job in jobs if job.state == state]
         if here:
             lines.append(f"\n{state}:")
             lines += [f"  {job.folder}\n    {job.line}" for job in here[:MOST_SHOWN]]
@@ -141,7 +147,7 @@ def text(found: list[Job], preset: str, results: Path) -> str:
         what = f"see {page}" if page.is_file() else "figures, claims and report come next"
         lines.append(f"\nevery job of preset {preset} is done; {what}")
         return "\n".join(lines)
-    seconds, unknown = time_left(found)
+    seconds, unknown = time_left(jobs)
     beside = f"with {total[RUNNING]} at a time" if total[RUNNING] else "one after the other; nothing runs now"
     lines.append(f"\nabout {clock(seconds)} left, {beside}" if seconds else "\ntime left: not known yet")
     if unknown:

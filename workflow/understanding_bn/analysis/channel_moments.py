@@ -1,14 +1,13 @@
-"""Fig. 5: means and variances of the channels at initialisation."""
+"""What passes through a network: outputs of its layers, their moments by channel, and the means of their inputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from understanding_bn.analysis.context import Context, attached
+from understanding_bn.analysis.context import attached
 from understanding_bn.models.resnet import ResNet
 
 # Where the moments of layer ℓ can be taken: the output of its convolution, before normalisation and ReLU, or the
@@ -16,27 +15,8 @@ from understanding_bn.models.resnet import ResNet
 SITES = {"convolution": ResNet.layer, "stream": ResNet.stream}
 
 
-@torch.no_grad()
-def measure(context: Context, norm: str, seed: int, layers: list[int]) -> pd.DataFrame:
-    """Mean and variance of every channel over the first mini-batch and all positions, at both sites.
-
-    Columns: site, layer, channel, mean, variance (unbiased; float64 accumulation of float32 activations).
-    """
-    model = context.model(norm, seed)
-    images, _ = next(context.minibatches(seed))
-    tables = []
-    for site in SITES:
-        with recorded(model, layers, site) as outputs:
-            model(images)
-        for layer in layers:
-            mean, variance = moments(outputs[layer])
-            table = pd.DataFrame({"site": site, "layer": layer, "channel": np.arange(len(mean))})
-            tables.append(table.assign(mean=mean, variance=variance))
-    return pd.concat(tables, ignore_index=True)
-
-
 @contextmanager
-def recorded(model: ResNet, layers: list[int], site: str) -> Iterator[dict[int, Tensor]]:
+def recorded(model: ResNet, layers: Iterable[int], site: str) -> Iterator[dict[int, Tensor]]:
     """While the block runs, keep the outputs of `layers` at `site` in the dict that this yields."""
     outputs: dict[int, Tensor] = {}
 
@@ -47,6 +27,19 @@ def recorded(model: ResNet, layers: list[int], site: str) -> Iterator[dict[int, 
     hooks = [SITES[site](model, layer).register_forward_hook(keep(layer)) for layer in layers]
     with attached(hooks):
         yield outputs
+
+
+@contextmanager
+def input_means(model: ResNet, layers: Iterable[int]) -> Iterator[dict[int, Tensor]]:
+    """While the block runs, keep the mean of every input channel, (C,) float64, of these convolutions in a dict."""
+    means: dict[int, Tensor] = {}
+
+    def keep(layer: int):
+        return lambda module, args: means.__setitem__(layer, args[0].detach().mean((0, 2, 3), dtype=torch.float64))
+
+    hooks = [model.layer(layer).register_forward_pre_hook(keep(layer)) for layer in layers]
+    with attached(hooks):
+        yield means
 
 
 def moments(activations: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,15 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from understanding_bn.data.batches import Augmentation, Split, stream
+from understanding_bn.data.batches import Split, stream
 from understanding_bn.models.resnet import ResNet, build
-from understanding_bn.training.loop import Optimiser
+from understanding_bn.settings import Augmentation, Optimiser
+from understanding_bn.training import loop
 
 
 @dataclass(frozen=True)
 class Context:
-    """A data set and a network family to measure on.
+    """A data set and a network architecture to measure on.
 
     Attributes:
         split: the training split, on the device.
@@ -27,6 +29,7 @@ class Context:
         batch_size: B.
         augmentation, optimiser: those of ordinary training.
         weights: state dict of the network to measure; None for the one at initialisation.
+        plugged: files of the user's that may hold the norm or the initialisation.
     """
 
     split: Split
@@ -37,13 +40,18 @@ class Context:
     augmentation: Augmentation
     optimiser: Optimiser
     weights: dict[str, Tensor] | None = None
+    plugged: tuple[Path, ...] = ()
+
+    def of(self, weights: dict[str, Tensor] | None) -> "Context":
+        """The same for the network with these weights."""
+        return replace(self, weights=weights)
 
     def model(self, norm: str, seed: int) -> ResNet:
         """The network to measure, in train mode: batch norm uses the mini-batch's moments.
 
         Without `weights` it is that of `seed` before its first step.
         """
-        model = build(self.arch, norm, self.init, self.split.channels, self.classes, seed)
+        model = build(self.arch, norm, self.init, self.split.channels, self.classes, seed, self.plugged)
         if self.weights is not None:
             model.load_state_dict(self.weights)
         return model.to(self.split.pixels.device).train()
@@ -57,8 +65,8 @@ class Context:
         """`count` mini-batches of B images, drawn independently of each other, with training's augmentation.
 
         Args:
-            sampling: "subset": B different images; "replacement": each image drawn from all.
-            domain: a number that keeps these draws apart from those for other ends with the same seed.
+            sampling: "subset": B different images; "replacement": each image drawn independently from all.
+            domain: a number that keeps these draws apart from those for other purposes with the same seed.
         """
         generator = torch.Generator().manual_seed(stream(seed, domain))
         images = self.split.count
@@ -71,12 +79,20 @@ class Context:
 
     def sgd(self, model: nn.Module, alpha: float) -> torch.optim.SGD:
         """Ordinary training's optimiser at learning rate α."""
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=alpha,
-            momentum=self.optimiser.momentum,
-            weight_decay=self.optimiser.weight_decay,
-        )
+        return loop.sgd(model, alpha, self.optimiser)
+
+    @torch.no_grad()
+    def first_update(self, model: nn.Module, origin: list[Tensor], alpha: float) -> Tensor:
+        """What training's first step adds to the weights, (parameters,) float64, from the gradients in the model.
+
+        `origin` is a copy of the weights, one tensor per parameter, from which they are put back.
+        """
+        self.sgd(model, alpha).step()
+        parameters = list(model.parameters())
+        update = flat([p.detach().double() - start.double() for p, start in zip(parameters, origin, strict=True)])
+        for parameter, start in zip(parameters, origin, strict=True):
+            parameter.copy_(start)
+        return update
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:

@@ -2,7 +2,7 @@
 
 A Hessian-vector product is the derivative of the gradient along the vector, forward over reverse:
 Hv = ∂/∂t ∇L(θ + tv) at t = 0 (Pearlmutter 1994). `torch.func.jvp` of `grad` is exact through train-mode batch norm;
-`grad` of `jvp` and `jvp` of `jacrev` are wrong by percents through the fused kernel, without a word.
+`grad` of `jvp` and `jvp` of `jacrev` are silently wrong by per cents through the fused kernel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Objective:
         only: names of parameters, as `named_parameters` has them. All others are constants; vectors then have only
             these parameters' entries, in the network's order, and products are with that block of the Hessian.
         memory: how many bytes may go into keeping forward and backward passes from one product to the next; a
-            mini-batch for which there is no room has its passes done anew for each product.
+            mini-batch for which there is no room has its passes repeated for each product.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Objective:
     ):
         if bn_mode not in MODES:
             raise ValueError(f"bn_mode: {bn_mode!r}; expected one of {', '.join(MODES)}")
-        self.model = probe(model, bn_mode)
+        self.model = frozen(model, bn_mode)
         self.batches = batches
         self.images = sum(len(labels) for _, labels in batches)
         self.memory = memory
@@ -166,8 +166,8 @@ class Objective:
         return parts
 
 
-def probe(model: nn.Module, bn_mode: str) -> nn.Module:
-    """A copy in the mode wanted. In train mode batch norm keeps no running moments: there is nothing to change."""
+def frozen(model: nn.Module, bn_mode: str) -> nn.Module:
+    """A copy in this mode that no product changes: in train mode its batch norms keep no running moments."""
     copied = copy.deepcopy(model).train(bn_mode == "train")
     for module in batch_norms(copied) if bn_mode == "train" else ():
         module.track_running_stats = False

@@ -14,9 +14,9 @@ from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]
 
-# A new direction this small beside the matrix is rounding: the Krylov space is used up.
+# A new direction this small compared with the matrix is rounding: the Krylov space is used up.
 BREAKDOWN = 1e-10
-LEAST = 20  # steps before both ends may count as found: a vector may hold little of an end
+LEAST = 20  # steps before both ends may count as converged: a vector may hold little of an end
 MOST = 200  # steps for both ends
 
 
@@ -27,13 +27,13 @@ class Krylov:
     Attributes:
         basis: (m, n) float64, orthonormal rows.
         diagonal: (m,) of the tridiagonal matrix.
-        beside: (m − 1,) its off-diagonal.
+        off_diagonal: (m − 1,) of the same.
         length: what is left of the last product outside the basis; 0 if the basis spans an invariant subspace.
     """
 
     basis: Tensor
     diagonal: np.ndarray
-    beside: np.ndarray
+    off_diagonal: np.ndarray
     length: float
 
 
@@ -46,7 +46,7 @@ def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
     """
     most = min(most, len(start))
     basis = torch.empty(most, len(start), dtype=torch.float64, device=start.device)
-    diagonal, beside = [], []
+    diagonal, off_diagonal = [], []
     direction, scale = start / start.norm(), 0.0
     for step in range(most):
         basis[step] = direction
@@ -58,10 +58,10 @@ def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
         length = image.norm().item()
         scale = max(scale, abs(diagonal[-1]), length)
         whole = step + 1 == len(start) or length <= BREAKDOWN * scale
-        yield Krylov(known, np.array(diagonal), np.array(beside), 0.0 if whole else length)
+        yield Krylov(known, np.array(diagonal), np.array(off_diagonal), 0.0 if whole else length)
         if whole:
             return
-        beside.append(length)
+        off_diagonal.append(length)
         direction = image / length
 
 
@@ -91,9 +91,9 @@ def quadrature(
     for _ in range(probes):
         signs = torch.randint(0, 2, (size,), generator=generator, device=generator.device)
         probe = (2 * signs - 1).to(device=device, dtype=torch.float64)
-        *_, found = steps_of(product, probe, steps)
-        nodes, vectors = eigh_tridiagonal(found.diagonal, found.beside)
-        yield Quadrature(nodes, vectors[0] ** 2, size * found.diagonal[0])
+        *_, krylov = steps_of(product, probe, steps)
+        nodes, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
+        yield Quadrature(nodes, vectors[0] ** 2, size * krylov.diagonal[0])
 
 
 def extremes(
@@ -114,7 +114,7 @@ def extremes(
         raise ValueError(f"{count} eigenvalues of a matrix of {size} rows")
     start = torch.from_numpy(np.random.default_rng(seed).standard_normal(size)).to(device)
     for krylov in steps_of(product, start, MOST):
-        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.beside)
+        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
         bounds = krylov.length * np.abs(vectors[-1])  # residuals, exact but for rounding (Parlett 1998, §13.2)
         converged = bounds <= tolerance * (values[-1] - values[0])
         if len(values) >= max(LEAST, 2 * count) and converged[:count].all() and converged[-count:].all():

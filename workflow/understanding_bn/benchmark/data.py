@@ -11,7 +11,9 @@ from torch import Tensor
 from understanding_bn import device as devices
 from understanding_bn import files, provenance
 from understanding_bn.benchmark import baseline, hardware, measure, synthetic
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
+from understanding_bn.messages import columns
+from understanding_bn.settings import Augmentation
 
 MODULE = "benchmark.data"
 LEAST_SECONDS = 0.2  # of a side's round: the fast side does several epochs, so that starting one weighs little
@@ -45,7 +47,7 @@ def run(
         + [measure.shown(case["ratio"], 1)]
         for case in cases
     ]
-    print(measure.table(["images", "ours, images/s", "torchvision, images/s", "ratio"], rows))
+    print(columns(["images", "ours, images/s", "torchvision, images/s", "ratio"], rows))
     settings = {"sizes": sizes, "images": images, "batch_size": batch_size, "rounds": rounds}
     files.write_json(
         out,
@@ -56,7 +58,7 @@ def run(
             "load_before": load,
             "cases": cases,
         }
-        | stopwatch.record(MODULE, devices.name(device), threads),
+        | measure.facts(stopwatch, MODULE, devices.name(device), threads),
     )
 
 
@@ -64,7 +66,7 @@ def _case(size: int, images: int, batch_size: int, rounds: int, device: torch.de
     """One image size: raw images per second of every round, and their spreads."""
     store, pad = synthetic.store(images, size), synthetic.padding(size)
     split = Split(store, False, pad, device)
-    augmentation = Augmentation(pad, flip=True)
+    augmentation = Augmentation(pad=pad, flip=True)
     theirs = baseline.loader(store, batch_size, pad)
     sides = {
         "ours": _timed(lambda number: split.epoch(0, number, batch_size, augmentation), device),

@@ -19,13 +19,14 @@ from torch.func import functional_call, grad, jvp
 from torch.nn import functional as F
 
 from understanding_bn import device as devices
-from understanding_bn import files, plugins, provenance
+from understanding_bn import files, flops, plugins, provenance
 from understanding_bn.analysis import lanczos
 from understanding_bn.analysis.context import batch_norms, flat
 from understanding_bn.analysis.hessian import Objective, probe
-from understanding_bn.benchmark import flops, hardware, measure, synthetic
+from understanding_bn.benchmark import hardware, measure, synthetic
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
+from understanding_bn.messages import columns
 from understanding_bn.models.resnet import build
 from understanding_bn.progress import Progress
 
@@ -82,7 +83,7 @@ def run(
     for arch, size in itertools.product(archs, sizes):
         measure.at_least("sizes", size, 8)
         flops.forward(arch, size, synthetic.CHANNELS, synthetic.CLASSES)
-    known = plugins.names("norm", plugins.paths())
+    known = plugins.names("norm")
     if unknown := set(norms) - set(known):
         raise UserError(f"--norms: {unknown.pop()!r} is unknown; expected one of {', '.join(known)}")
     device = hardware.device(threads, wanted_device)
@@ -103,7 +104,7 @@ def run(
     device_name = devices.name(device)
     print(f"A Hessian-vector product in gradients; {device_name}, threads: {threads}, B = {batch_size},")
     print(f"rounds: {rounds}; median (min–max)\n")
-    print(measure.table(["network, BN mode", "gradient, ms", *SIDES.values(), "MiB kept"], [_row(c) for c in cases]))
+    print(columns(["network, BN mode", "gradient, ms", *SIDES.values(), "MiB kept"], [_row(c) for c in cases]))
     print(f"\nSpectral density, {probes} × {steps} products over {MINIBATCHES} mini-batches, eval mode")
     print(_densities(cases))
     settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_size": batch_size, "rounds": rounds}
@@ -112,7 +113,7 @@ def run(
         out,
         {"stage": "benchmark hvp", "settings": settings, "host_cores": hardware.cores(), "load_before": load}
         | {"cases": cases}
-        | stopwatch.record(MODULE, device_name, threads),
+        | measure.facts(stopwatch, MODULE, device_name, threads),
     )
 
 
@@ -275,4 +276,4 @@ def _densities(cases: list[dict[str, Any]]) -> str:
     ]
     if not rows:
         return "PyHessian: not installed"
-    return measure.table(["network", "time of PyHessian : ours"], rows)
+    return columns(["network", "time of PyHessian : ours"], rows)

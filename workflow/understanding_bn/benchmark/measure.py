@@ -1,10 +1,12 @@
-"""What all benchmarks share: rounds that take turns, spreads over rounds, tables as text. Imports no torch."""
+"""What all benchmarks share: rounds that take turns, and spreads over rounds. Imports no torch."""
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from understanding_bn import fingerprint
 from understanding_bn.errors import UserError
+from understanding_bn.provenance import Stopwatch
 
 
 def interleave(sides: dict[str, Callable[[int], Any]], rounds: int) -> Iterator[dict[str, Any]]:
@@ -40,14 +42,6 @@ def shown(values: dict[str, float], digits: int = 0) -> str:
     return f"{median} ({least}–{most})"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, aligned: the first to the left, the others to the right, two spaces between them."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if column == 0 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+def facts(stopwatch: Stopwatch, module: str, device: str, threads: int) -> dict[str, Any]:
+    """How a benchmark's record came about."""
+    return {"code_fingerprint": fingerprint.whole([module]), "dtype": "float32"} | stopwatch.facts(device, threads)

@@ -10,10 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from understanding_bn import files, grid, provenance
-from understanding_bn.benchmark import flops, measure
+from understanding_bn import files, flops, provenance
+from understanding_bn.benchmark import measure
 from understanding_bn.cell import Cell
 from understanding_bn.errors import UserError
+from understanding_bn.experiment.config import Config
+from understanding_bn.experiment.plan import cells, seed_blocks
+from understanding_bn.messages import columns
+from understanding_bn.settings import canonical
 
 MODULE = "benchmark.plan"
 RATE = {"arch", "image_size", "batch_size", "norm", "flop_per_image", "device", "device_name", "jobs"}
@@ -34,7 +38,7 @@ class Images:
 KNOWN = {"digits": (8, 1, 10), "cifar10": (32, 3, 10)}  # side, channels, classes
 
 
-def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | None = None) -> None:
+def run(config: Config, records: list[Path], out: Path, store: Path | None = None) -> None:
     """Print what the training of a resolved config costs on stdout, and write it to `out` (JSON).
 
     `records` are files that `benchmark train` wrote, of any number of devices. `store` is the prepared data set; it
@@ -46,16 +50,15 @@ def run(config: dict[str, Any], records: list[Path], out: Path, store: Path | No
     stopwatch = provenance.Stopwatch()
     images = images_of(config, store)
     rates = [rate for path in records for rate in read_rates(path)]
-    blocks = grid.seed_blocks(config)
-    plan = {"stage": "benchmark plan", "preset": config["preset"], "dataset": config["dataset"]} | asdict(images)
-    plan |= estimate(grid.cells(config), sum(map(len, blocks)), len(blocks), images, rates)
+    plan = {"stage": "benchmark plan", "preset": config.preset, "dataset": config.dataset} | asdict(images)
+    plan |= estimate(cells(config), len(config.seeds), len(seed_blocks(config)), images, rates)
     print(text(plan))
     files.write_json(
-        out, plan | {"records": [path.name for path in records]} | stopwatch.record(MODULE, "none: arithmetic only", 1)
+        out, plan | {"records": [path.name for path in records]} | measure.facts(stopwatch, MODULE, "none: arithmetic only", 1)
     )
 
 
-def images_of(config: dict[str, Any], store: Path | None) -> Images:
+def images_of(config: Config, store: Path | None) -> Images:
     """The size of a data set: from its store if one is given, else known by name.
 
     Raises:
@@ -67,10 +70,10 @@ def images_of(config: dict[str, Any], store: Path | None) -> Images:
         info = stores.load(store).info
         side, _, channels = info["size"]
         return Images(info["train_images"], info["test_images"], side, channels, info["classes"])
-    dataset = config["dataset"]
+    dataset = config.dataset
     if dataset not in KNOWN:
         raise UserError(f"dataset {dataset!r} has no size known beforehand; prepare its store and name it with --store")
-    return Images(*(int(grid.images(config, split)) for split in ("train", "test")), *KNOWN[dataset])
+    return Images(*(int(images) for images in (config.images("train"), config.images("test"))), *KNOWN[dataset])
 
 
 def read_rates(path: Path) -> list[dict[str, Any]]:
@@ -103,7 +106,7 @@ def estimate(
         trained = cell.epochs * (images.train_images // cell.batch_size * cell.batch_size) * seeds
         tested = cell.epochs * images.test_images * seeds
         flop = flops.step(cell.arch, images.image_size, images.channels, images.classes)
-        row = asdict(cell) | {"seeds": seeds, "jobs": blocks, "images": trained, "test_images_seen": tested}
+        row = cell.factors | {"alpha": canonical(cell.alpha)} | {"seeds": seeds, "jobs": blocks, "images": trained, "test_images_seen": tested}
         row |= {"flop_per_image": flop, "pflop": flop * (trained + tested / 3) / 1e15, "hours": {}}
         for label in devices:
             found = nearest(cell, images.image_size, flop, [r for r in rates if _label(r) == label])
@@ -168,7 +171,7 @@ def text(plan: dict[str, Any]) -> str:
             line += [_number(row["pflop"])]
             line += [_hours(row["hours"][label]["hours"], row["hours"][label]["mark"]) for label in labels]
             rows.append(line)
-        lines += [measure.table(header, rows), ""]
+        lines += [columns(header, rows), ""]
     else:
         lines += ["The grid is empty: this preset trains nothing.", ""]
     lines += [

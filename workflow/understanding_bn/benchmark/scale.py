@@ -18,6 +18,7 @@ import yaml
 from understanding_bn import files, provenance
 from understanding_bn.benchmark import measure
 from understanding_bn.errors import UserError
+from understanding_bn.messages import columns
 
 MODULE = "benchmark.scale"
 PROJECT = provenance.PACKAGE.parent.parent
@@ -54,8 +55,8 @@ def run(cells: int, out: Path) -> None:
     """
     stopwatch = provenance.Stopwatch()
     config = {"preset": "scale", "seeds": 5, "seeds_per_job": 5, "grid": grid(cells)}
-    unmeasured = {probe: {"at": []} for probe in ("gradient_structure", "hessian_spectrum")}
-    config["trained"] = {"probes": unmeasured}  # one job for each cell
+    unmeasured = dict.fromkeys(("gradient_structure", "hessian_spectrum"))
+    config["trained"] = {"measurements": unmeasured}  # one job for each cell
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         copy_workflow(folder)
@@ -66,10 +67,10 @@ def run(cells: int, out: Path) -> None:
         [what, f"{cost.wall_seconds:.1f}", f"{cost.cpu_seconds:.1f}", f"{cost.peak_memory_mib:,.0f}"]
         for what, cost in costs.items()
     ]
-    print(measure.table(["", "seconds", "CPU seconds", "MiB"], rows))
+    print(columns(["", "seconds", "CPU seconds", "MiB"], rows))
     record: dict[str, Any] = {"stage": "benchmark scale", "settings": {"cells": cells}}
     record["costs"] = {what: asdict(cost) for what, cost in costs.items()}
-    files.write_json(out, record | stopwatch.record(MODULE, "none: planning only", 1))
+    files.write_json(out, record | measure.facts(stopwatch, MODULE, "none: planning only", 1))
 
 
 def grid(cells: int) -> list[dict[str, Any]]:

@@ -15,20 +15,22 @@ from typing import Any
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, plugins, provenance
-from understanding_bn.benchmark import flops, hardware, measure, synthetic, workers
+from understanding_bn import files, flops, plugins, provenance
+from understanding_bn.benchmark import hardware, measure, synthetic, workers
 from understanding_bn.cell import Cell
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
+from understanding_bn.messages import columns
 from understanding_bn.progress import Progress
+from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import loop
 
 MODULE = "benchmark.train"
 SIDES = ("ours", "baseline")
 BESIDE = "beside neighbours, "  # before a side's name, where it is measured beside busy processes
 WARM_UP = 2  # mini-batches that are not counted: libraries choose kernels and allocate in the first ones
-ALPHA = "0.0001"
-OPTIMISER = loop.Optimiser(0.9, 5e-4)
+ALPHA = 0.0001
+OPTIMISER = Optimiser(momentum=0.9, weight_decay=5e-4)
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,15 @@ def run(
     print(f"Training step: ours against a plain script; {device_name}, processes × threads: {_shape(cases)},")
     print(f"{steps} mini-batches a round, rounds: {rounds}; median (min–max)\n")
     header = ["network", "ours, images/s", "script, images/s", "ours : script", "MiB", "of matmul limit"]
-    print(measure.table(header, [_row(case) for case in cases]))
+    print(columns(header, [_row(case) for case in cases]))
     if neighbours:
         print(f"\nBeside busy neighbours: {neighbours}; the quiet rate : the rate beside them\n")
         costs = [[_name(c), *(measure.shown(c[side]["beside"]["cost"], 2) for side in SIDES)] for c in cases]
-        print(measure.table(["network", "ours", "script"], costs))
+        print(columns(["network", "ours", "script"], costs))
     settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_sizes": batch_sizes, "rounds": rounds}
     settings |= {"steps": steps, "jobs": jobs, "threads_per_job": threads, "neighbours": neighbours}
     settings |= {"device": device.type}
-    record = stopwatch.record(MODULE, device_name, threads)
+    record = measure.facts(stopwatch, MODULE, device_name, threads)
     files.write_json(
         out,
         {"stage": "benchmark train", "settings": settings, "host_cores": hardware.cores(), "load_before": load}
@@ -116,7 +118,7 @@ def run(
 def _check(case: Case) -> None:
     """Refuse names that do not exist, before any process is started."""
     flops.forward(case.arch, case.image_size, synthetic.CHANNELS, synthetic.CLASSES)
-    known = plugins.names("norm", plugins.paths())
+    known = plugins.names("norm")
     if case.norm not in known:
         raise UserError(f"--norms: {case.norm!r} is unknown; expected one of {', '.join(known)}")
     measure.at_least("sizes", case.image_size, 8)
@@ -163,8 +165,10 @@ def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
     device = hardware.device(threads, kind)
     pad = synthetic.padding(case.image_size)
     split = Split(synthetic.store(case.images, case.image_size), False, pad, device)
-    augmentation = Augmentation(pad, flip=True)
-    cell = Cell(case.arch, "xavier_uniform", case.norm, ALPHA, case.batch_size, epochs=1)
+    augmentation = Augmentation(pad=pad, flip=True)
+    cell = Cell(
+        arch=case.arch, init="xavier_uniform", norm=case.norm, alpha=ALPHA, batch_size=case.batch_size, epochs=1
+    )
     training = loop.start(cell, OPTIMISER, 0, synthetic.CHANNELS, synthetic.CLASSES, device)
 
     def train(number: int, steps: int = case.steps) -> tuple[list[float], int]:

@@ -89,7 +89,7 @@ def plan(config: Config) -> Plan:
 
     def at_start(name: str, options, norm: str, arch: str, init: str) -> Measure:
         network = Network(arch=arch, init=init, norm=norm, batch_size=config.initialization.batch_size)
-        files = needed(norm, init, *options.inits())
+        files = needed(norm, init, *options.other_inits())
         return Measure(
             measurement=name, network=network, options=options.for_one(), seeds=config.seeds, plugins=files, **shared
         )
@@ -99,7 +99,7 @@ def plan(config: Config) -> Plan:
         initial[name] = [
             at_start(name, options, norm, *network)
             for norm in start.norms
-            for network in options.networks(start.arch, start.init, norm)
+            for network in options.made_on(start.arch, start.init, norm)
         ]
         others = readings(config)
         if options.on_readings() and len(others) > 1:
@@ -170,7 +170,7 @@ def times(grid: Iterable[Cell], options: Trained) -> dict[Cell, tuple[float, ...
     """
     chosen: dict[Cell, tuple[float, ...]] = {}
     seen: set[tuple[str, str, str, int]] = set()
-    allowed = options.where.model_dump(exclude_none=True)
+    allowed = options.where.model_dump()
     for cell in grid:
         if not all(getattr(cell, factor) in values for factor, values in allowed.items()):
             continue

@@ -59,8 +59,8 @@ def start(
     return Run(model, sgd(model, cell.alpha, optimiser, fused=True))
 
 
-def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool) -> torch.optim.SGD:
-    """Stochastic gradient descent on all parameters at learning rate α. `fused`: one kernel for all of them."""
+def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool | None = None) -> torch.optim.SGD:
+    """Stochastic gradient descent on all parameters at learning rate α. `fused`: in one kernel; None: torch decides."""
     return torch.optim.SGD(
         model.parameters(), lr=alpha, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay, fused=fused
     )

@@ -1,71 +1,20 @@
-"""Singular values of the Jacobian of a network's features with respect to one image's pixels, at initialisation.
-
-Saxe et al. (2014) and Pennington et al. (2017) call a network whose singular values all lie near 1 dynamically
-isometric; Xiao et al. (2018) build convolutional networks that are.
-"""
+"""The Jacobian of a network's features with respect to one image's pixels, in either mode of batch norm."""
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
-from understanding_bn.analysis.context import Context, attached, batch_norms
+from understanding_bn.analysis.context import attached, batch_norms
 from understanding_bn.models.resnet import ResNet
 
-DTYPE = "float64"
 # Copies of an image that are pushed forward at once: few enough for a processor's cache, many enough to keep it busy.
 IMAGES_AT_ONCE = 128
 
 
-def measure(
-    context: Context,
-    norm: str,
-    seed: int,
-    networks: dict[str, list[str]],
-    batch_size: int,
-    images: int,
-    bn_modes: list[str],
-) -> pd.DataFrame:
-    """Every singular value of the Jacobian at the first `images` images of the first mini-batch, for each network.
-
-    Networks are the product of `networks["archs"]` and `networks["inits"]`, all with the weights of `seed`. Those with
-    batch norm are measured in each of `bn_modes`:
-
-        train: the moments are the mini-batch's own. The pixels of an image act through them too, on its own features;
-            the other images stay as they are.
-        eval: the moments are set to the mini-batch's and held fixed, so that an image passes by itself. Its features
-            are the same as in train mode, their derivatives are not.
-
-    To the others it makes no difference, and they are measured once, with bn_mode "none". All in float64.
-
-    Columns: arch, init, batch_size, bn_mode, image (from 0), outputs and inputs (rows and columns of the Jacobian),
-    index (from 1), singular_value, descending.
-    """
-    context = replace(context, batch_size=batch_size)
-    pixels, _ = next(context.minibatches(seed))
-    pixels = pixels.double()
-    parts = []
-    for arch in networks["archs"]:
-        for init in networks["inits"]:
-            model = replace(context, arch=arch, init=init).model(norm, seed).double()
-            for bn_mode in in_modes(model, pixels, bn_modes):
-                for image in range(images):
-                    matrix = jacobian(model, *seen(pixels, image, bn_mode))
-                    values = torch.linalg.svdvals(matrix).cpu().numpy()
-                    keys: dict[str, Any] = {"arch": arch, "init": init, "batch_size": batch_size, "bn_mode": bn_mode}
-                    keys |= {"image": image, "outputs": matrix.shape[0], "inputs": matrix.shape[1]}
-                    index = np.arange(1, len(values) + 1)
-                    parts.append(pd.DataFrame(keys | {"index": index, "singular_value": values}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def in_modes(model: ResNet, images: Tensor, bn_modes: list[str]) -> Iterator[str]:
+def in_modes(model: ResNet, images: Tensor, bn_modes: Sequence[str]) -> Iterator[str]:
     """Put the model into each of these modes in turn, and name it; into none, once, if it has no batch norm."""
     norms = batch_norms(model)
     for bn_mode in bn_modes if norms else ["none"]:

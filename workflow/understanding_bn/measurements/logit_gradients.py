@@ -1,17 +1,34 @@
 """Fig. 6: the gradient with respect to the logits at initialisation."""
 
-import pandas as pd
-import torch
-from torch.nn import functional as F
+from __future__ import annotations
 
-from understanding_bn.analysis.context import Context
+from typing import TYPE_CHECKING
+
+from understanding_bn.settings import Initial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
 
 
-def measure(context: Context, norm: str, seed: int) -> pd.DataFrame:
+class LogitGradients(Initial):
+    """Fig. 6"""
+
+    @classmethod
+    def on_readings(cls) -> bool:
+        return True
+
+
+def measure(context: Context, norm: str, seed: int, options: LogitGradients) -> pd.DataFrame:
     """∂ℓ/∂logits of the first mini-batch, ℓ its mean cross-entropy: (softmax − one-hot) / B.
 
     Columns: image (position in the mini-batch), label, class, gradient (float32).
     """
+    import pandas as pd
+    import torch
+    from torch.nn import functional as F
+
     images, labels = next(context.minibatches(seed))
     with torch.no_grad():
         logits = context.model(norm, seed)(images)

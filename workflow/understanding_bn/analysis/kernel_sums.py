@@ -1,27 +1,14 @@
-"""Table 1: do the terms of a kernel gradient, one per image and position, cancel or add up?"""
+"""The terms of a kernel gradient, one per image and position: their sum, and the sum of their magnitudes."""
 
-import pandas as pd
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
-from understanding_bn.analysis.context import Context, attached
+from understanding_bn.analysis.context import attached
 from understanding_bn.models.resnet import ResNet
-
-
-def measure(context: Context, norm: str, seed: int, layers: list[int]) -> pd.DataFrame:
-    """a and b of every kernel in `layers`, on the first mini-batch at initialisation.
-
-    Columns: layer, a, b, ratio (a / b); see `sums`.
-    """
-    model = context.model(norm, seed)
-    images, labels = next(context.minibatches(seed))
-    rows = []
-    for layer, (inputs, gradient) in inputs_and_gradients(model, layers, images, labels).items():
-        a, b = sums(inputs, gradient, model.layer(layer))
-        rows.append((layer, a, b, a / b))
-    return pd.DataFrame(rows, columns=["layer", "a", "b", "ratio"])
 
 
 def sums(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tuple[float, float]:
@@ -49,7 +36,7 @@ def sums_by_entry(inputs: Tensor, gradient: Tensor, conv: torch.nn.Conv2d) -> tu
 
 
 def inputs_and_gradients(
-    model: ResNet, layers: list[int], images: Tensor, labels: Tensor
+    model: ResNet, layers: Sequence[int], images: Tensor, labels: Tensor
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """For each convolution in `layers`, its input and ∂L/∂(its output), L the mean cross-entropy."""
     inputs: dict[int, Tensor] = {}

@@ -1,14 +1,14 @@
 """The spectrum of the loss's Hessian: its density, its two ends and its trace, also layer by layer."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from understanding_bn.analysis import lanczos
-from understanding_bn.analysis.context import Context, batch_norms
+from understanding_bn.analysis.context import batch_norms
 from understanding_bn.analysis.hessian import Objective
 from understanding_bn.data.batches import Split, stream
 from understanding_bn.errors import UserError
@@ -25,11 +25,11 @@ TOLERANCE = 1e-5
 def spectrum(
     model: ResNet,
     batches: list[tuple[Tensor, Tensor]],
-    bn_modes: list[str],
+    bn_modes: Sequence[str],
     top: int,
     probes: int,
     steps: int,
-    layers: list[int],
+    layers: Sequence[int],
     seed: int,
 ) -> pd.DataFrame:
     """The Hessian's spectrum at the model's weights, for the mean cross-entropy over these mini-batches.
@@ -73,26 +73,10 @@ def spectrum(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure(
-    context: Context,
-    norm: str,
-    seed: int,
-    subset: int,
-    bn_modes: list[str],
-    top: int,
-    probes: int,
-    steps: int,
-    layers: list[int],
-) -> pd.DataFrame:
-    """`spectrum` of the network to measure on the images of `partition`."""
-    batches = partition(context.split, subset, context.batch_size, seed)
-    return spectrum(context.model(norm, seed), batches, bn_modes, top, probes, steps, layers, seed)
-
-
 def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """⌊subset / B⌋ mini-batches of different images, at least one, not augmented, the same for the same seed.
 
-    Of a `subset` larger than the split, what is more is not there. The mini-batches are the first ones of one random
+    A `subset` larger than the split is the whole split. The mini-batches are the first ones of one random
     order, so a larger subset only adds to a smaller one. Each is images (B, C, H, W), channels-last, and labels (B,).
 
     Raises:

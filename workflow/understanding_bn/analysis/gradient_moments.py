@@ -1,0 +1,106 @@
+"""Gradients of mini-batches: their variance, norm and rank, between mini-batches, layers, units and samples."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from understanding_bn.models.resnet import ResNet
+
+
+class Variance:
+    """Trace of the covariance of vectors that are seen one at a time (Welford 1962), in their own dtype."""
+
+    def __init__(self) -> None:
+        self.count, self.squares = 0, 0.0
+        self.mean: Tensor | None = None
+
+    def add(self, vector: Tensor) -> None:
+        """Take one more vector, (n,), into account."""
+        self.count += 1
+        if self.mean is None:
+            self.mean = vector.clone()
+            return
+        difference = vector - self.mean
+        self.mean += difference / self.count
+        self.squares += torch.dot(difference, vector - self.mean).item()
+
+    def value(self) -> float:
+        """Σ‖v − mean‖² / (count − 1), an unbiased estimate; NaN for fewer than two vectors."""
+        return self.squares / (self.count - 1) if self.count > 1 else float("nan")
+
+
+def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of the mean cross-entropy, (parameters,) float32, in the model's current mode."""
+    loss = F.cross_entropy(model(images), labels)
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+
+
+def weights(model: ResNet) -> dict[int, tuple[int, Tensor]]:
+    """The kernel or matrix of each numbered layer: where it begins among all parameters, and the tensor."""
+    starts, position = {}, 0
+    for parameter in model.parameters():
+        starts[id(parameter)] = position
+        position += parameter.numel()
+    tensors = {number: model.layer(number).weight for number in range(1, model.depth + 1)}
+    return {number: (starts[id(tensor)], tensor) for number, tensor in tensors.items()}
+
+
+def moments(gradients: Tensor) -> dict[str, float]:
+    """noise and gradient_norm2 of (n, parameters) gradients; see `measurements.gradient_structure`."""
+    count = len(gradients)
+    mean = gradients.double().mean(0)
+    squares = sum((row.double() - mean).square().sum().item() for row in gradients)  # by row: no float64 copy of all
+    noise = squares / (count - 1)
+    return {"noise": noise, "gradient_norm2": mean.square().sum().item() - noise / count}
+
+
+def of_layer(gradients: Tensor, mean: Tensor) -> dict[str, float]:
+    """What is measured of one layer; see `measurements.gradient_structure`.
+
+    Args:
+        gradients: (n, weights) float64, of n mini-batches.
+        mean: their mean as a matrix of outputs × rest.
+    """
+    return moments(gradients) | {
+        "entry_variance": gradients.var(1).mean().item(),
+        "unit_variation": variation(mean.square().mean(1).sqrt()),
+        "rank": effective_rank(torch.linalg.svdvals(mean)),
+        "full_rank": float(min(mean.shape)),
+    }
+
+
+def constant(noise: float, batch_size: int, images: int) -> float:
+    """C = noise · B · (N − 1) / (N − B), the variance of a single sample's gradient; NaN for B = N.
+
+    B of N images drawn without replacement have (N − B) / (N − 1) times the noise of B drawn with replacement, which
+    is C / B (Cochran 1977, theorem 2.2).
+    """
+    return noise * batch_size * (images - 1) / (images - batch_size) if batch_size < images else math.nan
+
+
+def gram(gradients: Tensor) -> Tensor:
+    """Inner products of the rows of (n, parameters), in float64: (n, n)."""
+    pieces = (piece.double() for piece in gradients.split(2**18, dim=1))
+    return sum((piece @ piece.T for piece in pieces), torch.zeros(()).double())
+
+
+def effective_rank(singular_values: Tensor) -> float:
+    """exp of the entropy of the singular values as shares of their sum (Roy & Vetterli 2007); NaN if all are zero."""
+    shares = singular_values.double() / singular_values.double().sum()
+    return torch.special.entr(shares).sum().exp().item()
+
+
+def variation(values: Tensor) -> float:
+    """Squared coefficient of variation: the variance over the squared mean; NaN if the mean is zero."""
+    return (values.var() / values.mean().square()).item()
+
+
+def sample_constant(model: nn.Module, samples: Iterator[tuple[Tensor, Tensor]]) -> float:
+    """Trace of the covariance of single images' gradients, each a mini-batch of one, by Welford's recursion."""
+    total = Variance()
+    for images, labels in samples:
+        total.add(gradient(model, images, labels).double())
+    return total.value()

@@ -1,0 +1,94 @@
+"""The command line of the benchmarks."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+def _data(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import data
+
+    data.run(args.sizes, args.images, args.batch_size, args.rounds, args.out, args.threads, args.device)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import train
+
+    sides = (args.archs, args.sizes, args.norms, args.batch_sizes)
+    machine = (args.jobs, args.threads, args.device, args.neighbours)
+    train.run(*sides, args.rounds, args.steps, args.out, *machine)
+
+
+def _hvp(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import hvp
+
+    sides = (args.archs, args.sizes, args.norms)
+    hvp.run(*sides, args.batch_size, args.rounds, args.probes, args.steps, args.out, args.threads, args.device)
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import plan
+    from understanding_bn.experiment import load
+
+    config = load.resolve(load.load(args.preset))
+    plan.run(config, args.records, args.out or Path(f"results/benchmark/plan-{config.preset}.json"), args.store)
+
+
+def _scale(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import scale
+
+    scale.run(args.cells, args.out)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the benchmarks, each a stage of its own below `benchmark`."""
+    stages = parser.add_subparsers(required=True, metavar="WHAT")
+
+    stage = partial(_stage, stages)
+
+    def measured(parser: argparse.ArgumentParser, name: str, device: str, sizes: tuple[int, ...] = (8, 32)) -> None:
+        parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="sides of the images, in pixels")
+        parser.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns")
+        parser.add_argument("--threads", type=int, default=1, help="of each of our processes")
+        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=device)
+        parser.add_argument("--out", type=Path, default=Path(f"results/benchmark/{name}.json"))
+
+    p = stage("data", _data, "augmentation: ours against torchvision's transforms in a DataLoader")
+    measured(p, "data", "cpu")
+    p.add_argument("--batch-size", type=int, default=128)
+    p.add_argument("--images", type=int, default=5000)
+
+    p = stage("train", _train, "training step: ours against the script that a user would write")
+    measured(p, "train", "auto")
+    p.add_argument("--batch-sizes", type=int, nargs="+", default=[128])
+    p.add_argument("--archs", nargs="+", default=["resnet-20", "resnet-110"])
+    p.add_argument("--norms", nargs="+", default=["batch"])
+    p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
+    p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
+    p.add_argument("--neighbours", type=int, default=0, help="busy processes; rounds beside them are added if any")
+
+    p = stage("hvp", _hvp, "Hessian-vector products, in gradients, and a spectral density beside PyHessian's")
+    measured(p, "hvp", "auto", sizes=(8,))  # 32 takes a quarter of an hour
+    p.add_argument("--batch-size", type=int, default=128)
+    p.add_argument("--archs", nargs="+", default=["resnet-20"])
+    p.add_argument("--norms", nargs="+", default=["none", "batch"])
+    p.add_argument("--probes", type=int, default=1, help="of the spectral density")
+    p.add_argument("--steps", type=int, default=10, help="of Lanczos, for each probe")
+
+    p = stage("plan", _plan, "what a preset's training costs, from the rates that `benchmark train` measured")
+    p.add_argument("--preset", type=Path, help="the preset's file; config.yaml if none is given")
+    kept = sorted(Path("results/reference/benchmark").glob("train*.json"))
+    p.add_argument("--records", type=Path, nargs="*", default=kept, help="by default those in results/reference")
+    p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
+    p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
+
+    p = stage("scale", _scale, "what planning a large grid costs, and finding a finished one finished")
+    p.add_argument("--cells", type=int, default=10_000, help="how many; a multiple of 400")
+    p.add_argument("--out", type=Path, default=Path("results/benchmark/scale.json"))
+
+
+def _stage(stages: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    added = stages.add_parser(name, help=text, description=text)
+    added.set_defaults(run=run)
+    return added

@@ -1,0 +1,78 @@
+"""Where the noise of SGD lives: gradients between mini-batches, layers, units and samples, and their rank (Q2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from understanding_bn.settings import Trained, Whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
+
+# Domains of random streams, so that a mini-batch of one kind says nothing about one of another.
+MINIBATCHES, SAMPLES = 101, 102
+
+
+class GradientStructure(Trained):
+    """noise of mini-batch gradients, and their variance and rank between units, layers and samples"""
+
+    minibatches: Annotated[Whole, Field(ge=2, le=100_000)]
+    """how many"""
+    samples: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+    """images whose own gradients are measured, where normalisation does not join them"""
+
+
+def measure(context: Context, norm: str, seed: int, options: GradientStructure) -> pd.DataFrame:
+    """Moments and ranks of the gradients of independent mini-batches of B images, in train mode.
+
+    Each mini-batch is drawn independently: B different images, as in an epoch of training, with its augmentation.
+    Their gradients g_1 … g_n, n = `minibatches`, have the mean ḡ. All sums are float64 over float32 gradients. Columns:
+    block ("all", or the paper's number of a layer, whose kernel or matrix is meant), bn_mode ("train", or "none"
+    where no batch statistics are), quantity and value:
+
+    noise: E‖g_B − g‖² by the sample variance, summed over the block's parameters.
+    constant: the variance of a single sample's gradient that noise amounts to; see `gradient_moments.constant`. With
+        batch norm, where no sample has a gradient of its own, it is a definition. Missing for B = N.
+    gradient_norm2: |g|² = |ḡ|² − noise / n, unbiased, so that it may be negative where noise drowns it.
+    entry_variance (layers): variance over the layer's weights of a mini-batch's gradient, mean over mini-batches,
+        which is the spread of the paper's Fig. 2.
+    unit_variation (layers): squared coefficient of variation, over units (output channels), of the root mean square
+        of ḡ over a unit's weights.
+    rank, full_rank (layers): effective rank of ḡ as a matrix of outputs × rest, and the most it can be.
+    layer_variation ("all"): variance over layers of the natural logarithm of the root mean square of ḡ.
+    minibatch_rank ("all"): effective rank of the n × parameters matrix of mini-batch gradients; n at the most.
+    sample_constant ("all"): C from the gradients of `samples` single images, where normalisation does not join the
+        images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics.
+    """
+    import pandas as pd
+    import torch
+
+    from understanding_bn.analysis import gradient_moments as gm
+    from understanding_bn.analysis.context import batch_norms
+
+    model = context.model(norm, seed)
+    joined = bool(batch_norms(model))
+    bn_mode = "train" if joined else "none"
+    batches = context.draws("subset", options.minibatches, seed, MINIBATCHES)
+    gradients = torch.stack([gm.gradient(model, *batch) for batch in batches])
+    whole = gm.moments(gradients)
+    whole["constant"] = gm.constant(whole["noise"], context.batch_size, context.split.count)
+    whole["minibatch_rank"] = gm.effective_rank(torch.linalg.eigvalsh(gm.gram(gradients)).clamp_min(0).sqrt())
+    rows = [("all", bn_mode, *each) for each in whole.items()]
+    logarithms = []
+    for layer, (start, weight) in gm.weights(model).items():
+        block = gradients[:, start : start + weight.numel()].double()
+        matrix = block.mean(0).view(len(weight), -1)
+        rows += [(str(layer), bn_mode, *each) for each in gm.of_layer(block, matrix).items()]
+        logarithms.append(matrix.square().mean().log() / 2)
+    rows += [("all", bn_mode, "layer_variation", torch.stack(logarithms).var().item())]
+    if options.samples and not (joined and context.weights is None):
+        single = replace(context, batch_size=1).draws("replacement", options.samples, seed, SAMPLES)
+        value = gm.sample_constant(model.eval(), single)
+        rows += [("all", "eval" if joined else "none", "sample_constant", value)]
+    return pd.DataFrame(rows, columns=["block", "bn_mode", "quantity", "value"])

@@ -1,0 +1,47 @@
+"""Table 1: do the terms of a kernel gradient, one per image and position, cancel or add up?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from understanding_bn.settings import Initial, Layer, Several, layers_too_deep, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
+    from understanding_bn.settings import Mistake, Setting
+
+
+class GradientSums(Initial):
+    """Table 1"""
+
+    layers: Several[Layer]
+    """the paper's numbers of convolutions: 1 is the stem"""
+
+    @classmethod
+    def on_readings(cls) -> bool:
+        return True
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from layers_too_deep(numbered(self.layers), setting.archs, last=False)
+
+
+def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd.DataFrame:
+    """a and b of every kernel in `layers`, on the first mini-batch at initialisation.
+
+    Columns: layer, a, b, ratio (a / b); see `analysis.kernel_sums.sums`.
+    """
+    import pandas as pd
+
+    from understanding_bn.analysis.kernel_sums import inputs_and_gradients, sums
+
+    model = context.model(norm, seed)
+    images, labels = next(context.minibatches(seed))
+    rows = []
+    for layer, (inputs, gradient) in inputs_and_gradients(model, options.layers, images, labels).items():
+        a, b = sums(inputs, gradient, model.layer(layer))
+        rows.append((layer, a, b, a / b))
+    return pd.DataFrame(rows, columns=["layer", "a", "b", "ratio"])

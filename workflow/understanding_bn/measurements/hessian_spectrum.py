@@ -1,0 +1,54 @@
+"""The spectrum of the loss's Hessian: its density, its two ends and its trace, also layer by layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from understanding_bn.settings import BNMode, Distinct, Layer, Several, Trained, Whole, layers_too_deep, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
+    from understanding_bn.settings import Mistake, Setting
+
+
+class HessianSpectrum(Trained):
+    """eigenvalues, trace and spectral density of the Hessian on a fixed subset and partition"""
+
+    subset: Annotated[Whole, Field(ge=2, le=1_000_000)]
+    """how many images (at least one mini-batch of the cell is taken)"""
+    bn_modes: Several[BNMode] = ("train",)
+    """train: the mini-batch's own statistics, eval: the running ones"""
+    top: Annotated[Whole, Field(ge=1, le=1000)]
+    """how many eigenvalues of either end"""
+    probes: Annotated[Whole, Field(ge=1, le=10_000)]
+    """random vectors of the quadrature"""
+    steps: Annotated[Whole, Field(ge=2, le=10_000)]
+    """steps of Lanczos' recursion for each vector"""
+    layers: Distinct[Layer] = ()
+    """layers whose own Hessian is measured too"""
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)
+
+
+def measure(context: Context, norm: str, seed: int, options: HessianSpectrum) -> pd.DataFrame:
+    """The spectrum at the weights of the network, on the images of `partition`; columns of `spectrum`."""
+    from understanding_bn.analysis.spectrum import partition, spectrum
+
+    batches = partition(context.split, options.subset, context.batch_size, seed)
+    return spectrum(
+        context.model(norm, seed),
+        batches,
+        options.bn_modes,
+        options.top,
+        options.probes,
+        options.steps,
+        options.layers,
+        seed,
+    )

@@ -1,0 +1,92 @@
+"""Singular values of the Jacobian of a network's features with respect to one image's pixels, at initialisation.
+
+Saxe et al. (2014) and Pennington et al. (2017) call a network whose singular values all lie near 1 dynamically
+isometric; Xiao et al. (2018) build convolutional networks that are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from understanding_bn.settings import Arch, BatchSize, BNMode, Initial, Mistake, Name, Options, Several, Whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
+    from understanding_bn.settings import Setting
+
+DTYPE = "float64"
+
+
+class Networks(Options):
+    """every arch with every init"""
+
+    archs: Several[Arch]
+    """resnet-D (projection shortcuts), resnet-padded-D (zeros) or plain-D (no shortcuts), D = 6n + 2"""
+    inits: Several[Name]
+    """weight initialisations"""
+
+
+class JacobianConditioning(Initial):
+    """singular values of the features' Jacobian, against depth and initialisation, in float64"""
+
+    networks: Networks
+    """every arch with every init, all in one job per norm, instead of the preset's own network"""
+    batch_size: BatchSize
+    """images in a mini-batch"""
+    images: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1
+    """at how many images of the mini-batch it is measured, the first ones"""
+    bn_modes: Several[BNMode] = ("train", "eval")
+    """train (moments of the mini-batch, on which the image acts too), eval (the same, held fixed)"""
+
+    def other_inits(self) -> tuple[str, ...]:
+        return self.networks.inits
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        if self.images > self.batch_size:
+            text = f"{self.images} is more than batch_size, expected at most {self.batch_size}"
+            yield Mistake(("images",), text)
+
+
+def measure(context: Context, norm: str, seed: int, options: JacobianConditioning) -> pd.DataFrame:
+    """Every singular value of the Jacobian at the first `images` images of the first mini-batch, for each network.
+
+    All networks have the weights of `seed`. Those with batch norm are measured in each of `bn_modes`:
+
+        train: the moments are the mini-batch's own. The pixels of an image act through them too, on its own features;
+            the other images stay as they are.
+        eval: the moments are set to the mini-batch's and held fixed, so that an image passes by itself. Its features
+            are the same as in train mode, their derivatives are not.
+
+    The others are the same in both modes, and measured once, with bn_mode "none". All in float64.
+
+    Columns: arch, init, batch_size, bn_mode, image (from 0), outputs and inputs (rows and columns of the Jacobian),
+    index (from 1), singular_value, descending.
+    """
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from understanding_bn.analysis.jacobian import in_modes, jacobian, seen
+
+    context = replace(context, batch_size=options.batch_size)
+    pixels, _ = next(context.minibatches(seed))
+    pixels = pixels.double()
+    tables = []
+    for arch, init in product(options.networks.archs, options.networks.inits):
+        model = replace(context, arch=arch, init=init).model(norm, seed).double()
+        for bn_mode in in_modes(model, pixels, options.bn_modes):
+            for image in range(options.images):
+                matrix = jacobian(model, *seen(pixels, image, bn_mode))
+                values = torch.linalg.svdvals(matrix).cpu().numpy()
+                keys = {"arch": arch, "init": init, "batch_size": options.batch_size, "bn_mode": bn_mode}
+                keys |= {"image": image, "outputs": matrix.shape[0], "inputs": matrix.shape[1]}
+                tables.append(pd.DataFrame(keys | {"index": np.arange(1, len(values) + 1), "singular_value": values}))
+    return pd.concat(tables, ignore_index=True)

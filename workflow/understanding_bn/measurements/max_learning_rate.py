@@ -1,0 +1,87 @@
+"""The largest stable learning rate, by bisection on a logarithmic grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from understanding_bn.settings import Alpha, Arch, BatchSize, Distinct, Initial, Mistake, Name, Whole, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from understanding_bn.analysis.context import Context
+    from understanding_bn.settings import Setting
+
+
+class MaxLearningRate(Initial):
+    """search for the largest stable α, against depth and initialisation"""
+
+    archs: Distinct[Arch] = ()
+    """other networks that are searched, for every norm"""
+    inits: Distinct[Name] = ()
+    """other initialisations that are tried, without normalisation"""
+    batch_size: BatchSize
+    """images in a mini-batch"""
+    updates: Annotated[Whole, Field(ge=2, le=100_000)]
+    """how long a stable run must last"""
+    smallest_alpha: Alpha
+    """a learning rate, written as 0.0001 or 1.0e-4: the search does not go below it"""
+    largest_alpha: Alpha
+    """the search does not go above it"""
+    steps_per_decade: Annotated[Whole, Field(ge=1, le=100)]
+    """how many learning rates there are for each factor of 10"""
+
+    def made_on(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
+        """The preset's own network and those that differ from it in one factor.
+
+        Initialisations are varied only without normalisation: the claim about them is made there.
+        """
+        varied = [(other, init) for other in self.archs]
+        varied += [(arch, other) for other in self.inits if norm == "none"]
+        return list(dict.fromkeys([(arch, init), *varied]))
+
+    def for_one(self) -> MaxLearningRate:
+        return self.model_copy(update={"archs": (), "inits": ()})
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        smallest, largest = canonical(self.smallest_alpha), canonical(self.largest_alpha)
+        if self.smallest_alpha >= self.largest_alpha:
+            yield Mistake(("smallest_alpha",), f"{smallest} is not below largest_alpha, expected less than {largest}")
+        elif not grid(self.smallest_alpha, self.largest_alpha, self.steps_per_decade):
+            text = f"puts no learning rate between {smallest} and {largest}; expected more steps"
+            yield Mistake(("steps_per_decade",), f"{self.steps_per_decade} {text}")
+
+
+def grid(smallest: float, largest: float, steps_per_decade: int) -> list[float]:
+    """10^(k / steps_per_decade) for every whole k that lies between the bounds, ascending."""
+    slack = 1e-9  # so that a bound that is itself on the grid counts
+    first = math.ceil(steps_per_decade * math.log10(smallest) - slack)
+    last = math.floor(steps_per_decade * math.log10(largest) + slack)
+    return [10 ** (k / steps_per_decade) for k in range(first, last + 1)]
+
+
+def measure(context: Context, norm: str, seed: int, options: MaxLearningRate) -> pd.DataFrame:
+    """Every learning rate tried in the search for the largest stable one, from initialisation at constant α.
+
+    The grid is 10^(k / steps_per_decade) for whole k, within the bounds given. Bisection assumes that a network that
+    is stable at some α is so at smaller ones; it costs at most ⌈log2(points + 1)⌉ runs of `updates` updates. The
+    largest stable α is the largest one with outcome "stable".
+
+    Columns: batch_size, updates, alpha, outcome ("stable", "diverged" or "collapsed", as `training.divergence`
+    defines them) and update (the last one, from 1), in the order tried.
+    """
+    import pandas as pd
+
+    from understanding_bn.analysis.learning_rate_search import bisect, trial
+
+    context = replace(context, batch_size=options.batch_size)
+    alphas = grid(options.smallest_alpha, options.largest_alpha, options.steps_per_decade)
+    tried = bisect(alphas, lambda alpha: trial(context, norm, seed, alpha, options.updates))
+    rows = [(options.batch_size, options.updates, *each) for each in tried]
+    return pd.DataFrame(rows, columns=["batch_size", "updates", "alpha", "outcome", "update"])
