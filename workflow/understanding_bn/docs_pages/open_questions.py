@@ -181,6 +181,26 @@ def conditioning(folder: Path) -> str:
     return markdown.table(frame, "Slope of log10 condition number against depth, 95 % interval over seeds.")
 
 
+def conditioning_counts(folder: Path) -> str:
+    """Q4: in how many initialisations BN makes that growth slower or faster, of those of full rank with it and without."""
+    slopes = conditioning_slopes(folder).dropna(subset="condition_slope").set_index("init")
+    rows = []
+    for shortcut, mode in ((shortcut, mode) for shortcut in ("none", "projection") for mode in ("train", "eval")):
+        networks = slopes[slopes["shortcut"] == shortcut]
+        batch = networks[(networks["norm"] == "batch") & (networks["bn_mode"] == mode)]
+        pairs = networks[networks["norm"] == "none"].join(batch, rsuffix="_batch", how="inner")
+        rows.append(
+            {
+                "shortcuts": shortcut,
+                "batch norm in": f"{mode} mode",
+                "slower": str((pairs["condition_high_batch"] < pairs["condition_low"]).sum()),
+                "faster": str((pairs["condition_low_batch"] > pairs["condition_high"]).sum()),
+                "initialisations": str(len(pairs)),
+            }
+        )
+    return markdown.table(pd.DataFrame(rows))
+
+
 def conditioning_slopes(folder: Path) -> pd.DataFrame:
     """A row for each kind of network of Q4; condition_slope is NaN where a Jacobian lacks full rank."""
     return records.csv(folder, "figures/jacobian_conditioning_summary.csv")

@@ -87,10 +87,10 @@ def correlation(folder: Path, norm: str, quantity: str) -> str:
 
 
 def beyond_chance(folder: Path, norm: str) -> str:
-    """The quantities whose correlation with the gap has an interval on one side of zero."""
+    """The quantities whose correlation with the gap has its interval on one side of zero, each with its sign."""
     table = open_questions.related(folder)
-    rows = (row for _, row in table[table["norm"] == norm].iterrows())
-    return " ".join(sorted(row["quantity"] for row in rows if _sign(row) != "0")) or "none"
+    signed = ((row["quantity"], _sign(row)) for _, row in table[table["norm"] == norm].iterrows())
+    return " ".join(f"{sign}{quantity}" for quantity, sign in sorted(signed) if sign != "0") or "none"
 
 
 def compared(folder: Path, norm: str) -> str:
@@ -149,31 +149,6 @@ def times_below_theorem(folder: Path) -> str:
     """How many times faster Theorem 1's products grow."""
     slopes = open_questions.conditioning_slopes(folder).dropna(subset="condition_slope")
     return f"{slopes['condition_theory'].max() / slopes['condition_slope'].max():.0f}"
-
-
-def slower(folder: Path, shortcut: str, mode: str) -> str:
-    """In how many initialisations BN's growth lies below that without BN, intervals apart."""
-    pairs = _slopes(folder, shortcut, mode)
-    return str((pairs["condition_high_bn"] < pairs["condition_low"]).sum())
-
-
-def faster(folder: Path, shortcut: str, mode: str) -> str:
-    """In how many it lies above."""
-    pairs = _slopes(folder, shortcut, mode)
-    return str((pairs["condition_low_bn"] > pairs["condition_high"]).sum())
-
-
-def initialisations(folder: Path, shortcut: str, mode: str) -> str:
-    """Of how many, those of full rank with BN and without."""
-    return str(len(_slopes(folder, shortcut, mode)))
-
-
-def _slopes(folder: Path, shortcut: str, mode: str) -> pd.DataFrame:
-    """A row for each initialisation: interval ends without BN, and with it (suffix _bn) in a mode."""
-    slopes = open_questions.conditioning_slopes(folder).dropna(subset="condition_slope")
-    slopes = slopes[slopes["shortcut"] == shortcut].set_index("init")
-    batch = slopes[(slopes["norm"] == "batch") & (slopes["bn_mode"] == mode)]
-    return slopes[slopes["norm"] == "none"].join(batch, rsuffix="_bn", how="inner")
 
 
 def rank_deficient(folder: Path) -> str:
