@@ -1,0 +1,183 @@
+"""The tables of docs/results.md: every claim, and the conditions of every kept record, next to the paper's."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn import architecture, paper
+from understanding_bn.claims.statistics import bootstrap_interval
+from understanding_bn.docs_pages import markdown, records
+from understanding_bn.docs_pages.markdown import DASH
+from understanding_bn.docs_pages.records import Job
+from understanding_bn.figures.style import label
+
+
+def verdicts(reference: Path) -> str:
+    """A line for each claim, a verdict for each record."""
+    judged = {preset: records.claims(reference / preset) for preset in records.kept(reference)}
+    first = next(iter(judged.values()))
+    frame = pd.DataFrame(
+        {
+            "#": [f"[{claim['id']}](#claim-{claim['id']})" for claim in first],
+            "claim": [claim["statement"] for claim in first],
+            "paper": [claim["paper"] for claim in first],
+        }
+        | {f"`{preset}`": [claim["verdict"] for claim in claims] for preset, claims in judged.items()}
+    )
+    return markdown.table(frame)
+
+
+def claims(reference: Path) -> str:
+    """A section for each claim: the paper's number, and what each record says about the check that decides."""
+    judged = {preset: records.claims(reference / preset) for preset in records.kept(reference)}
+    return "\n".join(
+        _section(reference, dict(zip(judged, claim, strict=True))) for claim in zip(*judged.values(), strict=True)
+    )
+
+
+def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
+    """One claim by record."""
+    first = next(iter(claim.values()))
+    rows, missing = [], []
+    for preset, judged in claim.items():
+        name = f"`{preset}`"
+        if judged["measured"] is None and not judged["checks"]:
+            missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
+            continue
+        measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
+        numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
+        rows.append((name, judged["measure"], *numbers, judged["verdict"], judged["scope"]))
+    head = ["record", "what decides", "ours", "95 % interval", "seeds", "verdict", "scale"]
+    lines = [f'\n<a id="claim-{first["id"]}"></a>', f"\n### {first['id']}. {first['statement']}\n"]
+    lines.append(f"The paper: {first['paper']}. Figure: {_links(reference, claim, first['figure'])}.")
+    lines.append(markdown.table(pd.DataFrame(rows, columns=head)) if rows else "")
+    return "\n".join([*lines, *([f"Not run: {'; '.join(missing)}.\n"] if missing else [])])
+
+
+def _links(reference: Path, presets: Iterable[str], name: str) -> str:
+    """Links to a figure or table in the records that have it."""
+    paths = [f"{preset}/{path}" for preset in presets for path in (f"figures/{name}.png", f"tables/{name}.md")]
+    links = [f"[`{path.split('/')[0]}`](../results/reference/{path})" for path in paths if (reference / path).is_file()]
+    return ", ".join(links) or "none kept"
+
+
+def conditions(reference: Path) -> str:
+    """What each record ran, next to what the paper did."""
+    columns = {f"`{preset}`": _conditions(records.read(reference / preset)) for preset in records.kept(reference)}
+    frame = pd.DataFrame(columns)
+    frame.insert(0, "the paper", [paper.CONDITIONS.get(name, "unknown") for name in frame.index])
+    return markdown.table(frame.reset_index(names=""))
+
+
+def _conditions(record: records.Record) -> dict[str, str]:
+    """A record's conditions in words."""
+    jobs = record.with_data
+    trained = [job for job in jobs if job.stage == "train"]
+    return {
+        "data": jobs[0].source,
+        "training and test images": f"{jobs[0].train_images:,} and {jobs[0].test_images:,}",
+        "networks trained": _networks(trained),
+        "networks measured at the start": _networks([job for job in jobs if job.stage == "initialization"]),
+        "learning rates": _listed((float(job.settings["alpha"]) for job in trained), "g"),
+        "batch sizes": _listed(job.settings["batch_size"] for job in trained),
+        "epochs": _epochs(trained),
+        "weight decay": _listed(job.weight_decay for job in jobs if job.weight_decay is not None),
+        "seeds": str(len({seed for job in jobs for seed in job.seeds})),
+        "hardware": _listed(f"{job.device} ({job.processor})" for job in jobs),
+        "processor hours of all jobs": f"{record.job_minutes / 60:.1f}",
+        "images/s of a training job, median": _rate(trained),
+        "commit": _listed(job.commit[:12] for job in jobs),
+    }
+
+
+def _epochs(trained: Sequence[Job]) -> str:
+    """Epochs by learning rate, or once where all are alike."""
+    pairs = sorted({(float(job.settings["alpha"]), job.settings["epochs"]) for job in trained}, reverse=True)
+    if len({epochs for _, epochs in pairs}) <= 1:
+        return _listed(epochs for _, epochs in pairs)
+    return ", ".join(f"{epochs} at {alpha:g}" for alpha, epochs in pairs)
+
+
+def _rate(trained: Sequence[Job]) -> str:
+    """Images per second of the seeds that trained to the end, one thread each."""
+    rates = []
+    for job in trained:
+        batch_size = job.settings["batch_size"]
+        seen = job.train_images // batch_size * batch_size * job.settings["epochs"]
+        failures = job.failures or (None,) * len(job.seeds)
+        seconds = [s for s, failure in zip(job.training_seconds, failures, strict=True) if failure is None and s]
+        rates += [seen / each for each in seconds]
+    return f"{np.median(rates):,.0f}" if rates else DASH
+
+
+def _listed(values: Iterable[Any], form: str = "") -> str:
+    """Distinct values in order, or "none"."""
+    return ", ".join(f"{value:{form}}" for value in sorted(set(values))) or "none"
+
+
+def _networks(jobs: Sequence[Job]) -> str:
+    """The networks of some jobs, or "none"."""
+    return ", ".join(architecture.in_order(job.settings["arch"] for job in jobs)) or "none"
+
+
+def accuracies(folder: Path) -> str:
+    """Final accuracies of every cell of a record's main network, with curvature and noise at the end of training."""
+    keys = ["norm", "alpha", "epochs"]
+    hessian = records.csv(folder, "figures/hessian_spectrum_summary.csv")
+    hessian = hessian[(hessian["block"] == "all") & (hessian["epoch"] == hessian["epochs"])]
+    noise = records.csv(folder, "figures/noise_along_training.csv")
+    noise = noise[noise["fraction"] == 1]
+    table = records.csv(folder, "figures/fig1_accuracy_summary.csv")
+    rows = []
+    for cell, runs in sorted(table.groupby(keys), key=lambda group: (group[0][0], -group[0][1])):
+        sound = runs[runs["failure"].isna()]
+        at_end = [
+            source.loc[(source[keys] == list(cell)).all(axis=1) & source["seed"].isin(sound["seed"]), name]
+            for source, name in ((hessian, "top_eigenvalue"), (hessian, "trace"), (noise, "constant"))
+        ]
+        norm, alpha, epochs = cell
+        kinds = runs["failure"].dropna()
+        rows.append(
+            {
+                "norm": label(norm),
+                "α": f"{alpha:g}",
+                "epochs": str(epochs),
+                "test accuracy (%)": mean(100 * sound["test_accuracy"], ".1f"),
+                "train accuracy (%)": mean(100 * sound["train_accuracy"], ".1f"),
+            }
+            | {name: mean(values, ".3g") for name, values in zip(("sharpness", "trace", "C"), at_end, strict=True)}
+            | {"failed seeds": ", ".join([f"{len(kinds)} of {len(runs)}", *kinds.unique()])}
+        )
+    note = (
+        "Means over the seeds that did not fail, with their 95 % interval in brackets; train accuracy is that of the "
+        "last epoch's own mini-batches. Sharpness is the largest eigenvalue of the Hessian of the mean loss, and trace "
+        "its trace; C is the variance of one sample's gradient. All three are measured at the end of training, with "
+        "batch norm in train mode, in float32."
+    )
+    return markdown.table(pd.DataFrame(rows), note)
+
+
+def resnet_110(reference: Path) -> str:
+    """Test accuracy of ResNet-110 with batch norm, next to the published one."""
+    rows = [("He et al. (2015); this paper", "93.3–93.6 %", "165", "5")]
+    for preset in ("paper", "paper-short"):
+        if not (reference / preset / "figures" / "fig1_accuracy_summary.csv").is_file():
+            rows.append((f"ours, preset `{preset}`", "not run", DASH, DASH))
+            continue
+        table = records.csv(reference / preset, "figures/fig1_accuracy_summary.csv")
+        runs = table[(table["norm"] == "batch") & (table["alpha"] == table["alpha"].max())]
+        accuracy = mean(100 * runs.loc[runs["failure"].isna(), "test_accuracy"], ".2f")
+        rows.append((f"ours, preset `{preset}`", f"{accuracy} %", _listed(runs["epochs"]), str(len(runs))))
+    head = ["ResNet-110, batch norm, α = 0.1", "test accuracy", "epochs", "seeds"]
+    return markdown.table(pd.DataFrame(rows, columns=head))
+
+
+def mean(values: pd.Series, form: str) -> str:
+    """Mean and interval over seeds."""
+    values = values.dropna()
+    if values.empty:
+        return DASH
+    return markdown.number(values.mean(), bootstrap_interval(values.to_numpy()), form)

@@ -1,0 +1,147 @@
+"""The tables of docs/speed.md: what the kept records of `python -m understanding_bn benchmark` say."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from understanding_bn import files
+from understanding_bn.benchmark.measure import shown
+from understanding_bn.docs_pages import markdown
+from understanding_bn.docs_pages.markdown import DASH
+
+Record = dict[str, Any]
+
+
+def block(name: str, table: Callable[[Record], str]) -> Callable[[Path], str]:
+    """What `table` makes of a kept benchmark; where there is none, that it was not run."""
+
+    def text(reference: Path) -> str:
+        path = reference / "benchmark" / f"{name}.json"
+        return table(files.read_json(path)) if path.is_file() else "\n*Not run: no record is kept.*\n"
+
+    return text
+
+
+def steps(record: Record) -> str:
+    """Training steps: images per second of ours and of a plain script, their ratio, and the share of the limit."""
+    rows = [
+        {
+            "network": _network(case),
+            "ours, images/s": shown(case["ours"]["images_per_second"]),
+            "script, images/s": shown(case["baseline"]["images_per_second"]),
+            "ours : script": shown(case["ratio"], 2),
+            "ours, share of the limit": f"{case['ours']['share_of_matmul']['median']:.0%}",
+            "script, share of the limit": f"{case['baseline']['share_of_matmul']['median']:.0%}",
+        }
+        for case in record["cases"]
+    ]
+    return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}")
+
+
+def neighbour(record: Record) -> str:
+    """What a busy neighbour costs each side."""
+    rows = [
+        {
+            "network": _network(case),
+            "ours, images/s": shown(case["ours"]["beside"]["images_per_second"]),
+            "script, images/s": shown(case["baseline"]["beside"]["images_per_second"]),
+            "slowdown, ours": shown(case["ours"]["beside"]["cost"], 2),
+            "slowdown, script": shown(case["baseline"]["beside"]["cost"], 2),
+        }
+        for case in record["cases"]
+    ]
+    count = record["settings"]["neighbours"]
+    return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, busy neighbours: {count}")
+
+
+def memory(record: Record) -> str:
+    """The most memory of a training process for each mini-batch size."""
+    cases = pd.DataFrame(
+        [(_network(case), case["batch_size"], case["ours"]["peak_memory_mib"]) for case in record["cases"]],
+        columns=["network", "batch_size", "peak"],
+    )
+    peaks = cases.pivot(index="network", columns="batch_size", values="peak").loc[cases["network"].unique()]
+    smallest, *_, largest = peaks.columns
+    growth = (peaks[largest] - peaks[smallest]) / (largest - smallest)
+    frame = peaks.map("{:,.0f}".format).rename(columns="B = {}".format)
+    frame["MiB an image of B"] = growth.map("{:.1f}".format)
+    frame = frame.rename_axis(columns=None).reset_index(names="network, MiB a process")
+    return _table(frame, record, "The peak of one process, including interpreter and torch, excluding its data set")
+
+
+def images(reference: Path) -> str:
+    """Augmentation alone, and its share of the fastest measured training step on images of that size."""
+    folder = reference / "benchmark"
+    record, training = (files.read_json(folder / f"{name}.json") for name in ("data-cpu", "train-cpu"))
+    rows = []
+    for case in record["cases"]:
+        size, rate = case["image_size"], case["ours"]["images_per_second"]
+        fastest = max(
+            (each for each in training["cases"] if each["image_size"] == size),
+            key=lambda each: each["ours"]["job_images_per_second"]["median"],
+        )
+        share = fastest["ours"]["job_images_per_second"]["median"] / rate["median"]
+        rows.append(
+            {
+                "images": f"{size}×{size}",
+                "ours, images/s": shown(rate),
+                "torchvision, images/s": shown(case["baseline"]["images_per_second"]),
+                "ours : torchvision": shown(case["ratio"], 1),
+                "share of a training step, at most": f"{share:.1%} ({fastest['arch']} {fastest['norm']})",
+            }
+        )
+    settings = record["settings"]
+    what = f"{settings['images']:,} images, B = {settings['batch_size']}, one thread a side"
+    return _table(rows, record, f"{_rounds(record)}; {what}")
+
+
+def products(record: Record) -> str:
+    """Hessian-vector products in gradients, and the time of a whole spectral density relative to PyHessian's."""
+    sides = {
+        "kept": "ours, pass kept",
+        "anew": "ours, pass repeated",
+        "double_backward": "double backward",
+        "jvp_of_grad": "jvp of grad",
+    }
+    rows = [
+        {"network": _network(case), "BN mode": case["bn_mode"]}
+        | {head: shown(case[side], 2) for side, head in sides.items()}
+        | {"density, PyHessian : ours": shown(case["density"]["ratio"], 2) if "density" in case else DASH}
+        for case in record["cases"]
+    ]
+    settings = record["settings"]
+    what = f"B = {settings['batch_size']}, Lanczos: {settings['probes']} × {settings['steps']} steps, one thread"
+    return _table(rows, record, f"{_rounds(record)}; {what}")
+
+
+def _table(rows: list[dict[str, str]] | pd.DataFrame, record: Record, what: str) -> str:
+    """A table with its conditions and provenance below it."""
+    where = record["processor"] if record["device"] == "cpu" else record["device"]
+    load = "unknown" if record["load_before"] is None else f"{record['load_before']:.1f}"
+    commit = record["commit"][:12] + " with changes" * ("+" in record["commit"])
+    note = (
+        f"{what}; {where}, {record['host_cores']} cores, load before: {load}, float32, "
+        f"torch {record['versions']['torch']}, commit {commit}, {record['started'][:10]}."
+    )
+    return markdown.table(pd.DataFrame(rows), note)
+
+
+def _network(case: Record) -> str:
+    return f"{case['arch']} {case['image_size']}×{case['image_size']} {case['norm']}"
+
+
+def _batch_sizes(record: Record) -> str:
+    return ", ".join(str(size) for size in sorted({case["batch_size"] for case in record["cases"]}))
+
+
+def _rounds(record: Record) -> str:
+    return f"Median (smallest–largest) of {record['settings']['rounds']} rounds in turns"
+
+
+def _sides(record: Record) -> str:
+    """Processes × threads of both sides."""
+    sides = [record["cases"][0][side] for side in ("ours", "baseline")]
+    ours, theirs = (f"{side['processes']}×{side['threads']}" for side in sides)
+    return f"processes × threads: {ours} ours, {theirs} the script's"

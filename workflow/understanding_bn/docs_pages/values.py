@@ -1,0 +1,199 @@
+"""The values that sentences of the pages hold or rest on: each a short text, read from a kept record.
+
+`folder` is results/reference/PRESET; all other arguments are texts, as the page writes them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
+from understanding_bn.errors import UserError
+from understanding_bn.figures.alpha_batch_grid import MOVES
+
+
+def seeds(folder: Path) -> str:
+    """The number of seeds."""
+    return str(len({seed for job in records.read(folder).with_data for seed in job.seeds}))
+
+
+def minutes(folder: Path) -> str:
+    """Minutes from the first job's start to the last one's end."""
+    return f"{records.read(folder).elapsed_minutes:.0f}"
+
+
+def tally(folder: Path, verdict: str) -> str:
+    """How many of the paper's claims have this verdict."""
+    return str(sum(claim["verdict"] == verdict for claim in records.claims(folder)))
+
+
+def measured(folder: Path, claim: str, check: str = "") -> str:
+    """What a claim measured, with its interval: of the check that decides, or of the one at a position from 1."""
+    judged = _claim(folder, claim)
+    try:
+        source = judged["checks"][int(check) - 1] if check else judged
+    except (ValueError, IndexError):
+        raise UserError(f"claim {claim} has {len(judged['checks'])} checks, and none of number {check}") from None
+    return markdown.number(source["measured"], source["interval"], ".3g")
+
+
+def verdict(folder: Path, claim: str) -> str:
+    """A claim's verdict."""
+    return _claim(folder, claim)["verdict"]
+
+
+def unmet(folder: Path, claim: str) -> str:
+    """How many of a claim's checks are not reproduced."""
+    return str(sum(check["verdict"] != "reproduced" for check in _claim(folder, claim)["checks"]))
+
+
+def _claim(folder: Path, number: str) -> dict:
+    judged = records.claims(folder, "followups.json" if number.startswith("L") else "claims.json")
+    for claim in judged:
+        if str(claim["id"]) == number:
+            return claim
+    raise UserError(f"there is no claim {number!r}; expected one of {', '.join(str(claim['id']) for claim in judged)}")
+
+
+# Q1
+
+
+def doubling(folder: Path, norm: str, move: str, quantity: str) -> str:
+    """What a doubling (of `α`, `B`, or `both`) changes, with its interval."""
+    return open_questions.change(_move(folder, norm, move, quantity))
+
+
+def direction(folder: Path, norm: str, move: str, quantity: str) -> str:
+    """+ or − where the whole interval of that change lies on one side of zero, else 0."""
+    return _sign(_move(folder, norm, move, quantity))
+
+
+def _move(folder: Path, norm: str, move: str, quantity: str) -> pd.Series:
+    names = dict(zip(("α", "B", "both"), MOVES, strict=True))
+    return records.row(open_questions.changes(folder), norm=norm, move=names.get(move, move), quantity=quantity)
+
+
+def _sign(row: pd.Series) -> str:
+    return "+" if row["low"] > 0 else "−" if row["high"] < 0 else "0"
+
+
+# Q2
+
+
+def correlation(folder: Path, norm: str, quantity: str) -> str:
+    """Spearman's ρ with the generalisation gap over the cells of a norm (or `all`), and its interval."""
+    row = records.row(open_questions.related(folder), norm=norm, quantity=quantity)
+    return markdown.number(row["rho"], (row["low"], row["high"]), ".2f")
+
+
+def beyond_chance(folder: Path, norm: str) -> str:
+    """The quantities whose correlation with the gap has its interval on one side of zero, each with its sign."""
+    table = open_questions.related(folder)
+    signed = ((row["quantity"], _sign(row)) for _, row in table[table["norm"] == norm].iterrows())
+    return " ".join(f"{sign}{quantity}" for quantity, sign in sorted(signed) if sign != "0") or "none"
+
+
+def compared(folder: Path, norm: str) -> str:
+    """How many quantities were compared with the gap."""
+    return str((open_questions.related(folder)["norm"] == norm).sum())
+
+
+def cells(folder: Path, norm: str) -> str:
+    """Over how many cells of the grid."""
+    table = open_questions.related(folder)
+    return str(table.loc[table["norm"] == norm, "cells"].max())
+
+
+# Q3
+
+
+def best_cell(folder: Path, norm: str) -> str:
+    """The cell of a norm with the highest mean test accuracy, of those in which no seed failed."""
+    _, alpha, size = _best(folder, norm)[0]
+    return f"α = {alpha:g} and B = {size}"
+
+
+def best_accuracy(folder: Path, norm: str) -> str:
+    """That accuracy in per cent, ± its standard deviation over seeds."""
+    return markdown.spread(_best(folder, norm)[1])
+
+
+def shortfall(folder: Path, norm: str, other: str) -> str:
+    """The best cell of a norm minus that of another, in points, paired by seed."""
+    return markdown.number(*open_questions.paired(_best(folder, norm)[1], _best(folder, other)[1]), "+.2f")
+
+
+def within(folder: Path, norm: str, other: str, points: str) -> str:
+    """Whether that whole interval lies between −points and 0: yes or no."""
+    interval = open_questions.paired(_best(folder, norm)[1], _best(folder, other)[1])[1]
+    return "yes" if interval and -float(points) <= interval[0] and interval[1] <= 0 else "no"
+
+
+def _best(folder: Path, norm: str) -> tuple[open_questions.Cell, pd.Series]:
+    sound = open_questions.sound_cells(open_questions.grid(folder))
+    best = open_questions.best_cell(sound, norm)
+    if best is None:
+        raise UserError(f"no cell with norm {norm} in which every seed trained")
+    return best, sound[best]
+
+
+# Q4
+
+
+def steepest(folder: Path) -> str:
+    """The fastest growth of the condition number of any network of full rank, in decades per layer."""
+    return f"{open_questions.conditioning_slopes(folder)['condition_slope'].max():.2f}"
+
+
+def times_below_theorem(folder: Path) -> str:
+    """How many times faster Theorem 1's products grow."""
+    slopes = open_questions.conditioning_slopes(folder).dropna(subset="condition_slope")
+    return f"{slopes['condition_theory'].max() / slopes['condition_slope'].max():.0f}"
+
+
+def rank_deficient(folder: Path) -> str:
+    """The initialisations of networks whose Jacobian lacks full rank."""
+    slopes = open_questions.conditioning_slopes(folder)
+    return " ".join(sorted(set(slopes.loc[slopes["condition_slope"].isna(), "init"])))
+
+
+# Curvature
+
+
+def edge(folder: Path, norm: str) -> str:
+    """Final sharpness relative to 2/α, smallest to largest over the runs that trained."""
+    table = records.csv(folder, "figures/hessian_spectrum_summary.csv")
+    table = table[(table["block"] == "all") & (table["epoch"] == table["epochs"]) & table["failure"].isna()]
+    table = table[table["norm"] == norm]
+    shares = table["top_eigenvalue"] * table["alpha"] / 2
+    return f"{shares.min():.2f} to {shares.max():.2f}"
+
+
+# The paper's scale
+
+
+def gradient_sd(folder: Path, norm: str) -> str:
+    """Standard deviation of the gradient of Fig. 2's kernel, smallest to largest seed."""
+    table = records.csv(folder, "figures/fig2_gradient_histogram_summary.csv")
+    values = table.loc[table["norm"] == norm, "sd"]
+    return f"{values.min():.2g} to {values.max():.2g}"
+
+
+def moment(folder: Path, norm: str, statistic: str, layer: str) -> str:
+    """A channel moment of Fig. 5, ± its standard deviation over seeds."""
+    table = paper_scale.moments(folder)
+    rows = (table["norm"] == norm) & (table["statistic"] == statistic) & (table["layer"] == int(layer))
+    return markdown.spread(table.loc[rows, "value"])
+
+
+def reading(folder: Path, arch: str, init: str, norm: str, quantity: str, site: str = "") -> str:
+    """A quantity under one reading of the paper."""
+    table = records.csv(folder, "tables/readings.csv").fillna({"site": ""})
+    return f"{records.row(table, arch=arch, init=init, norm=norm, quantity=quantity, site=site)['value']:.3g}"
+
+
+def max_alpha(folder: Path, norm: str, init: str, depth: str) -> str:
+    """The largest stable learning rate, median (smallest to largest) over seeds."""
+    table = paper_scale.stable_alphas(folder)
+    rows = (table["norm"] == norm) & (table["init"] == init) & (table["depth"] == int(depth))
+    return markdown.median(table.loc[rows, "alpha"])
