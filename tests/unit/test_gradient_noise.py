@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from understanding_bn.analysis import gradient_noise
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, flat
+from understanding_bn.analysis.gradient_moments import Variance
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.figures import gradient_noise as figure
+from understanding_bn.measurements import gradient_noise
+from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.training.loop import Optimiser
 
 ALPHAS = [0.01, 0.1, 1.0]
@@ -26,18 +28,18 @@ def context(digits):
 
 def test_streaming_variance_is_numpys():
     vectors = np.random.default_rng(0).normal(1e6, 1, size=(7, 5))
-    variance = gradient_noise.Variance()
+    variance = Variance()
     for vector in vectors:
         variance.add(torch.from_numpy(vector))
     assert variance.value() == pytest.approx(np.var(vectors, axis=0, ddof=1).sum(), rel=1e-9)
-    assert np.isnan(gradient_noise.Variance().value())
+    assert np.isnan(Variance().value())
 
 
 def test_one_vector_has_no_variance_and_the_order_does_not_matter():
     vectors = torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     values = []
     for order in (range(9), reversed(range(9))):
-        variance = gradient_noise.Variance()
+        variance = Variance()
         for index in order:
             variance.add(vectors[index])
             assert variance.count > 1 or np.isnan(variance.value())
@@ -47,7 +49,8 @@ def test_one_vector_has_no_variance_and_the_order_does_not_matter():
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_noise_is_the_variance_of_the_gradients_of_disjoint_minibatches(context, norm):
-    table = gradient_noise.measure(context, norm, 0, [8, 32], 6, ALPHAS)
+    options = GradientNoise(batch_sizes=[8, 32], minibatches=6, alphas=ALPHAS)
+    table = gradient_noise.measure(context, norm, 0, options)
     for batch_size, here in table.groupby("batch_size"):
         model = context.model(norm, 0)
         gradients = []
@@ -62,17 +65,40 @@ def test_noise_is_the_variance_of_the_gradients_of_disjoint_minibatches(context,
         assert here["update_noise"].to_numpy() == pytest.approx(here["alpha"].to_numpy() ** 2 * expected, rel=1e-3)
 
 
-def test_measuring_leaves_the_weights_where_they_were(context, monkeypatch):
-    models = []
-    monkeypatch.setattr(
-        Context,
-        "model",
-        lambda self, norm, seed, build=Context.model: models.append(build(self, norm, seed)) or models[-1],
-    )
-    gradient_noise.measure(context, "batch", 0, [8, 16], 3, ALPHAS)
-    (model,) = models
-    monkeypatch.undo()
-    for parameter, start in zip(model.parameters(), context.model("batch", 0).parameters(), strict=True):
+@pytest.mark.parametrize("sampling", ["replacement", "subset"])
+def test_other_ways_to_draw_are_measured_from_their_own_draws(context, sampling):
+    options = GradientNoise(batch_sizes=[8, 32], minibatches=4, alphas=[0.1, 1], samplings=[sampling])
+    table = gradient_noise.measure(context, "none", 0, options)
+    assert table.groupby("sampling").size().to_dict() == {"epoch": 4, sampling: 4}
+    drawn = table[table["sampling"] == sampling]
+    assert drawn["update_noise"].isna().all()
+    assert drawn["images"].eq(1437).all()
+    model = context.model("none", 0)
+    gradients = []
+    for images, labels in replace(context, batch_size=8).draws(sampling, 4, 0, gradient_noise.DOMAIN):
+        gradient = torch.autograd.grad(F.cross_entropy(model(images), labels), list(model.parameters()))
+        gradients.append(flat(gradient).numpy())
+    expected = np.var(gradients, axis=0, ddof=1).sum()
+    assert drawn.loc[drawn["batch_size"] == 8, "noise"].to_numpy() == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_epoch_with_too_few_minibatches_is_not_measured(context):
+    options = GradientNoise(batch_sizes=[479, 480], minibatches=3, alphas=[0.1, 1], samplings=["subset"])
+    table = gradient_noise.measure(context, "none", 0, options)  # 3 · 479 = 1437 images are all there are
+    kinds = table[["batch_size", "sampling"]].drop_duplicates().to_numpy().tolist()
+    assert kinds == [[479, "epoch"], [479, "subset"], [480, "subset"]]
+
+
+def test_the_first_update_is_that_of_plain_descent_and_leaves_the_weights_where_they_were(context):
+    model = context.model("batch", 0)
+    origin = [p.detach().clone() for p in model.parameters()]
+    images, labels = next(context.minibatches(0))
+    F.cross_entropy(model(images), labels).backward()
+    update = context.first_update(model, origin, 0.1)
+    expected = [-0.1 * (p.grad + 5e-4 * start) for p, start in zip(model.parameters(), origin, strict=True)]
+    assert update.numpy() == pytest.approx(flat(expected).numpy(), rel=1e-3, abs=1e-7)
+    assert update.dtype == torch.float64
+    for parameter, start in zip(model.parameters(), origin, strict=True):
         assert torch.equal(parameter, start)
 
 

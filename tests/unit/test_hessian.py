@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 from torch.nn import functional as F
 
-from understanding_bn.analysis import hessian_spectrum, lanczos, spectral, tape
+from understanding_bn.analysis import lanczos, spectral, spectrum, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
 from understanding_bn.benchmark import hvp
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.errors import UserError
+from understanding_bn.measurements import hessian_spectrum
+from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
 from understanding_bn.models import norms, resnet
 from understanding_bn.training.loop import Optimiser
 
@@ -256,6 +259,8 @@ def test_trace_and_density_are_the_dense_ones(matrix):
     # Measured: 0.3 % of the spectrum's width; the mean |λ| is 4 % of it.
     assert distance < 0.005 * (expected.max() - expected.min())
     assert np.isnan(spectral.trace(np.ones(1))[1])
+    # Forms 1, 3 and 8: mean 4, squared deviations 26, error √(26 / 2 / 3).
+    assert spectral.trace(np.array([1.0, 3.0, 8.0])) == pytest.approx((4, math.sqrt(13 / 3)))
 
 
 def test_smoothed_density_has_the_weight_of_its_nodes():
@@ -272,27 +277,27 @@ def context(digits):
 
 
 def test_the_partition_is_fixed_and_grows_by_adding(context):
-    small = hessian_spectrum.partition(context.split, 40, 16, 0)
-    large = hessian_spectrum.partition(context.split, 48, 16, 0)
+    small = spectrum.partition(context.split, 40, 16, 0)
+    large = spectrum.partition(context.split, 48, 16, 0)
     assert [images.shape for images, _ in small] == [(16, 1, 8, 8)] * 2
     for (images, labels), (same, too) in zip(small, large, strict=False):
         assert torch.equal(images, same) and torch.equal(labels, too)
-    everything = hessian_spectrum.partition(context.split, 10**6, 16, 0)
+    everything = spectrum.partition(context.split, 10**6, 16, 0)
     assert len(everything) == context.split.count // 16
     images = torch.cat([images.flatten(1) for images, _ in everything]).unique(dim=0)
     whole = torch.cat([images.flatten(1) for images, _ in context.split.in_order()]).unique(dim=0)
     assert len(whole) - context.split.count % 16 <= len(images) <= len(everything) * 16
-    assert not torch.equal(hessian_spectrum.partition(context.split, 32, 16, 1)[0][0], small[0][0])
-    (one,) = hessian_spectrum.partition(context.split, 8, 16, 0)  # a mini-batch at least
+    assert not torch.equal(spectrum.partition(context.split, 32, 16, 1)[0][0], small[0][0])
+    (one,) = spectrum.partition(context.split, 8, 16, 0)  # a mini-batch at least
     assert torch.equal(one[0], small[0][0])
     with pytest.raises(UserError, match="batch_size: 5000 is more than"):
-        hessian_spectrum.partition(context.split, 8, 5000, 0)
+        spectrum.partition(context.split, 8, 5000, 0)
 
 
 def test_a_spectrum_has_every_mode_block_and_probe():
     model = network()
-    table = hessian_spectrum.spectrum(model, batches(), ["train", "eval"], 1, 2, 4, [1], 0)
-    assert list(table.columns) == hessian_spectrum.COLUMNS
+    table = spectrum.spectrum(model, batches(), ["train", "eval"], 1, 2, 4, [1], 0)
+    assert list(table.columns) == spectrum.COLUMNS
     counts = table.groupby(["bn_mode", "block", "kind"]).size()
     for mode in ("train", "eval"):
         for block in ("all", "1"):
@@ -311,8 +316,9 @@ def test_a_spectrum_has_every_mode_block_and_probe():
 
 
 def test_networks_without_batch_statistics_are_measured_once(context):
-    table = hessian_spectrum.measure(context, "none", 0, 16, ["train", "eval"], 1, 1, 3, [])
-    assert list(table.columns) == hessian_spectrum.COLUMNS
+    options = HessianSpectrum(at=[0], subset=16, bn_modes=["train", "eval"], top=1, probes=1, steps=3)
+    table = hessian_spectrum.measure(context, "none", 0, options)
+    assert list(table.columns) == spectrum.COLUMNS
     assert set(table["bn_mode"]) == {"none"}
     assert len(table[table["kind"] == "trace"]) == 1
 
@@ -321,9 +327,9 @@ def test_a_network_that_has_diverged_has_no_rows(context):
     model = context.model("none", 0)
     with torch.no_grad():
         model.linear.weight.fill_(float("nan"))
-    data = hessian_spectrum.partition(context.split, 16, 16, 0)
-    table = hessian_spectrum.spectrum(model, data, ["train"], 1, 1, 3, [], 0)
-    assert table.empty and list(table.columns) == hessian_spectrum.COLUMNS
+    data = spectrum.partition(context.split, 16, 16, 0)
+    table = spectrum.spectrum(model, data, ["train"], 1, 1, 3, [], 0)
+    assert table.empty and list(table.columns) == spectrum.COLUMNS
 
 
 def test_curvlinops_agrees_in_eval_mode():

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from understanding_bn.analysis import jacobian_conditioning as probe
-from understanding_bn.analysis import random_matrices
+from understanding_bn.analysis import jacobian, random_matrices
 from understanding_bn.analysis.context import Context
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.figures import jacobian_conditioning as figure
+from understanding_bn.measurements import jacobian_conditioning
+from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.models import resnet
 from understanding_bn.training.loop import Optimiser
 
@@ -23,6 +24,11 @@ MODES = ["train", "eval"]
 def context(digits):
     split = Split(digits, False, 1, torch.device("cpu"))
     return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+
+
+def measured(context, norm, seed, networks, **changes):
+    options = JacobianConditioning(networks=networks, batch_size=4, **changes)
+    return jacobian_conditioning.measure(context, norm, seed, options)
 
 
 def images(count, size=6, channels=2):
@@ -43,13 +49,13 @@ def network(arch, norm, init="kaiming", channels=2, seed=0):
 @pytest.mark.parametrize("arch", ["resnet-8", "resnet-padded-8", "plain-14"])
 @pytest.mark.parametrize(("norm", "bn_mode"), [("batch", "train"), ("batch", "eval"), ("none", "none")])
 def test_jacobian_is_that_of_reverse_mode_and_of_central_differences(arch, norm, bn_mode, monkeypatch):
-    monkeypatch.setattr(probe, "IMAGES_AT_ONCE", 40)  # not a divisor of what there is to do
+    monkeypatch.setattr(jacobian, "IMAGES_AT_ONCE", 40)  # not a divisor of what there is to do
     batch, image = images(3), 1
     model = network(arch, norm)
-    (found,) = probe.in_modes(model, batch, [bn_mode])
+    (found,) = jacobian.in_modes(model, batch, [bn_mode])
     assert found == bn_mode
-    matrix = probe.jacobian(model, *probe.seen(batch, image, bn_mode))
-    others, place = probe.seen(batch, image, bn_mode)
+    matrix = jacobian.jacobian(model, *jacobian.seen(batch, image, bn_mode))
+    others, place = jacobian.seen(batch, image, bn_mode)
 
     def features(pixels):
         return model.features(torch.cat([others[:place], pixels[None], others[place + 1 :]]))[place].flatten()
@@ -70,10 +76,10 @@ def test_jacobian_is_that_of_reverse_mode_and_of_central_differences(arch, norm,
 def test_the_two_modes_share_features_and_differ_in_derivatives():
     batch, model = images(5), network("resnet-14", "batch")
     features, matrices = {}, {}
-    for bn_mode in probe.in_modes(model, batch, MODES):
+    for bn_mode in jacobian.in_modes(model, batch, MODES):
         with torch.no_grad():
             features[bn_mode] = model.features(batch)
-        matrices[bn_mode] = probe.jacobian(model, *probe.seen(batch, 0, bn_mode))
+        matrices[bn_mode] = jacobian.jacobian(model, *jacobian.seen(batch, 0, bn_mode))
     assert torch.allclose(features["train"], features["eval"], rtol=1e-10, atol=1e-12)
     assert not torch.allclose(matrices["train"], matrices["eval"], rtol=0.01)
 
@@ -81,8 +87,8 @@ def test_the_two_modes_share_features_and_differ_in_derivatives():
 def test_train_mode_leaves_the_running_moments_alone():
     batch, model = images(4), network("resnet-8", "batch")
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    for bn_mode in probe.in_modes(model, batch, ["train"]):
-        probe.jacobian(model, *probe.seen(batch, 0, bn_mode))
+    for bn_mode in jacobian.in_modes(model, batch, ["train"]):
+        jacobian.jacobian(model, *jacobian.seen(batch, 0, bn_mode))
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
 
 
@@ -91,8 +97,8 @@ def test_the_order_of_the_other_images_does_not_matter(bn_mode):
     batch, model = images(5), network("plain-8", "batch")
     found = []
     for order in ([0, 1, 2, 3, 4], [0, 3, 4, 1, 2]):
-        (_,) = probe.in_modes(model, batch[order], [bn_mode])
-        found.append(probe.jacobian(model, *probe.seen(batch[order], 0, bn_mode)))
+        (_,) = jacobian.in_modes(model, batch[order], [bn_mode])
+        found.append(jacobian.jacobian(model, *jacobian.seen(batch[order], 0, bn_mode)))
     assert torch.allclose(found[0], found[1], rtol=1e-9, atol=1e-12)
 
 
@@ -114,7 +120,7 @@ class Chain(nn.Module):
 def test_a_linear_network_is_the_product_of_its_matrices():
     rng = np.random.default_rng(0)
     matrices = [rng.normal(size=shape) for shape in ((6, 4), (5, 6), (7, 5))]
-    found = probe.jacobian(Chain(matrices), images(2, size=1, channels=4), 1).numpy()
+    found = jacobian.jacobian(Chain(matrices), images(2, size=1, channels=4), 1).numpy()
     assert found == pytest.approx(matrices[2] @ matrices[1] @ matrices[0], rel=1e-12)
 
 
@@ -129,7 +135,7 @@ def as_values(singular, **changes):
 
 def test_a_chain_of_orthogonal_matrices_has_condition_one_at_any_depth():
     matrices = [nn.init.orthogonal_(torch.empty(8, 8, dtype=torch.float64)).numpy() for _ in range(50)]
-    matrix = probe.jacobian(Chain(matrices), images(1, size=1, channels=8), 0)
+    matrix = jacobian.jacobian(Chain(matrices), images(1, size=1, channels=8), 0)
     (row,) = figure.conditions(as_values(torch.linalg.svdvals(matrix))).itertuples()
     assert (row.size, row.rank, row.resolved) == (8, 8, True)
     assert row.log10_condition == pytest.approx(0, abs=1e-12)
@@ -138,7 +144,7 @@ def test_a_chain_of_orthogonal_matrices_has_condition_one_at_any_depth():
 
 def test_measured_are_all_networks_in_all_modes(context):
     networks = {"archs": ["resnet-8", "plain-8"], "inits": ["orthogonal", "fixup", "delta_orthogonal"]}
-    batch, none = (probe.measure(context, norm, 0, networks, 4, 2, MODES) for norm in ("batch", "none"))
+    batch, none = (measured(context, norm, 0, networks, images=2) for norm in ("batch", "none"))
     assert len(batch) == 2 * 3 * 2 * 2 * 64
     assert len(none) == 2 * 3 * 2 * 64
     assert set(none["bn_mode"]) == {"none"}
@@ -160,7 +166,7 @@ def test_measured_are_all_networks_in_all_modes(context):
 
 def test_a_measurement_depends_on_its_seed_alone(context):
     networks = {"archs": ["plain-8"], "inits": ["kaiming"]}
-    first, again, other = (probe.measure(context, "batch", seed, networks, 4, 1, MODES) for seed in (1, 1, 2))
+    first, again, other = (measured(context, "batch", seed, networks) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert not np.allclose(first["singular_value"], other["singular_value"])
 

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from understanding_bn.analysis import max_learning_rate
 from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.learning_rate_search import bisect, trial
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.figures import max_learning_rate as figure
+from understanding_bn.measurements import max_learning_rate
+from understanding_bn.measurements.max_learning_rate import MaxLearningRate
 from understanding_bn.training.loop import Optimiser
 
 GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
@@ -29,17 +31,15 @@ def test_the_grid_is_whole_steps_of_a_decade_within_the_bounds():
 
 
 @pytest.mark.parametrize("limit", [0.0, 1e-4, 3e-4, 0.02, 1.0, 9.9, 1e9])
-def test_bisection_finds_the_limit_of_a_network_that_is_stable_up_to_it(context, monkeypatch, limit):
-    def trial(context, norm, seed, alpha, updates):
-        return ("stable", updates) if alpha <= limit else ("diverged", 2)
-
-    monkeypatch.setattr(max_learning_rate, "trial", trial)
-    trials = max_learning_rate.measure(context, "none", 0, 16, 5, **GRID).assign(seed=0)
-    alphas = np.array(max_learning_rate.grid(*GRID.values()))
-    assert len(trials) <= math.ceil(math.log2(len(alphas) + 1))
+def test_bisection_finds_the_limit_of_a_network_that_is_stable_up_to_it(limit):
+    alphas = max_learning_rate.grid(*GRID.values())
+    tried = bisect(alphas, lambda alpha: ("stable", 5) if alpha <= limit else ("diverged", 2))
+    assert len(tried) <= math.ceil(math.log2(len(alphas) + 1))
+    trials = pd.DataFrame(tried, columns=["alpha", "outcome", "update"]).assign(seed=0)
+    assert trials["update"].tolist() == [5 if outcome == "stable" else 2 for outcome in trials["outcome"]]
     (found,) = figure.largest_stable(trials, ["seed"]).itertuples()
-    below = alphas[alphas <= limit]
-    if len(below):
+    below = [alpha for alpha in alphas if alpha <= limit]
+    if below:
         assert found.alpha == below[-1]
         assert found.limit == ("above" if len(below) == len(alphas) else "")
     else:
@@ -47,21 +47,27 @@ def test_bisection_finds_the_limit_of_a_network_that_is_stable_up_to_it(context,
         assert found.limit == "below"
 
 
+def test_bisection_tries_nothing_where_there_is_nothing():
+    assert bisect([], lambda alpha: ("stable", 1)) == []
+
+
 def test_a_sound_a_collapsed_and_a_diverging_network_are_told_apart(context):
-    assert max_learning_rate.trial(context, "none", 0, 1e-3, 8) == ("stable", 8)
-    outcome, update = max_learning_rate.trial(context, "none", 0, 1e4, 8)
+    assert trial(context, "none", 0, 1e-3, 8) == ("stable", 8)
+    outcome, update = trial(context, "none", 0, 1e4, 8)
     assert outcome == "diverged"
     assert update <= 8
     # ResNet-8 at this rate jumps to where every ReLU is dead, without a loss beyond the bound.
-    outcomes = {max_learning_rate.trial(context, "none", 0, alpha, 30)[0] for alpha in np.geomspace(0.3, 30, 9)}
+    outcomes = {trial(context, "none", 0, alpha, 30)[0] for alpha in np.geomspace(0.3, 30, 9)}
     assert "collapsed" in outcomes
 
 
 def test_a_trial_depends_on_its_seed_alone(context):
-    options = {"batch_size": 32, "updates": 4} | GRID
-    first, again = (max_learning_rate.measure(context, "batch", 3, **options) for _ in range(2))
+    options = MaxLearningRate(batch_size=32, updates=4, **GRID)
+    first, again = (max_learning_rate.measure(context, "batch", 3, options) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert first["batch_size"].eq(32).all()
+    assert first["updates"].eq(4).all()
+    assert first["alpha"].isin(max_learning_rate.grid(*GRID.values())).all()
 
 
 def trials():

@@ -54,7 +54,7 @@ class Objective:
     ):
         if bn_mode not in MODES:
             raise ValueError(f"bn_mode: {bn_mode!r}; expected one of {', '.join(MODES)}")
-        self.model = frozen(model, bn_mode)
+        self.model = frozen_copy(model, bn_mode)
         self.batches = batches
         self.images = sum(len(labels) for _, labels in batches)
         self.memory = memory
@@ -166,7 +166,7 @@ class Objective:
         return parts
 
 
-def frozen(model: nn.Module, bn_mode: str) -> nn.Module:
+def frozen_copy(model: nn.Module, bn_mode: str) -> nn.Module:
     """A copy in this mode that no product changes: in train mode its batch norms keep no running moments."""
     copied = copy.deepcopy(model).train(bn_mode == "train")
     for module in batch_norms(copied) if bn_mode == "train" else ():

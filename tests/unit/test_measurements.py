@@ -1,0 +1,295 @@
+"""Options of measurements: bounds, defaults, checks against the rest of the config, and what reading them imports."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from understanding_bn import measurements, settings
+from understanding_bn.settings import Initial, Mistake, Setting, Trained
+
+# The fewest keys that each takes.
+LEAST = {
+    "gradient_histogram": {"layer": 5, "minibatches": 3},
+    "relative_loss": {
+        "alpha": {"default": 0.1},
+        "minibatches": [1, 4],
+        "smallest_step": 0.001,
+        "largest_step": 1,
+        "steps_per_decade": 8,
+    },
+    "divergence_path": {"alpha": 0.1, "layers": [2, 19], "percent_step": 10, "most_updates": 7, "site": "stream"},
+    "channel_moments": {"layers": [1, 20]},
+    "logit_gradients": {},
+    "gradient_sums": {"layers": [4, 19]},
+    "kernel_gradients": {"layer": 5},
+    "input_mean_correlation": {},
+    "gradient_noise": {"batch_sizes": [8, 64], "minibatches": 16, "alphas": [0.001, 0.1]},
+    "max_learning_rate": {
+        "batch_size": 8,
+        "updates": 5,
+        "smallest_alpha": 0.1,
+        "largest_alpha": 1,
+        "steps_per_decade": 1,
+    },
+    "jacobian_conditioning": {"networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]}, "batch_size": 8},
+    "gradient_structure": {"at": [0, 1], "minibatches": 2},
+    "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
+}
+SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
+
+
+def module(name):
+    return importlib.import_module(f"understanding_bn.measurements.{name}")
+
+
+def options_class(name):
+    return getattr(module(name), "".join(word.title() for word in name.split("_")))
+
+
+def options(name, **changes):
+    return options_class(name).model_validate(LEAST[name] | changes)
+
+
+def refusal(name, **changes):
+    """The places and kinds of the errors in a block."""
+    with pytest.raises(ValidationError) as caught:
+        options(name, **changes)
+    return [(error["loc"], error["type"]) for error in caught.value.errors()]
+
+
+def mistakes(name, setting=SETTING, **changes):
+    return list(options(name, **changes).check(setting))
+
+
+def test_every_file_has_its_options_and_its_function():
+    names = {info.name for info in pkgutil.iter_modules(measurements.__path__)}
+    assert names == set(LEAST)
+    for name in names:
+        kinds = {cls for cls in (Initial, Trained) if issubclass(options_class(name), cls)}
+        assert kinds == {Trained if name in ("gradient_structure", "hessian_spectrum") else Initial}
+        assert list(inspect.signature(module(name).measure).parameters) == ["context", "norm", "seed", "options"]
+        assert getattr(module(name), "DTYPE", "float32") == (
+            "float64" if name == "jacobian_conditioning" else "float32"
+        )
+
+
+def test_reading_options_imports_nothing_heavy():
+    lines = ["import importlib, pkgutil, sys", "from understanding_bn import measurements"]
+    lines += ["for info in pkgutil.iter_modules(measurements.__path__):"]
+    lines += ["    importlib.import_module(f'understanding_bn.measurements.{info.name}')"]
+    lines += ["print(*{'torch', 'pandas', 'numpy', 'scipy', 'matplotlib', 'snakemake'} & sys.modules.keys())"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_every_key_is_needed_and_described_and_no_other_is_known(name):
+    options(name)
+    for key in LEAST[name]:
+        with pytest.raises(ValidationError) as caught:
+            options_class(name).model_validate({k: v for k, v in LEAST[name].items() if k != key})
+        assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [((key,), "missing")]
+    assert refusal(name, layres=3) == [(("layres",), "extra_forbidden")]
+    assert options_class(name).__doc__
+    assert all(field.description for field in options_class(name).model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "least", "most"),
+    [
+        ("gradient_histogram", "layer", 1, 100_000),
+        ("gradient_histogram", "minibatches", 1, 10_000),
+        ("relative_loss", "steps_per_decade", 1, 1000),
+        ("divergence_path", "most_updates", 1, 100_000),
+        ("kernel_gradients", "layer", 1, 100_000),
+        ("gradient_noise", "minibatches", 2, 100_000),
+        ("max_learning_rate", "batch_size", 2, 1_000_000),
+        ("max_learning_rate", "updates", 2, 100_000),
+        ("max_learning_rate", "steps_per_decade", 1, 100),
+        ("jacobian_conditioning", "batch_size", 2, 1_000_000),
+        ("jacobian_conditioning", "images", 1, 1_000_000),
+        ("gradient_structure", "minibatches", 2, 100_000),
+        ("gradient_structure", "samples", 0, 100_000),
+        ("hessian_spectrum", "subset", 2, 1_000_000),
+        ("hessian_spectrum", "top", 1, 1000),
+        ("hessian_spectrum", "probes", 1, 10_000),
+        ("hessian_spectrum", "steps", 2, 10_000),
+    ],
+)
+def test_whole_numbers_have_bounds(name, key, least, most):
+    for value in (least, most, float(most)):
+        kept = getattr(options(name, **{key: value}), key)
+        assert kept == value
+        assert type(kept) is int
+    for value in (least - 1, most + 1, least + 0.5, True, str(least), None):
+        ((place, _),) = refusal(name, **{key: value})
+        assert place == (key,)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("relative_loss", "smallest_step"),
+        ("relative_loss", "largest_step"),
+        ("divergence_path", "alpha"),
+        ("max_learning_rate", "smallest_alpha"),
+        ("max_learning_rate", "largest_alpha"),
+    ],
+)
+def test_learning_rates_and_steps_have_bounds(name, key):
+    for value in (1e-30, 1000):
+        assert getattr(options(name, **{key: value}), key) == value
+    for value in (0, -1, 1e-31, 1001, float("nan"), float("inf"), True, "0.1"):
+        assert [place for place, _ in refusal(name, **{key: value})] == [(key,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "allowed", "refused"),
+    [
+        ("relative_loss", "minibatches", [[1], [1000, 1]], [[], [0], [1001], [1, 1], [True], 3]),
+        ("divergence_path", "layers", [[1]], [[], [0], [2, 2]]),
+        ("channel_moments", "layers", [[1]], [[], [0], [2, 2]]),
+        ("gradient_sums", "layers", [[1]], [[], [0], [2, 2]]),
+        ("gradient_noise", "batch_sizes", [[2, 3]], [[], [2], [2, 2], [1, 2]]),
+        ("gradient_noise", "alphas", [[1, 2]], [[], [1], [1, 1], [0, 1]]),
+        ("gradient_noise", "samplings", [[], ["subset", "replacement"]], [["epoch"], ["subset", "subset"]]),
+        ("max_learning_rate", "archs", [[], ["plain-8"]], [["plain"], ["plain-8", "plain-8"], ["resnet-8\n"]]),
+        ("max_learning_rate", "inits", [[], ["kaiming"]], [[3], ["kaiming", "kaiming"]]),
+        ("jacobian_conditioning", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
+        ("hessian_spectrum", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
+        ("hessian_spectrum", "layers", [[], [20, 1]], [[0], [1, 1]]),
+        ("hessian_spectrum", "at", [[], [0, 0.5, 1]], [[-0.1], [1.1], [0, 0]]),
+        ("divergence_path", "site", ["convolution", "stream"], ["pool", 1]),
+        ("divergence_path", "percent_step", [1, 2, 4, 5, 5.0, 10, 20, 25, 50, 100], [0, 3, 200, 2.5, True, "5"]),
+    ],
+)
+def test_lists_and_choices(name, key, allowed, refused):
+    for value in allowed:
+        kept = getattr(options(name, **{key: value}), key)
+        assert kept == (tuple(value) if isinstance(value, list) else value)
+        assert type(kept) is not float
+    for value in refused:
+        assert {place[0] for place, _ in refusal(name, **{key: value})} == {key}
+
+
+def test_networks_of_the_jacobian_are_a_block_of_two_lists():
+    changed = {"archs": ["plain-8"], "inits": ["fixup"]}
+    for key in changed:
+        assert refusal("jacobian_conditioning", networks=changed | {key: []})[0][0] == ("networks", key)
+        one = {k: v for k, v in changed.items() if k != key}
+        assert refusal("jacobian_conditioning", networks=one) == [(("networks", key), "missing")]
+    assert refusal("jacobian_conditioning", networks=changed | {"norms": []})[0][0] == ("networks", "norms")
+
+
+def test_defaults():
+    assert options("gradient_noise").samplings == ()
+    assert (options("max_learning_rate").archs, options("max_learning_rate").inits) == ((), ())
+    jacobians = options("jacobian_conditioning")
+    assert (jacobians.images, jacobians.bn_modes) == (1, ("train", "eval"))
+    assert options("gradient_structure").samples == 0
+    spectrum = options("hessian_spectrum")
+    assert (spectrum.bn_modes, spectrum.layers) == (("train",), ())
+    assert spectrum.where == settings.Where()
+
+
+def test_learning_rates_by_norm_are_found_by_name():
+    rates = options("relative_loss", alpha={"batch": 1, "batch-final": 0.5, "default": 0.1}).alpha
+    assert [rates.of(norm) for norm in ("batch", "batch-final", "none")] == [1, 0.5, 0.1]
+    assert rates.model_dump() == {"default": 0.1, "batch": 1.0, "batch-final": 0.5}
+    assert refusal("relative_loss", alpha={"batch": 1}) == [(("alpha", "default"), "missing")]
+    assert refusal("relative_loss", alpha={"batch": 0, "default": 1}) == [(("alpha", "batch"), "greater_than")]
+    assert refusal("relative_loss", alpha={"batch": "1e-4", "default": 1})[0][0] == ("alpha", "batch")
+    assert refusal("relative_loss", alpha=0.1)[0][0] == ("alpha",)
+
+
+TOO_DEEP = "layer {} is too deep; expected 1 to {} in resnet-20"
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "deep", "expected"),
+    [
+        ("gradient_histogram", {"layer": 19}, {"layer": 20}, (("layer",), TOO_DEEP.format(20, 19))),
+        ("kernel_gradients", {"layer": 19}, {"layer": 20}, (("layer",), TOO_DEEP.format(20, 19))),
+        ("divergence_path", {"layers": [19]}, {"layers": [1, 20]}, (("layers", 1), TOO_DEEP.format(20, 19))),
+        ("gradient_sums", {"layers": [19]}, {"layers": [1, 20]}, (("layers", 1), TOO_DEEP.format(20, 19))),
+        # Outputs and weights there are of the linear layer too.
+        ("channel_moments", {"layers": [20]}, {"layers": [1, 21]}, (("layers", 1), TOO_DEEP.format(21, 20))),
+        ("hessian_spectrum", {"layers": [20]}, {"layers": [1, 21]}, (("layers", 1), TOO_DEEP.format(21, 20))),
+    ],
+)
+def test_layers_must_lie_in_the_shallowest_network(name, fitting, deep, expected):
+    assert mistakes(name, **fitting) == []
+    assert mistakes(name, **deep) == [Mistake(*expected)]
+    assert mistakes(name, Setting(1437, ("resnet-110",), ()), **deep) == []
+    assert mistakes(name, Setting(1437, (), ()), **deep) == []  # no network, as with an empty grid
+
+
+def test_norms_of_the_relative_loss_must_exist():
+    assert mistakes("relative_loss", alpha={"batch": 0.1, "none": 1, "default": 1}) == []
+    (mistake,) = mistakes("relative_loss", alpha={"bacth": 0.1, "default": 1})
+    assert mistake.place == ("alpha",)
+    assert mistake.text == "key 'bacth' is unknown; expected one of default, batch, none (did you mean 'batch'?)"
+
+
+@pytest.mark.parametrize(("name", "what"), [("relative_loss", "step"), ("max_learning_rate", "alpha")])
+def test_what_ascends_by_its_meaning_must_do_so(name, what):
+    smallest, largest = f"smallest_{what}", f"largest_{what}"
+    assert mistakes(name, **{smallest: 0.1, largest: 1}) == []
+    for end in (1, 0.1):
+        expected = f"1 is not below {largest}, expected less than {end}"
+        assert mistakes(name, **{smallest: 1, largest: end}) == [Mistake((smallest,), expected)]
+
+
+def test_a_search_needs_a_learning_rate_to_try():
+    grid = module("max_learning_rate").grid
+    for smallest, largest, steps in ((0.2, 0.9, 1), (0.1, 0.9, 1), (0.2, 1, 1), (0.2, 0.9, 2)):
+        changes = {"smallest_alpha": smallest, "largest_alpha": largest, "steps_per_decade": steps}
+        text = f"{steps} puts no learning rate between {smallest} and {largest}; expected more steps"
+        expected = [] if grid(smallest, largest, steps) else [Mistake(("steps_per_decade",), text)]
+        assert mistakes("max_learning_rate", **changes) == expected
+    assert grid(0.2, 0.9, 1) == []
+
+
+def test_two_batch_sizes_must_fit_into_an_epoch():
+    # 1437 images have 22 mini-batches of 64.
+    sizes = [4, 256, 64]
+    assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=22) == []
+    text = "23 of two batch sizes must come from one epoch of 1437 images; expected at most 22"
+    assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=23) == [Mistake(("minibatches",), text)]
+    unknown = Setting(float("inf"), (), ())
+    assert mistakes("gradient_noise", unknown, batch_sizes=sizes, minibatches=100_000) == []
+
+
+def test_images_must_be_in_the_minibatch():
+    assert mistakes("jacobian_conditioning", images=8) == []
+    text = "9 is more than batch_size, expected at most 8"
+    assert mistakes("jacobian_conditioning", images=9) == [Mistake(("images",), text)]
+
+
+def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
+    search = options("max_learning_rate", archs=["resnet-8", "resnet-110"], inits=["kaiming", "xavier_uniform"])
+    preset = ("resnet-110", "xavier_uniform")
+    shallow = ("resnet-8", "xavier_uniform")
+    assert search.made_on(*preset, "batch") == [preset, shallow]
+    assert search.made_on(*preset, "none") == [preset, shallow, ("resnet-110", "kaiming")]
+    assert search.for_one() == options("max_learning_rate")
+    assert search.archs == ("resnet-8", "resnet-110")
+
+
+def test_other_measurements_are_made_on_the_presets_network_alone():
+    for name in LEAST.keys() - {"gradient_structure", "hessian_spectrum", "max_learning_rate"}:
+        block = options(name)
+        assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
+        assert block.for_one() == block
+        assert block.other_inits() == (("fixup", "kaiming") if name == "jacobian_conditioning" else ())
+
+
+def test_three_are_made_on_every_reading_of_the_paper():
+    initial = [name for name in LEAST if issubclass(options_class(name), Initial)]
+    on_readings = {name for name in initial if options_class(name).on_readings()}
+    assert on_readings == {"channel_moments", "logit_gradients", "gradient_sums"}
