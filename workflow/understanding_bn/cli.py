@@ -138,7 +138,7 @@ def _status(args: argparse.Namespace) -> None:
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
-    reference.record(args.results, args.reference, args.presets)
+    reference.keep(args.results, args.reference, args.presets)
 
 
 def _rebuild(args: argparse.Namespace) -> None:

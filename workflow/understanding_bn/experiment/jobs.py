@@ -126,6 +126,11 @@ class Measure(Job):
         return known.model_validate(options) if known and isinstance(options, dict) else options
 
     @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks that it works on."""
+        return (self.network,)
+
+    @property
     def rule(self) -> str:  # type: ignore[override]
         """Snakemake's rule."""
         return "trained" if self.trained else "initialization"

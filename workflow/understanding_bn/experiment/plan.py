@@ -48,9 +48,12 @@ class Plan:
         return list({job.folder: job for job in itertools.chain(*groups)}.values())
 
     @property
-    def evidence(self) -> list[Measured]:
-        """The jobs whose results claims are judged on."""
-        return [*self.train, *itertools.chain(*self.initial.values()), *itertools.chain(*self.trained.values()), self.matrices]
+    def evidence(self) -> Inputs:
+        """The jobs whose results claims are judged on, by table."""
+        tables: Inputs = {"histories": [*self.train]}
+        tables |= {name: [*jobs] for name, jobs in (self.initial | self.trained).items()}
+        tables["random_matrices"] = [self.matrices]
+        return {table: jobs for table, jobs in tables.items() if jobs}
 
     @property
     def judge(self) -> Judge:

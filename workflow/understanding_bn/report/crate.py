@@ -11,7 +11,8 @@ from typing import Any
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from understanding_bn import files
+from understanding_bn import files, record
+from understanding_bn.record import Data, Record
 
 NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -34,7 +35,7 @@ def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -
 
     Args:
         report: the page, results/PRESET/report.html; all other paths lie below its folder.
-        claims: claims.json and later.json.
+        claims: claims.json and followups.json.
         items: figures (.png) and tables (.md); what was written beside them under the same name belongs to them.
         runs: the run.json of every job.
     """
@@ -56,22 +57,22 @@ def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -
     for path in (*claims, *drawn):
         add(path, path.stem)
     for path in sorted(runs):
-        record = files.read_json(path)
-        values = [add(path.parent / name, name) for name in record.get("outputs", {}) if (path.parent / name).is_file()]
+        run = record.read(path)
+        values = [add(path.parent / name, name) for name in run.outputs if (path.parent / name).is_file()]
         place = path.parent.relative_to(folder).as_posix()
         evidence = add(path, f"what {place} ran")
-        begin = datetime.fromisoformat(record["started"])
+        begin = datetime.fromisoformat(run.started)
         action = _thing(
             crate,
             f"#{place}",
             "CreateAction",
-            name=record["stage"],
+            name=run.stage,
             startTime=begin.isoformat(),
-            endTime=(begin + timedelta(seconds=record["wall_seconds"])).isoformat(),
-            description=f"seeds {record.get('seeds', [])}, {record['device']}, {record['processor']}",
+            endTime=(begin + timedelta(seconds=run.wall_seconds)).isoformat(),
+            description=f"seeds {[*run.seeds]}, {run.device}, {run.processor}",
         )
-        action["instrument"] = _software(crate, record)
-        action["object"] = [_data(crate, record["data"]), evidence] if record["data"] else [evidence]
+        action["instrument"] = _software(crate, run)
+        action["object"] = [_data(crate, run.data), evidence] if run.data else [evidence]
         action["result"] = values
         crate.root_dataset.append_to("mentions", action)
     files.write_json(folder / NAME, crate.metadata.generate())
@@ -82,20 +83,20 @@ def _thing(crate: ROCrate, place: str, kind: str, /, **properties: Any) -> Any:
     return crate.get(place) or crate.add(ContextEntity(crate, place, {"@type": kind, **properties}))
 
 
-def _software(crate: ROCrate, record: dict[str, Any]) -> Any:
+def _software(crate: ROCrate, run: Record) -> Any:
     """The code of a job, by commit, with the versions of what it is built on."""
-    commit = record["commit"] or "unknown"
+    commit = run.commit or "unknown"
     software = _thing(
         crate, f"#understanding-bn-{commit}", "SoftwareApplication", name="understanding-bn", version=commit
     )
     software["softwareRequirements"] = [
         _thing(crate, f"#{name}-{version}", "SoftwareApplication", name=name, version=version)
-        for name, version in record["versions"].items()
+        for name, version in run.versions.items()
     ]
     return software
 
 
-def _data(crate: ROCrate, data: dict[str, Any]) -> Any:
+def _data(crate: ROCrate, data: Data) -> Any:
     """The data set, which is not in the crate, by its checksum."""
-    checksum = data["sha256"]
-    return _thing(crate, f"#data-{checksum}", "Dataset", name=data["source"], identifier=f"sha256:{checksum}")
+    checksum = data.sha256
+    return _thing(crate, f"#data-{checksum}", "Dataset", name=data.source, identifier=f"sha256:{checksum}")

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from understanding_bn import files
+from understanding_bn import files, paper, record
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
-from understanding_bn.grid import IMAGES
+from understanding_bn.record import Record
 from understanding_bn.report import views
 
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
@@ -24,20 +25,21 @@ MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's p
 def run(
     preset: str,
     claims: Path,
-    later: Path,
+    followups: Path,
     items: list[Path],
     runs: list[Path],
     captions: Path,
     kept: Path | None,
     out: Path,
 ) -> None:
-    """Build the page from claims.json, later.json, figures (.png) and tables (.md) in order, and every run.json.
+    """Build the page from claims.json, followups.json, figures (.png) and tables (.md) in order, and every run.json.
 
     `kept` is a claims.json of the paper's scale to set beside verdicts of a smaller one.
     """
-    judged, predicted = files.read_json(claims), files.read_json(later)
+    judged, predicted = files.read_json(claims), files.read_json(followups)
     beside = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
-    records = [files.read_json(path) for path in runs]
+    records = {str(path): record.read(path) for path in runs}
+    at_scale = _at_scale([*records.values()])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -51,37 +53,37 @@ def run(
     page = environment.get_template("page.html").render(
         preset=preset,
         claims=judged,
-        beside={} if _at_scale(records) else beside,
+        beside={} if at_scale else beside,
         tally=Counter(claim["verdict"] for claim in judged),
-        later=predicted,
-        later_tally=Counter(claim["verdict"] for claim in predicted),
+        followups=predicted,
+        followups_tally=Counter(claim["verdict"] for claim in predicted),
         drawn={path.stem: f"{path.parent.name}/{path.stem}.csv" for path in items},
         marks=MARKS,
         items=shown,
         scripts=views.scripts() if any(item["view"] for item in shown) else "",
-        provenance=_provenance(records),
-        at_scale=_at_scale(records),
+        provenance=_provenance([*records.values()]),
+        at_scale=at_scale,
         most=MOST_LISTED,
-        data=next((record["data"] for record in records if record["data"]), None),
-        records=sorted(({"path": str(p), **r} for p, r in zip(runs, records, strict=True)), key=lambda r: r["path"]),
+        data=next((run.data for run in records.values() if run.data), None),
+        records=sorted(records.items()),
     )
     files.write_text(out, page)
 
 
-def _at_scale(records: list[dict[str, Any]]) -> bool:
+def _at_scale(records: list[Record]) -> bool:
     """Whether a preset is at the paper's scale: all of its training is, and some measurement is.
 
     Some measurements vary depth or batch size on purpose, and those without images have no scale.
     """
-    paper = ("cifar10", IMAGES["cifar10"]["train"], "resnet-110", 128)
-    settings = [
-        (r["stage"], (r["data"]["dataset"], r["data"]["train_images"], *map(r["settings"].get, ("arch", "batch_size"))))
-        for r in records
-        if r["data"]
-    ]
-    return all(here == paper for stage, here in settings if stage == "train") and paper in {
-        here for _, here in settings
-    }
+
+    def is_scale(run: Record) -> bool:
+        data, networks = run.data, getattr(run.job, "networks", ())
+        return data is not None and all(
+            paper.is_scale(data.tag, data.train_images, network.arch, network.batch_size) for network in networks
+        )
+
+    with_data = [run for run in records if run.data is not None]
+    return all(is_scale(run) for run in with_data if run.stage == "train") and any(map(is_scale, with_data))
 
 
 def caption(folder: Path, name: str) -> tuple[str, list[str]]:
@@ -128,22 +130,22 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
 
 
-def _provenance(records: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
-    """What is worth telling once of all jobs; several values are all listed."""
-    facts = {
-        "commit": lambda r: r["commit"] or "unknown (not a git checkout)",
-        "device": lambda r: r["device"],
-        "processor": lambda r: r["processor"],
-        "threads per job": lambda r: str(r["threads"]),
-        "dtype": lambda r: r["dtype"],
-        "flags": lambda r: json.dumps(r["flags"]),
-        "versions": lambda r: ", ".join(f"{name} {version}" for name, version in r["versions"].items()),
+def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
+    """What is worth saying once about all jobs; different values are all listed."""
+    facts: dict[str, Callable[[Record], str]] = {
+        "commit": lambda run: run.commit or "unknown (not a git checkout)",
+        "device": lambda run: run.device,
+        "processor": lambda run: run.processor,
+        "threads per job": lambda run: str(run.threads),
+        "dtype": lambda run: run.dtype,
+        "flags": lambda run: json.dumps(run.flags),
+        "versions": lambda run: ", ".join(f"{name} {version}" for name, version in run.versions.items()),
     }
-    found = [(name, sorted({get(record) for record in records})) for name, get in facts.items()]
-    seconds = sum(record["wall_seconds"] for record in records)
-    peak = max(record["peak_memory_mib"] for record in records)
+    seen = [(name, sorted({get(run) for run in records})) for name, get in facts.items()]
+    seconds = sum(run.wall_seconds for run in records)
+    peak = round(max(run.peak_memory_mib for run in records))
     cost = f"{len(records)} jobs, {seconds / 60:.1f} min of job time, at most {peak} MiB in one job"
-    return [*found, ("cost", [cost])]
+    return [*seen, ("cost", [cost])]
 
 
 def _linked(path: str, beside: Path) -> Markup:
