@@ -182,7 +182,7 @@ def conditioning(folder: Path) -> str:
 
 
 def conditioning_counts(folder: Path) -> str:
-    """Q4: in how many initialisations, of those of full rank with BN and without, BN makes that growth slower or faster."""
+    """Q4: in how many initialisations BN makes that growth slower or faster, of those of full rank in both cases."""
     slopes = conditioning_slopes(folder).dropna(subset="condition_slope")
     rows = []
     for shortcut, mode in ((shortcut, mode) for shortcut in ("none", "projection") for mode in ("train", "eval")):
