@@ -1,10 +1,11 @@
 """The tables of docs/open-questions.md, from made-up records."""
 
+import itertools
 import json
 
 import numpy as np
 
-from understanding_bn.report import open_questions
+from understanding_bn.docs_pages import open_questions
 
 
 def cells(text):
@@ -41,7 +42,7 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
 
 
 def test_architectures_stand_by_family_and_depth_before_and_after(record, write):
-    values = dict.fromkeys(open_questions.COLUMNS, 2.0)
+    values = dict.fromkeys(open_questions.NOISE, 2.0)
     rows = [
         {"arch": arch, "norm": "batch", "seed": 0, "fraction": fraction} | values
         for arch in ("resnet-20", "resnet-8", "plain-20")
@@ -53,11 +54,40 @@ def test_architectures_stand_by_family_and_depth_before_and_after(record, write)
     assert found[1] == ["plain-20", "batch", "end"] + ["2"] * 6
 
 
+def test_noise_is_counted_where_every_seed_agrees(record, write):
+    rows = []
+    for arch, seed, norm, fraction in itertools.product(("plain-8", "plain-20"), (0, 1), ("batch", "none"), (0, 1)):
+        value = 2.0 if norm == "batch" else 1.0
+        if arch == "plain-20" and seed == 1 and fraction == 1:
+            value = 3 - value  # one seed the other way
+        fact = {"arch": arch, "seed": seed, "norm": norm, "fraction": fraction}
+        rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
+    write("noise_by_architecture", rows)
+    assert cells(open_questions.noise_counts(record))[0] == ["C", "2 of 2", "0 of 2", "1 of 2", "0 of 2"]
+
+
+def test_conditioning_is_counted_where_intervals_are_apart(record, write):
+    def network(norm, mode, init, slope):
+        row = {"shortcut": "none", "norm": norm, "bn_mode": mode, "init": init, "condition_theory": 1.0}
+        return row | {"condition_slope": slope, "condition_low": slope - 0.01, "condition_high": slope + 0.01}
+
+    rows = [network("none", "none", init, 0.1) for init in ("orthogonal", "xavier_uniform")]
+    rows += [network("batch", "train", "orthogonal", 0.05), network("batch", "train", "fixup", np.nan)]
+    rows += [network("batch", "train", "xavier_uniform", 0.095), network("batch", "eval", "orthogonal", 0.15)]
+    write("jacobian_conditioning_summary", rows)
+    assert cells(open_questions.conditioning_counts(record)) == [
+        ["none", "train mode", "1", "0", "2"],
+        ["none", "eval mode", "0", "1", "1"],
+        ["projection", "train mode", "0", "0", "0"],
+        ["projection", "eval mode", "0", "0", "0"],
+    ]
+
+
 def test_correlations_stand_by_quantity_and_norm(record, write):
     row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "rho": 0.5, "low": -0.25, "high": 0.75}
     others = [row | {"gap": "gap"}, row | {"norm": "none", "rho": np.nan}, row | {"norm": "batch", "low": np.nan}]
     write("noise_by_architecture_summary", [row, *others])
-    assert cells(open_questions.related(record)) == [["noise of a gradient", "0.50 [-0.25, 0.75] (9)", "0.50 (9)"]]
+    assert cells(open_questions.correlations(record)) == [["noise of a gradient", "0.50 [-0.25, 0.75] (9)", "0.50 (9)"]]
 
 
 def test_slopes_without_a_value_are_rank_deficient(record, write):
@@ -75,7 +105,7 @@ def test_predictions_have_verdict_and_reason(record):
     claim = {"id": "L1", "statement": "|a| < 1", "source": "S (2020)", "measure": "a", "seeds": 3, "note": ""}
     claim |= {"measured": 0.5, "interval": [0.25, 0.75], "verdict": "reproduced"}
     missing = {"id": "L2", "measured": None, "interval": None, "note": "needs more", "verdict": "not run"}
-    (record / "later.json").write_text(json.dumps([claim, claim | missing]))
-    lines = open_questions.predictions(record).splitlines()
+    (record / "followups.json").write_text(json.dumps([claim, claim | missing]))
+    lines = open_questions.followups(record).splitlines()
     assert lines[3] == r"| L1 | \|a\| < 1 | S (2020) | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
     assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | needs more | not run |"

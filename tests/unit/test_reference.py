@@ -1,8 +1,6 @@
-"""Kept results and the README's blocks that are drawn from them."""
+"""Kept results."""
 
 import json
-import re
-import shutil
 
 import pytest
 
@@ -12,23 +10,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.report import rebuild, reference
 
 ROOT = SCHEMA.parent.parent.parent
-
-
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECORDS = ROOT / "results" / "reference"
-
-
-@pytest.mark.parametrize("source", PAGES, ids=lambda path: path.name)
-def test_pages_say_what_the_kept_results_say(tmp_path, source):
-    page = tmp_path / source.name
-    page.write_text(source.read_text())
-    reference.fill(page, RECORDS)
-    assert page.read_text() == source.read_text(), "run `make record`"
-
-
-def test_the_pages_that_are_drawn_from_records_have_blocks():
-    used = {name for page in PAGES for name in re.findall(r"<!-- BEGIN (\w+)", page.read_text())}
-    assert used == set(reference.BLOCKS)
 
 
 @pytest.mark.parametrize("preset", ["quick", "cifar10-init"])
@@ -46,14 +28,6 @@ def test_kept_results_are_small_and_have_their_provenance(folder):
     kept = [path for path in folder.rglob("*") if path.is_file()]
     assert all(path.stat().st_size <= rebuild.LARGEST for path in kept)
     assert {path.suffix for path in kept} <= {".json", ".csv", ".png", ".md", ".parquet"}
-
-
-@pytest.mark.parametrize("text", ["<!-- BEGIN verdicts -->\nno end", "<!-- BEGIN nothing -->\n<!-- END nothing -->"])
-def test_blocks_without_end_or_meaning_are_refused(tmp_path, text):
-    (tmp_path / "page.md").write_text(text)
-    with pytest.raises(UserError, match="has no end or no meaning; expected one of verdicts"):
-        reference.fill(tmp_path / "page.md", RECORDS)
-    assert (tmp_path / "page.md").read_text() == text
 
 
 def test_recording_an_unfinished_preset_is_refused_and_keeps_the_old_record(tmp_path):
@@ -91,30 +65,3 @@ def test_a_record_holds_what_is_small_and_nothing_of_an_older_one(tmp_path):
     assert "/home/me" not in (tmp_path / "out/mine/raw.json").read_text()
     provenance = json.loads((tmp_path / "out/mine/provenance.json").read_text())
     assert (provenance["jobs"], provenance["job_minutes"], provenance["peak_memory_mib"]) == (1, 1.5, 7)
-
-
-def test_numbers_in_pages_follow_the_records(tmp_path):
-    copy = tmp_path / "reference"
-    shutil.copytree(RECORDS, copy)
-    claims = json.loads((copy / "quick/claims.json").read_text())
-    claims[0] |= {"measured": 123.456, "interval": [111.0, 222.0], "verdict": "inconclusive", "seeds": 7}
-    (copy / "quick/claims.json").write_text(json.dumps(claims))
-    page = tmp_path / "README.md"
-    page.write_text((ROOT / "README.md").read_text())
-    reference.fill(page, copy)
-    assert "| 123 [111, 222], n = 7 | inconclusive |" in page.read_text()
-
-
-def test_a_presets_time_is_that_of_its_jobs_and_from_the_first_to_the_last(tmp_path):
-    copy = tmp_path / "reference"
-    shutil.copytree(RECORDS, copy)
-    provenance = json.loads((copy / "quick/provenance.json").read_text())
-    machine = {"peak_memory_mib": 7}
-    starts = {
-        "a": ("2026-01-01T23:50:00+00:00", 600),
-        "b": ("2026-01-01T23:55:30+00:00", 2000),
-        "c": ("2026-01-02T00:00:00+00:00", 60),
-    }
-    runs = {name: machine | {"started": start, "wall_seconds": seconds} for name, (start, seconds) in starts.items()}
-    (copy / "quick/provenance.json").write_text(json.dumps(provenance | {"runs": runs, "job_minutes": 44.3}))
-    assert "| 44 min | 39 min |" in reference.BLOCKS["costs"](copy)  # the second ends last: 5.5 + 33.3 minutes

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from understanding_bn import paper
-from understanding_bn.report import reference, results_page
+from understanding_bn.docs_pages import results_page
 
 
 def claim(number, verdict="not run", measured=None, note=""):
@@ -20,7 +20,8 @@ def trained(alpha, epochs, seconds, failures, images=1000):
     settings = {"arch": "resnet-8", "alpha": str(alpha), "batch_size": 100, "epochs": epochs}
     run = {"stage": "train", "settings": settings, "training_seconds": seconds, "failures": failures}
     data = {"source": "some images", "train_images": images, "test_images": 200}
-    where = {"device": "cpu", "processor": "p", "commit": "c" * 40}
+    where = {"device": "cpu", "processor": "p", "commit": "c" * 40, "versions": {"torch": "2"}}
+    where |= {"started": "2026-01-01T00:00:00+00:00", "wall_seconds": 9}
     return run | where | {"seeds": list(range(len(seconds))), "data": data}
 
 
@@ -32,7 +33,7 @@ def records(tmp_path):
         folder = tmp_path / preset
         folder.mkdir()
         (folder / "claims.json").write_text(json.dumps(claims))
-        provenance = {"runs": {str(n): run for n, run in enumerate(runs)}, "job_minutes": 90}
+        provenance = {"runs": {str(n): run for n, run in enumerate(runs)}, "job_minutes": 90, "peak_memory_mib": 7}
         (folder / "provenance.json").write_text(json.dumps(provenance))
         return tmp_path
 
@@ -42,8 +43,8 @@ def records(tmp_path):
 def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records):
     records("quick", [claim(1, "reproduced", 5)])
     text = results_page.verdicts(records("paper", [claim(1)]))
-    assert "| # | claim | `paper` | `quick` |" in text
-    assert "| [1](#claim-1) | statement 1 | not run | reproduced |" in text
+    assert "| # | claim | paper | `paper` | `quick` |" in text
+    assert "| [1](#claim-1) | statement 1 | 12 points | not run | reproduced |" in text
 
 
 def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
@@ -99,7 +100,3 @@ def test_published_accuracies_stand_beside_not_run_or_ours(tmp_path):
     text = results_page.resnet_110(tmp_path)
     assert "| ours, preset `paper` | 94.00 [93.00, 95.00] % | 165 | 2 |" in text
     assert text.count("| not run |") == 1
-
-
-def test_a_preset_without_a_record_was_not_run(tmp_path):
-    assert reference.BLOCKS["small_accuracies"](tmp_path) == "\n*Not run yet: no record is kept.*\n"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from understanding_bn.report import rule_graph
+from understanding_bn.docs_pages import rule_graph
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from understanding_bn.benchmark import flops
 from understanding_bn.config import SCHEMA
-from understanding_bn.report import speed_page
+from understanding_bn.docs_pages import speed_page
 
 KEPT = SCHEMA.parent.parent.parent / "results" / "reference" / "benchmark"
 TRAINING = ["train-cpu", "neighbour-cpu", "memory-cpu"]

@@ -74,35 +74,11 @@ BLOCKS: dict[str, Text] = {
     "speed_products": speed_page.block("hvp", speed_page.products),
 }
 
-# What sentences hold, or rest on.
+# What sentences hold, or rest on: every public function of `values`.
 VALUES: dict[str, Text] = {
-    function.__name__: _of_record(function)
-    for function in (
-        values.seeds,
-        values.minutes,
-        values.tally,
-        values.measured,
-        values.verdict,
-        values.unmet,
-        values.doubling,
-        values.direction,
-        values.correlation,
-        values.beyond_chance,
-        values.compared,
-        values.cells,
-        values.best_cell,
-        values.best_accuracy,
-        values.shortfall,
-        values.within,
-        values.steepest,
-        values.times_below_theorem,
-        values.rank_deficient,
-        values.edge,
-        values.gradient_sd,
-        values.moment,
-        values.reading,
-        values.max_alpha,
-    )
+    name: _of_record(function)
+    for name, function in inspect.getmembers(values, inspect.isfunction)
+    if function.__module__ == values.__name__ and not name.startswith("_")
 }
 
 _BLOCK = re.compile(

@@ -182,13 +182,13 @@ def conditioning(folder: Path) -> str:
 
 
 def conditioning_counts(folder: Path) -> str:
-    """Q4: in how many initialisations BN makes that growth slower or faster, of those of full rank with it and without."""
-    slopes = conditioning_slopes(folder).dropna(subset="condition_slope").set_index("init")
+    """Q4: in how many initialisations BN makes that growth slower or faster, of those of full rank in both cases."""
+    slopes = conditioning_slopes(folder).dropna(subset="condition_slope")
     rows = []
     for shortcut, mode in ((shortcut, mode) for shortcut in ("none", "projection") for mode in ("train", "eval")):
         networks = slopes[slopes["shortcut"] == shortcut]
         batch = networks[(networks["norm"] == "batch") & (networks["bn_mode"] == mode)]
-        pairs = networks[networks["norm"] == "none"].join(batch, rsuffix="_batch", how="inner")
+        pairs = networks[networks["norm"] == "none"].merge(batch, on="init", suffixes=("", "_batch"))
         rows.append(
             {
                 "shortcuts": shortcut,

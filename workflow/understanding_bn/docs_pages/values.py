@@ -1,6 +1,7 @@
 """The values that sentences of the pages hold or rest on: each a short text, read from a kept record.
 
-`folder` is results/reference/PRESET; all other arguments are texts, as the page writes them.
+A page can name every public function of this module. `folder` is results/reference/PRESET; all other arguments are
+texts, as the page writes them.
 """
 
 from pathlib import Path
