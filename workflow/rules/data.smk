@@ -1,8 +1,8 @@
 rule data:
     """Read a data set once and keep it ready: uint8 images, labels, split, statistics, source and checksums."""
     input:
-        # Known by its tag, which is in the store's name: the same files copied anew, or dated anew, rerun nothing.
-        files=[ancient(str(file)) for file in sources.find(CONFIG["dataset"], DATA_DIR)],
+        # Known by its tag, which is in the store's name: the same files copied again, with other dates, rerun nothing.
+        files=[ancient(str(file)) for file in sources.find(CONFIG.dataset, DATA_DIR)],
     output:
         store=STORE,
     log:
@@ -16,10 +16,7 @@ rule data:
         mem_mb=lambda wildcards, attempt: 2500 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
-        dataset=CONFIG["dataset"],
-        data_dir=[f"--data-dir={DATA_DIR}"] if DATA_DIR else [],  # one word: a folder's name may begin with a hyphen
-        subset=[f"--{split} {count}" for split, count in CONFIG["subset"].items() if count],
-        code=fingerprint("data.store"),
+        spec=PLAN.prepare.spec,
+        code=PLAN.prepare.code,
     shell:
-        "python -m understanding_bn data --dataset {params.dataset} {params.data_dir:q} {params.subset} --out {output.store}"
-        " 2>&1 | tee {log}"
+        "python -m understanding_bn data --spec {params.spec:q} --out {output.store} 2>&1 | tee {log}"

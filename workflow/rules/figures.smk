@@ -1,132 +1,68 @@
-# What each figure and table is drawn from. A new one needs a line here, a module of its name in
-# workflow/understanding_bn/figures/ and a caption in workflow/report/.
-FIGURES = {
-    "fig1_accuracy": training("history.parquet", lambda cell: cell.network == MAIN),
-    "fig2_gradient_histogram": measured("gradient_histogram"),
-    "fig3_relative_loss": measured("relative_loss"),
-    "fig4_divergence_heatmap": measured("divergence_path"),
-    "fig5_channel_moments": measured("channel_moments"),
-    "fig6_logit_gradients": measured("logit_gradients"),
-    "fig7_kernel_gradients": measured("kernel_gradients"),
-    "fig8_singular_values": [f"{RESULTS}/random_matrices/values.parquet"],
-    "single_final_bn": histories("batch-final"),
-    "other_norms": histories(*(NORMS - COMPARED - {"batch-final"})),
-    "max_learning_rate": measured("max_learning_rate"),
-    "gradient_noise": measured("gradient_noise"),
-    "input_mean_correlation": measured("input_mean_correlation"),
-    "jacobian_conditioning": measured("jacobian_conditioning"),
-    "hessian_spectrum": with_histories(trained("hessian_spectrum")),
-    "noise_along_training": with_histories(trained("gradient_structure")),
-    "noise_by_architecture": with_histories(trained("gradient_structure")),
-    "alpha_batch_grid": with_histories(trained("gradient_structure"), trained("hessian_spectrum")) if GRID else [],
-}
-TABLES = {
-    "table1_gradient_sums": measured("gradient_sums"),
-    "readings": READ,
-}
+# What each figure and table is drawn from stands in understanding_bn/experiment/plan.py.
+DRAWN = {item: inputs for item, inputs in PLAN.items.items() if inputs}
+ITEMS = [f"{RESULTS}/{item.shown}" for item in DRAWN]
+# The files of a figure, and of a table, with what the report of Snakemake shows of them.
+SUFFIXES = {"figures": ("pdf", "svg", "csv", "png"), "tables": ("md", "csv")}
 
 
-# Those for which this preset has data.
-ITEMS = [f"{RESULTS}/figures/{name}.png" for name, inputs in FIGURES.items() if inputs]
-ITEMS += [f"{RESULTS}/tables/{name}.md" for name, inputs in TABLES.items() if inputs]
+def outputs(item):
+    """The files of a figure or table; the last one stands in the report that Snakemake makes."""
+    paths = {suffix: f"{RESULTS}/{item.kind}/{item.name}.{suffix}" for suffix in SUFFIXES[item.kind]}
+    last = SUFFIXES[item.kind][-1]
+    about = {"category": item.kind.title(), "labels": {item.kind.removesuffix("s"): item.name}}
+    return paths | {last: report(paths[last], caption=f"../report/{item.name}.rst", **about)}
 
 
-for name, inputs in FIGURES.items():
-    if inputs:
+for item, inputs in DRAWN.items():
 
-        rule:
-            name:
-                name
-            input:
-                values=inputs,
-                # Any edit of its own module redraws a figure; code shared with others counts by fingerprint, below.
-                module=f"workflow/understanding_bn/figures/{name}.py",
-            output:
-                pdf=f"{RESULTS}/figures/{name}.pdf",
-                svg=f"{RESULTS}/figures/{name}.svg",
-                csv=f"{RESULTS}/figures/{name}.csv",
-                png=report(
-                    f"{RESULTS}/figures/{name}.png",
-                    caption=f"../report/{name}.rst",
-                    category="Figures",
-                    labels={"figure": name},
-                ),
-            log:
-                f"logs/{CONFIG['preset']}/figures/{name}.log",
-            benchmark:
-                f"logs/{CONFIG['preset']}/figures/{name}.benchmark.tsv"
-            localrule: True
-            conda:
-                ENVIRONMENT
-            params:
-                name=name,
-                inputs=listed(name, inputs),
-                out=lambda wildcards, output: Path(output.csv).parent,
-                code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
-            shell:
-                "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out}"
-                " 2>&1 | tee {log}"
-
-
-for name, inputs in TABLES.items():
-    if inputs:
-
-        rule:
-            name:
-                name
-            input:
-                values=inputs,
-                module=f"workflow/understanding_bn/figures/{name}.py",
-            output:
-                md=f"{RESULTS}/tables/{name}.md",
-                csv=report(
-                    f"{RESULTS}/tables/{name}.csv",
-                    caption=f"../report/{name}.rst",
-                    category="Tables",
-                    labels={"table": name},
-                ),
-            log:
-                f"logs/{CONFIG['preset']}/tables/{name}.log",
-            benchmark:
-                f"logs/{CONFIG['preset']}/tables/{name}.benchmark.tsv"
-            localrule: True
-            conda:
-                ENVIRONMENT
-            params:
-                name=name,
-                inputs=listed(name, inputs),
-                out=lambda wildcards, output: Path(output.csv).parent,
-                code=fingerprint("figures.job") + fingerprint(f"figures.{name}"),
-            shell:
-                "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out}"
-                " 2>&1 | tee {log}"
+    rule:
+        name:
+            item.name
+        input:
+            values=[path for jobs in inputs.values() for path in values(jobs)],
+            # Any edit of its own module draws a figure again; code shared with others counts by fingerprint, below.
+            module=near(PACKAGE / "understanding_bn" / "figures" / f"{item.name}.py"),
+        output:
+            **outputs(item),
+        log:
+            f"{LOGS}/{item.kind}/{item.name}.log",
+        benchmark:
+            f"{LOGS}/{item.kind}/{item.name}.benchmark.tsv"
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            name=item.name,
+            inputs=listed(item.name, inputs),
+            out=lambda wildcards, output: Path(output.csv).parent,
+            code=item.code,
+        shell:
+            "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out} 2>&1 | tee {log}"
 
 
 # Short targets: `snakemake fig3` for fig3_relative_loss. One that this preset has no data for says so.
-for name, inputs in (FIGURES | TABLES).items():
-    short = name.split("_")[0]
-    numbered = any(character.isdigit() for character in short)
-    if inputs and numbered:
+for item in PLAN.items:
+    if item in DRAWN and item.short:
 
         rule:
             name:
-                short
+                item.short
             input:
-                next(item for item in ITEMS if Path(item).stem == name),
+                f"{RESULTS}/{item.shown}",
             localrule: True
 
-    elif not inputs:
-        for missing in [name, short] if numbered else [name]:
+    elif item not in DRAWN:
+        for missing in filter(None, (item.name, item.short)):
 
             rule:
                 name:
                     missing
                 log:
-                    f"logs/{CONFIG['preset']}/figures/{missing}.log",
+                    f"{LOGS}/figures/{missing}.log",
                 localrule: True
                 conda:
                     ENVIRONMENT
                 params:
-                    text=f"error: preset {CONFIG['preset']} has nothing to draw {name} from",
+                    text=f"error: preset {CONFIG.preset} has nothing to draw {item.name} from",
                 shell:
                     "echo {params.text:q} | tee {log} >&2; exit 2"

@@ -1,14 +1,14 @@
 rule initialization:
-    """Measure one thing at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
+    """Make one measurement at initialisation or in the first steps, for one norm and all seeds. Trains nothing."""
     input:
         store=ancient(STORE),
     output:
-        values=f"{START_PATTERN}/values.parquet",
-        run=f"{START_PATTERN}/run.json",
+        values=f"{RESULTS}/{Measure.INITIAL}/values.parquet",
+        run=f"{RESULTS}/{Measure.INITIAL}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/{layout.MEASURED}.log",
+        f"{LOGS}/{Measure.INITIAL}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/{layout.MEASURED}.benchmark.tsv"
+        f"{LOGS}/{Measure.INITIAL}.benchmark.tsv"
     # On a cluster several share a job where each takes seconds, less than it takes to start one.
     group:
         "measurements" if EMBEDDED else None
@@ -16,16 +16,12 @@ rule initialization:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, START["batch_size"], attempt),
+        mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, CONFIG.initialization.batch_size, attempt),
         runtime=measuring_minutes,
     params:
-        sgd=SGD,
-        batch_size=START["batch_size"],
-        options=lambda wildcards: json.dumps(grid.options(CONFIG, wildcards.probe)),
-        seeds=CONFIG["seeds"],
+        spec=spec(Measure.INITIAL),
         out=lambda wildcards, output: Path(output.run).parent,
-        code=lambda wildcards: own_code(wildcards, "analysis.job", f"analysis.{wildcards.probe}"),
+        code=code(Measure.INITIAL),
     shell:
-        "python -m understanding_bn initialization {wildcards.probe} --store {input.store} --arch {wildcards.arch}"
-        " --init {wildcards.init} --norm {wildcards.norm} --batch-size {params.batch_size} {params.sgd}"
-        " --options {params.options:q} --seeds {params.seeds} --out {params.out} --threads {threads} 2>&1 | tee {log}"
+        "python -m understanding_bn measure --spec {params.spec:q} --store {input.store} --out {params.out}"
+        " --threads {threads} 2>&1 | tee {log}"

@@ -1,12 +1,12 @@
 rule random_matrices:
     """Singular values of products of Gaussian matrices."""
     output:
-        values=f"{RESULTS}/random_matrices/values.parquet",
-        run=f"{RESULTS}/random_matrices/run.json",
+        values=f"{RESULTS}/{Matrices.values}",
+        run=f"{RESULTS}/{Matrices.folder}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/random_matrices.log",
+        f"{LOGS}/{Matrices.folder}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/random_matrices.benchmark.tsv"
+        f"{LOGS}/{Matrices.folder}.benchmark.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -14,11 +14,9 @@ rule random_matrices:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        size=CONFIG["random_matrices"]["size"],
-        factors=CONFIG["random_matrices"]["factors"],
-        draws=CONFIG["random_matrices"]["draws"],
+        spec=PLAN.matrices.spec,
         out=lambda wildcards, output: Path(output.run).parent,
-        code=fingerprint("analysis.random_matrices"),
+        code=PLAN.matrices.code,
     shell:
-        "python -m understanding_bn random-matrices --size {params.size} --factors {params.factors}"
-        " --draws {params.draws} --out {params.out} --threads {threads} 2>&1 | tee {log}"
+        "python -m understanding_bn random-matrices --spec {params.spec:q} --out {params.out} --threads {threads}"
+        " 2>&1 | tee {log}"

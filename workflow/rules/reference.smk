@@ -1,12 +1,13 @@
 # Presets whose raw values are kept in the repository.
-REBUILT = sorted(path.parent.name for path in Path("results/reference").glob("*/raw.json"))
+REFERENCE = PROJECT / "results" / "reference"
+REBUILT = sorted(path.parent.name for path in REFERENCE.glob("*/raw"))
 
 
 rule rebuild:
     """Figures, claims and report of a kept preset, from its records alone."""
     input:
-        index="results/reference/{kept}/raw.json",
-        provenance="results/reference/{kept}/provenance.json",
+        config=near(REFERENCE / "{kept}" / "config.json"),
+        provenance=near(REFERENCE / "{kept}" / "provenance.json"),
         claims=KEPT,
     output:
         page="results/rebuilt/{kept}/report.html",
@@ -18,18 +19,18 @@ rule rebuild:
     conda:
         ENVIRONMENT
     params:
-        record=lambda wildcards, input: Path(input.index).parent,
-        captions="workflow/report",
+        record=lambda wildcards, input: Path(input.config).parent,
+        captions=near(CAPTIONS),
         kept=["--kept", *KEPT] if KEPT else [],
         out=lambda wildcards, output: Path(output.page).parent,
-        code=[fingerprint(f"figures.{name}") for name in FIGURES | TABLES] + [fingerprint("report.rebuild")],
+        code=[item.code for item in PLAN.items] + [fingerprint.whole(["report.rebuild"])],
     shell:
         "python -m understanding_bn rebuild {params.record} --captions {params.captions} {params.kept} --out {params.out}"
         " 2>&1 | tee {log}"
 
 
 rule reference:
-    """The same for every preset that has records: what others found, redrawn here without data, within two minutes."""
+    """The same for every preset that has records: what others found, redrawn without data, within two minutes."""
     input:
         [f"results/rebuilt/{kept}/report.html" for kept in REBUILT],
     localrule: True

@@ -3,13 +3,13 @@ rule train:
     input:
         store=ancient(STORE),
     output:
-        history=f"{TRAIN_PATTERN}/history.parquet",
-        weights=f"{TRAIN_PATTERN}/weights.pt",
-        run=f"{TRAIN_PATTERN}/run.json",
+        history=f"{RESULTS}/{Train.PATTERN}/history.parquet",
+        weights=f"{RESULTS}/{Train.PATTERN}/weights.pt",
+        run=f"{RESULTS}/{Train.PATTERN}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/{layout.TRAIN}.log",
+        f"{LOGS}/{Train.PATTERN}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/{layout.TRAIN}.benchmark.tsv"
+        f"{LOGS}/{Train.PATTERN}.benchmark.tsv"
     priority: 10  # the longest jobs first, so that none is left for the end
     conda:
         ENVIRONMENT
@@ -19,16 +19,10 @@ rule train:
         runtime=training_minutes,
         gpu=LOCAL_GPU,
     params:
-        sgd=SGD,
-        milestones=CONFIG["schedule"]["milestones"],
-        snapshots=CONFIG["snapshots"],
-        seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
+        spec=spec(Train.PATTERN),
         out=lambda wildcards, output: Path(output.run).parent,
         state=STATE,
-        code=lambda wildcards: own_code(wildcards, "training.job"),
+        code=code(Train.PATTERN),
     shell:
-        "python -m understanding_bn train --store {input.store} --arch {wildcards.arch} --init {wildcards.init}"
-        " --norm {wildcards.norm} --alpha {wildcards.alpha} --batch-size {wildcards.batch_size}"
-        " --epochs {wildcards.epochs} --milestones {params.milestones} --snapshots {params.snapshots} {params.sgd}"
-        " --seeds {params.seeds} --out {params.out} --state {params.state}"
-        " --threads {threads} 2>&1 | tee {log}"
+        "python -m understanding_bn train --spec {params.spec:q} --store {input.store} --out {params.out}"
+        " --state {params.state} --threads {threads} 2>&1 | tee {log}"

@@ -1,16 +1,16 @@
 rule trained:
-    """Measure one thing on the networks that a training job left: curvature, gradient noise. Trains nothing."""
+    """Make one measurement on the networks that a training job left: curvature, gradient noise. Trains nothing."""
     input:
         store=ancient(STORE),
-        weights=f"{TRAIN_PATTERN}/weights.pt",
-        history=f"{TRAIN_PATTERN}/history.parquet",
+        weights=f"{RESULTS}/{Train.PATTERN}/weights.pt",
+        history=f"{RESULTS}/{Train.PATTERN}/history.parquet",
     output:
-        values=f"{TRAINED_PATTERN}/values.parquet",
-        run=f"{TRAINED_PATTERN}/run.json",
+        values=f"{RESULTS}/{Measure.TRAINED}/values.parquet",
+        run=f"{RESULTS}/{Measure.TRAINED}/run.json",
     log:
-        f"logs/{CONFIG['preset']}/{layout.TRAINED}.log",
+        f"{LOGS}/{Measure.TRAINED}.log",
     benchmark:
-        f"logs/{CONFIG['preset']}/{layout.TRAINED}.benchmark.tsv"
+        f"{LOGS}/{Measure.TRAINED}.benchmark.tsv"
     # On a cluster several share a job where each takes seconds, less than it takes to start one.
     group:
         "measurements" if EMBEDDED else None
@@ -22,14 +22,9 @@ rule trained:
         runtime=lambda wildcards, attempt: (20 if EMBEDDED else 240) * attempt,
         gpu=0 if EMBEDDED else LOCAL_GPU,
     params:
-        sgd=SGD,
-        seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
-        at=lambda wildcards: MOMENTS[wildcards.probe][Cell.of(wildcards)],
-        options=lambda wildcards: json.dumps(grid.trained_options(CONFIG, wildcards.probe)),
+        spec=spec(Measure.TRAINED),
         out=lambda wildcards, output: Path(output.run).parent,
-        code=lambda wildcards: own_code(wildcards, "analysis.job", f"analysis.{wildcards.probe}"),
+        code=code(Measure.TRAINED),
     shell:
-        "python -m understanding_bn trained {wildcards.probe} --store {input.store} --weights {input.weights}"
-        " --arch {wildcards.arch} --init {wildcards.init} --norm {wildcards.norm} --alpha {wildcards.alpha}"
-        " --batch-size {wildcards.batch_size} --epochs {wildcards.epochs} {params.sgd} --at {params.at}"
-        " --options {params.options:q} --seeds {params.seeds} --out {params.out} --threads {threads} 2>&1 | tee {log}"
+        "python -m understanding_bn measure --spec {params.spec:q} --store {input.store} --weights {input.weights}"
+        " --out {params.out} --threads {threads} 2>&1 | tee {log}"
