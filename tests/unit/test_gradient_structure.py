@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from understanding_bn.analysis import gradient_moments
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, flat
 from understanding_bn.data.batches import Augmentation, Split
 from understanding_bn.measurements import gradient_noise, gradient_structure
 from understanding_bn.measurements.gradient_structure import GradientStructure
@@ -195,4 +195,11 @@ def test_samples_of_a_batch_norm_network_are_measured_in_eval_mode_and_only_once
     trained = measured(replace(context, weights=state_of(model)), "batch", 0, minibatches=2, samples=4)
     row = trained[trained["quantity"] == "sample_constant"].iloc[0]
     assert row["bn_mode"] == "eval"
-    assert row["value"] > 0
+    for images, _ in context.draws("subset", 2, 0, gradient_structure.MINIBATCHES):
+        model(images)  # the mini-batches measured before have updated the running statistics
+    single = replace(context, batch_size=1).draws("replacement", 4, 0, gradient_structure.SAMPLES)
+    gradients = []
+    for images, labels in single:
+        loss = F.cross_entropy(model.eval()(images), labels)
+        gradients.append(flat(torch.autograd.grad(loss, list(model.parameters()))).numpy())
+    assert row["value"] == pytest.approx(np.var(gradients, axis=0, ddof=1).sum(), rel=1e-4)

@@ -149,9 +149,12 @@ def test_products_are_symmetric():
 
 def test_minibatches_add_up_by_their_sizes():
     data = batches(1, 6) + batches(1, 4)
-    v = vector(Objective(network(), data, "train").size)
-    parts = [Objective(network(), [batch], "train").hvp(v) for batch in data]
-    assert relative(Objective(network(), data, "train").hvp(v), 0.6 * parts[0] + 0.4 * parts[1]) < 1e-13
+    whole = Objective(network(), data, "train")
+    first, second = (Objective(network(), [batch], "train") for batch in data)
+    v = vector(whole.size)
+    assert relative(whole.hvp(v), 0.6 * first.hvp(v) + 0.4 * second.hvp(v)) < 1e-13
+    assert relative(whole.gradient(), 0.6 * first.gradient() + 0.4 * second.gradient()) < 1e-13
+    assert whole.loss() == pytest.approx(0.6 * first.loss() + 0.4 * second.loss(), rel=1e-13)
 
 
 def test_order_within_a_minibatch_does_not_matter():

@@ -261,6 +261,7 @@ def test_two_batch_sizes_must_fit_into_an_epoch():
     assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=22) == []
     text = "23 of two batch sizes must come from one epoch of 1437 images; expected at most 22"
     assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=23) == [Mistake(("minibatches",), text)]
+    assert mistakes("gradient_noise", Setting(22 * 64, (), ()), batch_sizes=sizes, minibatches=22) == []
     unknown = Setting(float("inf"), (), ())
     assert mistakes("gradient_noise", unknown, batch_sizes=sizes, minibatches=100_000) == []
 

@@ -47,7 +47,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     layer_variation ("all"): variance over layers of the natural logarithm of the root mean square of ḡ.
     minibatch_rank ("all"): effective rank of the n × parameters matrix of mini-batch gradients; n at the most.
     sample_constant ("all"): C from the gradients of `samples` single images, where normalisation does not join the
-        images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics.
+        images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics, which
+        are those of training after the n mini-batches measured here have updated them.
     """
     import pandas as pd
     import torch
