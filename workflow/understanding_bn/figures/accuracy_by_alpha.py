@@ -21,6 +21,8 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     last = endings(histories)[COLUMNS]
     sound = last[last["failure"].isna()].assign(accuracy=lambda rows: 100 * rows["test_accuracy"])
     colour = style.by_norm(last)
+    names = style.labels(colour["palette"])
+    at_scale = paper.is_scale_of(histories)
     figure, ax = plt.subplots(figsize=(0.75 * style.WIDTH, 3.0))
     if len(sound):
         common = {"data": sound, "x": "alpha", "y": "accuracy", "ax": ax} | colour
@@ -36,13 +38,14 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
                 ax.plot(alpha, height, "x", color=shade, markersize=5)
                 text = {"textcoords": "offset points", "fontsize": 6, "color": shade}
                 ax.annotate(f"{failed}/{len(runs)} failed", (alpha, height), (4, -2), **text)
-        if paper.is_scale_of(histories):
-            published = {a: 100 * share for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm}
-            name = f"{style.label(norm)}, paper" if published else None
+        published = {a: 100 * share for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm}
+        if published and at_scale:
+            name = f"{style.label(norm)}, paper"
+            names[name] = name
             look = {"color": shade, "mfc": "white", "markersize": 4, "label": name}
             ax.plot(list(published), list(published.values()), "D", **look)
     ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)", ylim=(bottom, 100))
     ax.margins(x=0.12)
     place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    style.legend(ax, style.labels(colour["palette"]), title=f"mean and {last['seed'].nunique()} seeds", **place)
+    style.legend(ax, names, title=f"mean and {last['seed'].nunique()} seeds", **place)
     return figure, {"": last}

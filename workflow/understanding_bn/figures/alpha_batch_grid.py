@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
@@ -45,7 +44,7 @@ def draw(
         for ax, norm in zip(row, norms, strict=True):
             _heatmap(ax, table[table["norm"] == norm], quantity, scale, alphas, sizes)
             title = style.label(norm) + (f": {PANELS[quantity][0]}" if ax is row[0] else "")
-            ax.set(title=title, xlabel="batch size B" if row is axes[-1] else "", ylabel="")
+            ax.set(title=title, xlabel="batch size B" if ax in axes[-1] else "", ylabel="")
         row[0].set_ylabel("learning rate α")
         figure.colorbar(ax.collections[0], ax=row, shrink=0.9, aspect=12, pad=0.02)
     facts = table.iloc[0]
@@ -66,11 +65,12 @@ def _heatmap(
     some = cells["failed"] > 0
     numbers[some] += "  (" + cells["failed"].astype(str) + "/" + cells["runs"].astype(str) + ")"
     means, texts = (column.unstack().reindex(index=alphas, columns=sizes) for column in (cells["mean"], numbers))
-    look = {"norm": scale, "vmin": scale.vmin, "vmax": scale.vmax, "cmap": "cividis", "cbar": False}
-    ticks = {"xticklabels": sizes, "yticklabels": [f"{alpha:g}" for alpha in alphas]}
-    sns.heatmap(means, annot=texts, fmt="", annot_kws={"fontsize": 6}, ax=ax, **look, **ticks)
+    look = {"norm": scale, "vmin": scale.vmin, "vmax": scale.vmax, "cmap": "cividis", "rasterized": False}
+    named = {"xticklabels": sizes, "yticklabels": [f"{alpha:g}" for alpha in alphas]}
+    style.heatmap(ax, means, annot=texts, fmt="", annot_kws={"fontsize": 6}, **look, **named)
     ax.invert_yaxis()
-    ax.tick_params(rotation=0)
+    for text, mean in zip(ax.texts, means.to_numpy()[means.notna()], strict=True):
+        text.set_color("white" if scale(mean) < 0.5 else "black")
     for (alpha, size), cell in cells[cells["mean"].isna()].iterrows():
         column, row = sizes.index(size), alphas.index(alpha)
         if cell["failed"] == cell["runs"]:

@@ -46,7 +46,7 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
         for ax, split in zip(row, ("train", "test"), strict=True):
             _panel(ax, lines[(lines["alpha"] == alpha) & (lines["split"] == split)], colours)
             ax.set(title=f"α = {alpha:g}, {split}", xlabel="training done (%)", ylabel="accuracy (%)")
-            ax.label_outer()
+            ax.label_outer(remove_inner_ticks=True)
         handles = [Line2D([], [], color=colours[norm], label=text) for norm, text in _entries(ends, alpha)]
         handles += _paper_marks(row[1], cells[cells["alpha"] == alpha], colours)
         place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "labelspacing": 0.3, "handlelength": 1.2}

@@ -41,7 +41,7 @@ def draw(relative_loss: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.axhline(1e3, color="0.4", linewidth=0.7, linestyle=":")
             ax.set(xscale="log", yscale="log", title=f"{style.label(norm)}, mini-batch {number}")
             ax.set(xlabel="step size s", ylabel="ℓ(w − s·g) / ℓ(w)")
-            ax.label_outer()
+            ax.label_outer(remove_inner_ticks=True)
         _limit(row[0], finite.loc[finite["norm"] == norm, "relative_loss"])
         if len(row[0].get_legend_handles_labels()[1]) > 1:  # there is more than the median to name
             row[0].legend(loc="upper left", fontsize=6)

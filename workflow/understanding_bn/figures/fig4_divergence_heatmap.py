@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -34,10 +33,8 @@ def draw(divergence_path: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
         scale = LogNorm(positive.quantile(0.01), positive.max())
         for ax, layer in zip(column, layers, strict=True):
             grid = values[values["layer"] == layer].pivot(index="percent", columns="channel", values="value")
-            ticks = {"xticklabels": max(1, grid.shape[1] // 4), "yticklabels": max(1, len(grid) // 4)}
-            sns.heatmap(grid, norm=scale, cmap="viridis", cbar=False, rasterized=True, ax=ax, **ticks)
+            style.heatmap(ax, grid, norm=scale, cmap="viridis")
             ax.invert_yaxis()
-            ax.tick_params(rotation=0)
             of_update = f"layer {layer}\n% of the update" if ax in axes[:, 0] else f"layer {layer}"
             ax.set(xlabel="channel" if layer == layers[-1] else "", ylabel=of_update if statistic == "mean" else "")
             if statistic != "mean":

@@ -15,6 +15,7 @@ TITLES = {
     "log_std": "mean over channels of log channel std",
 }
 SITES = {MAIN_SITE: "output of the convolution", "stream": "stream after ReLU"}
+WIDTHS = {MAIN_SITE: 1.2, "stream": 0.8}  # of the lines
 
 
 def draw(channel_moments: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -25,21 +26,24 @@ def draw(channel_moments: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
     table = moments_by_layer(channel_moments)
     at_scale = paper.is_scale_of(channel_moments)
     colour = style.by_norm(table)
-    figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 2.9), sharex=True)
+    names = style.labels(colour["palette"]) | SITES
+    figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 3.1), sharex=True)
     for ax, (statistic, title) in zip(axes, TITLES.items(), strict=True):
         of_both = table[table["statistic"] == statistic]
         main = of_both[of_both["site"] == MAIN_SITE]
         common = {"x": "layer", "y": "value", "ax": ax} | colour
-        sns.lineplot(of_both, style="site", style_order=list(SITES), errorbar=None, **common)
-        sns.scatterplot(main, legend=False, **style.DOTS | {"s": 8}, **common)
+        by_site = {"style": "site", "style_order": list(SITES), "size": "site", "sizes": WIDTHS}
+        sns.lineplot(of_both, errorbar=None, **by_site, **common)
+        sns.scatterplot(main, legend=False, **style.DOTS, **common)
         for norm, shade in colour["palette"].items():
             means = main[main["norm"] == norm].groupby("layer")[["value", "spread"]].mean()
             ax.errorbar(means.index, means["value"], means["spread"], fmt="none", ecolor=shade, capsize=2, elinewidth=1)
             if at_scale and (norm, statistic) in paper.CHANNEL_MOMENTS:
                 name = f"{style.label(norm)}, paper"
+                names[name] = name
                 published = paper.CHANNEL_MOMENTS[norm, statistic]
                 ax.plot(paper.MOMENT_LAYERS, published, "x", color=shade, markersize=5, label=name)
         ax.set(title=title, xlabel="layer", ylabel="natural logarithm" if ax is axes[0] else "")
         ax.get_legend().remove()
-    style.legend(axes[0], style.labels(colour["palette"]) | SITES, loc="best", fontsize=6)
+    style.legend(axes[0], names, owner=figure, loc="outside lower center", ncols=3)
     return figure, {"": table[COLUMNS], "summary": distance_from_paper(table, at_scale)}

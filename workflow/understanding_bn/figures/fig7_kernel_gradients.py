@@ -24,10 +24,7 @@ def draw(kernel_gradients: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame
     first = kernel_gradients[kernel_gradients["seed"] == kernel_gradients["seed"].min()]
     for ax, norm in zip(heatmaps, norms, strict=True):
         grid = first[first["norm"] == norm].pivot(index="out_channel", columns="in_channel", values="gradient")
-        ticks = {"xticklabels": max(1, grid.shape[1] // 4), "yticklabels": max(1, len(grid) // 4)}
-        look = {"cmap": "viridis", "vmin": 0, "vmax": 5, "square": True, "cbar": False, "rasterized": True}
-        sns.heatmap(grid / grid.to_numpy().mean(), ax=ax, **ticks, **look)
-        ax.tick_params(rotation=0)
+        style.heatmap(ax, grid / grid.to_numpy().mean(), cmap="viridis", vmin=0, vmax=5, square=True)
         first_only = "output channel" if ax is heatmaps[0] else ""
         ax.set(title=f"{style.label(norm)}, layer {layer}", xlabel="input channel", ylabel=first_only)
     bar = {"shrink": 0.8, "extend": "max", "label": "|gradient| / its mean"}

@@ -74,5 +74,4 @@ def _samplings(ax: Axes, gradient_noise: pd.DataFrame) -> None:
     sns.lineplot(shares, x="place", y="share", ax=ax, **colour, **by_sampling, **bars)
     ax.set(xscale="log", xlabel="batch size B", ylabel="noise / (C/B)", ylim=(0, None))
     style.ticks_at(ax.xaxis, gradient_noise["batch_size"])
-    names = style.labels(colour["hue_order"]) | SAMPLINGS
-    style.legend(ax, names, loc="lower left", title=f"drawn from {images} images:", fontsize=6.5)
+    style.legend(ax, SAMPLINGS, loc="lower left", title=f"drawn from {images} images:", fontsize=6.5)

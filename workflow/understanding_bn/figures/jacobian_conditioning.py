@@ -85,7 +85,7 @@ def _panel(ax: Axes, networks: pd.DataFrame, inits: list[str], top: float) -> No
     whole = networks.groupby(["init", "depth"])["resolved"].transform("all")
     palette = {init: _look(init)[1] for init in inits}
     common = {"x": "place", "y": "log10_condition", "hue": "init", "palette": palette, "legend": False, "ax": ax}
-    sns.scatterplot(networks, s=14, alpha=0.5, linewidth=0, **common)
+    sns.scatterplot(networks, **style.DOTS, **common)
     if whole.any():
         sns.lineplot(networks[whole], estimator="median", errorbar=None, **common)
     infinite = networks[~networks["resolved"]]

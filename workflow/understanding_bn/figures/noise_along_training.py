@@ -1,5 +1,7 @@
 """The gradient's noise along training: a single sample's variance, the noise of an update, and the noise scale."""
 
+from itertools import product
+
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -33,8 +35,11 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
     figure, axes = plt.subplots(1, len(PANELS), figsize=(style.WIDTH, 3.1))
     for ax, (quantity, title) in zip(axes, PANELS.items(), strict=True):
         positive = shown[shown[quantity] > 0]
-        for (norm, alpha), curve in positive.groupby(["norm", "alpha"]):
-            look = {"color": style.colours(norms)[norm], "dashes": dashes[alpha], "marker": ".", "mec": "none"}
+        for norm, alpha in product(norms, alphas):
+            curve = positive[(positive["norm"] == norm) & (positive["alpha"] == alpha)]
+            if curve.empty:
+                continue
+            look = {"color": style.colours(norms)[norm], "dashes": dashes[alpha], "marker": ".", "ms": 6, "mec": "none"}
             spread = {"estimator": "median", "errorbar": style.RANGE, "err_kws": style.BAND}
             name = f"{style.label(norm)}, α = {alpha:g}"
             sns.lineplot(curve, x="done", y=quantity, ax=ax, label=name, legend=False, **look, **spread)

@@ -65,7 +65,7 @@ LABELS = {
 RANGE = ("pi", 100)  # seaborn's error bar from the least to the largest value
 SEED = {"alpha": 0.35, "linewidth": 0.6}  # the thin line of one seed
 BAND = {"alpha": 0.2, "linewidth": 0}
-DOTS = {"s": 14, "alpha": 0.6, "linewidth": 0}  # one dot per seed
+DOTS = {"s": 9, "alpha": 0.6, "linewidth": 0}  # one dot per seed
 LAW = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theory predicts
 
 
@@ -98,13 +98,29 @@ def by_norm(table: pd.DataFrame) -> dict:
     return {"hue": "norm", "hue_order": norms, "palette": colours(norms)}
 
 
-def legend(ax: Axes, names: dict[str, str], **options) -> None:
-    """A legend of what is labelled in these axes, without seaborn's headings; `names` replaces labels."""
-    handles, labels = ax.get_legend_handles_labels()
-    entries = {
-        names.get(text, text): handle for handle, text in zip(handles, labels, strict=True) if handle.get_visible()
-    }
-    ax.legend(entries.values(), entries.keys(), **options)
+def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **options) -> None:
+    """A legend of those labels in `ax` that are among `names`, in that order and called so, in `ax` or its figure.
+
+    seaborn labels headings, too: they are not among the names.
+    """
+    labelled = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    shown = {name: labelled[text] for text, name in names.items() if text in labelled}
+    (owner or ax).legend(shown.values(), shown.keys(), **options)
+
+
+def heatmap(ax: Axes, grid: pd.DataFrame, ticks: int = 4, **options) -> None:
+    """A heat map of a table, its first row on top, with about so many ticks on each side.
+
+    It has no colour bar of its own. seaborn draws the whole figure to see whether the numbers on an axis overlap; the
+    layout, which takes most of the time, can wait.
+    """
+    engine = ax.figure.get_layout_engine()
+    ax.figure.set_layout_engine("none")
+    places = {f"{axis}ticklabels": max(1, size // ticks) for axis, size in zip("yx", grid.shape, strict=True)}
+    sns.heatmap(grid, ax=ax, cbar=False, **{"rasterized": True} | places | options)
+    ax.figure.set_layout_engine(engine)
+    ax.tick_params(rotation=0)
+    ax.grid(False)
 
 
 def span(values: pd.Series, form: str) -> str:
@@ -114,10 +130,10 @@ def span(values: pd.Series, form: str) -> str:
 
 
 def ticks_at(axis: Axis, values: pd.Series) -> None:
-    """Ticks at just the values that occur, for a logarithmic axis with few of them."""
+    """Ticks at just the values that occur, for a logarithmic axis with few of them; no minor ticks on either axis."""
     places = sorted(values.unique())
     axis.set_ticks(places, [f"{place:g}" for place in places])
-    axis.set_ticks([], minor=True)
+    axis.axes.minorticks_off()
 
 
 def logarithmic(axis: Axis, values: pd.Series) -> None:
