@@ -1,14 +1,33 @@
-"""What the paper shows, as numbers: digitised from its figures or recalled. Drawn as marks beside ours, at its scale.
+"""What the paper shows, as numbers: digitised from its figures or recalled. Figures draw them as marks at its scale.
 
 All of it is ResNet-110 on CIFAR-10 with B = 128. Claims carry their own paper values; see `claims`.
 """
 
+import re
+
 import pandas as pd
+
+DATASET, TRAIN_IMAGES, ARCH, BATCH_SIZE = "cifar10", 50_000, "resnet-110", 128
+
+
+def is_scale(dataset_tag: str, train_images: int | None, arch: str, batch_size: int) -> bool:
+    """Whether results are at the paper's scale, so that its numbers can be compared with them.
+
+    Args:
+        dataset_tag: as `data.sources.tag` makes it. The whole of CIFAR-10 is "cifar10" or "cifar10-" and eight hex
+            digits; the tag of a subset is longer.
+        train_images: how many images there are to train on; None if only the tag is known.
+        arch: the architecture's name.
+        batch_size: B.
+    """
+    whole = re.fullmatch(rf"{DATASET}(-[0-9a-f]{{8}})?", dataset_tag) and train_images in (None, TRAIN_IMAGES)
+    return bool(whole) and (arch, batch_size) == (ARCH, BATCH_SIZE)
 
 
 def is_scale_of(values: pd.DataFrame) -> bool:
-    """Whether all rows come from the paper's network and data, so that its numbers may stand beside ours."""
-    return bool((values["arch"] == "resnet-110").all() and values["dataset"].str.startswith("cifar10").all())
+    """Whether all rows, with columns dataset, arch and batch_size, are at the paper's scale."""
+    facts = values[["dataset", "arch", "batch_size"]].drop_duplicates()
+    return all(is_scale(tag, None, arch, size) for tag, arch, size in facts.itertuples(index=False, name=None))
 
 
 # Fig. 1: final test accuracy, by norm and α; the single final BN's is recalled.

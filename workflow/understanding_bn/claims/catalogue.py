@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
-from understanding_bn.claims import later, matrices, training
 from understanding_bn.claims.checks import Check
 from understanding_bn.claims.results import Results
 
@@ -172,14 +172,14 @@ CLAIMS = (
 )
 
 # Predictions of later work that grids over α, B, norm and architecture can test, kept apart from the paper's own.
-LATER = (
+FOLLOWUPS = (
     Claim(
         "L1",
         "with BN, cells of equal α/B end with the same test accuracy (within "
-        f"{later.SAME_ACCURACY:g} points): the noise scale α(N/B − 1) decides",
+        f"{followups.SAME_ACCURACY:g} points): the noise scale α(N/B − 1) decides",
         "g ≈ α(N/B − 1)",
         "alpha_batch_grid",
-        later.equal_ratio_equal_accuracy,
+        followups.equal_ratio_equal_accuracy,
         "Smith & Le (2018)",
     ),
     Claim(
@@ -187,7 +187,7 @@ LATER = (
         "with BN a large α gains little at small B: the best α at the smallest B is below that at the largest",
         "so stated",
         "alpha_batch_grid",
-        later.best_alpha_rises_with_batch_size,
+        followups.best_alpha_rises_with_batch_size,
         "De & Smith (2020)",
     ),
     Claim(
@@ -195,41 +195,41 @@ LATER = (
         "without BN, residual branches scaled by 1/√blocks train at an α at which the unscaled network fails",
         "so stated (1/√54 for ResNet-110)",
         "noise_by_architecture",
-        later.scaled_branches_train,
+        followups.scaled_branches_train,
         "De & Smith (2020), τ-ResNet",
     ),
     Claim(
         "L4",
-        f"without BN, Fixup ends within {later.SAME_ACCURACY:g} points of BN at the same large α",
+        f"without BN, Fixup ends within {followups.SAME_ACCURACY:g} points of BN at the same large α",
         "7.2 % error at 0.1 (recalled), BN 6.6 %",
         "noise_by_architecture",
-        later.fixup_matches_batch_norm,
+        followups.fixup_matches_batch_norm,
         "Zhang, Dauphin & Ma (2019)",
     ),
     Claim(
         "L5",
-        f"the gradient noise scale tr Σ / |g|² grows along training, from {later.EARLY:.0%} to its end",
+        f"the gradient noise scale tr Σ / |g|² grows along training, from {followups.EARLY:.0%} to its end",
         "so stated",
         "noise_along_training",
-        later.noise_scale_grows,
+        followups.noise_scale_grows,
         "McCandlish et al. (2018)",
     ),
     Claim(
         "L6",
         "BN without shortcuts makes gradients explode at initialisation, by "
-        f"{later.EXPLOSION:g} ± {later.EXPLOSION_ERROR:g} per layer",
+        f"{followups.EXPLOSION:g} ± {followups.EXPLOSION_ERROR:g} per layer",
         "√(π/(π − 1)) ≈ 1.21",
         "noise_by_architecture",
-        later.plain_networks_explode,
+        followups.plain_networks_explode,
         "Yang et al. (2019)",
     ),
     Claim(
         "L7",
         "full-batch descent settles at the edge of stability: sharpness · α / (2 + 2β), momentum β, is "
-        f"1 ± {later.EDGE_ERROR:g}",
+        f"1 ± {followups.EDGE_ERROR:g}",
         "2/α without momentum",
         "hessian_spectrum",
-        later.edge_of_stability,
+        followups.edge_of_stability,
         "Cohen et al. (2021)",
     ),
     Claim(
@@ -237,7 +237,7 @@ LATER = (
         "BN suppresses the Hessian's outliers at the end of training: λ_max over the spectrum's rms is smaller with it",
         "so stated",
         "hessian_spectrum",
-        later.fewer_outliers,
+        followups.fewer_outliers,
         "Ghorbani, Krishnan & Xiao (2019)",
     ),
     Claim(
@@ -245,7 +245,7 @@ LATER = (
         "in a shallow residual network BN makes the trace of the Hessian at the end larger, not smaller",
         "so stated",
         "hessian_spectrum",
-        later.shallow_networks_sharper,
+        followups.shallow_networks_sharper,
         "Yao et al. (2020)",
     ),
 )

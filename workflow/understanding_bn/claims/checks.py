@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from understanding_bn.claims.statistics import bootstrap_interval, share_interval
+from understanding_bn.summaries.intervals import bootstrap_interval, share_interval
 
 REPRODUCED, REFUTED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
 

@@ -8,14 +8,14 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.figures import (
-    fig6_logit_gradients,
-    fig7_kernel_gradients,
+from understanding_bn.summaries import (
     gradient_noise,
     input_mean_correlation,
+    kernel_gradients,
+    logit_gradients,
     max_learning_rate,
 )
-from understanding_bn.figures.fig5_channel_moments import MAIN_SITE, moments_by_layer
+from understanding_bn.summaries.channel_moments import MAIN_SITE, moments_by_layer
 
 SD_RATIO = 50.0
 STEP_RATIO = 10.0
@@ -33,7 +33,7 @@ INIT_RATIO = 10.0
 
 def noise_scales(results: Results) -> list[Check]:
     """Claim 6, each slope as an equivalence: its whole interval must lie within the bounds."""
-    table = gradient_noise.slopes(results.probe("gradient_noise"))
+    table = gradient_noise.slopes(results.measurement("gradient_noise"))
     quantities = (
         ("batch_size_slope", "slope of log gradient noise against log B", NOISE_SLOPE, NOISE_SLOPE_ERROR),
         ("alpha_slope", "slope of log update noise against log α", UPDATE_SLOPE, UPDATE_SLOPE_ERROR),
@@ -49,7 +49,7 @@ def noise_scales(results: Results) -> list[Check]:
 
 def gradient_spread(results: Results) -> list[Check]:
     """Claim 7."""
-    grouped = results.probe("gradient_histogram").groupby(["norm", "seed"])["gradient"]
+    grouped = results.measurement("gradient_histogram").groupby(["norm", "seed"])["gradient"]
     sd = grouped.std().unstack("norm")
     kurtosis = grouped.apply(lambda g: float(pd.Series(g).astype(float).kurt()) + 3).unstack("norm")
     return [
@@ -60,7 +60,7 @@ def gradient_spread(results: Results) -> list[Check]:
 
 def larger_steps(results: Results) -> list[Check]:
     """Claim 8, on mini-batch 1."""
-    table = results.probe("relative_loss")
+    table = results.measurement("relative_loss")
     table = table[table["minibatch"] == 1]
     if table.empty:
         raise NotRunError("relative_loss for mini-batch 1")
@@ -102,7 +102,7 @@ def moments_rise_with_depth(results: Results) -> list[Check]:
 
 def diverges_at_once(results: Results) -> list[Check]:
     """Claim 10."""
-    table = results.probe("divergence_path")
+    table = results.measurement("divergence_path")
     runs = table[table["norm"] == "none"].drop_duplicates("seed")
     soon = runs["diverged"] & (runs["update"] <= FIRST_MINIBATCHES)
     name = f"share of runs without BN at α = {runs['alpha'].iloc[0]:g} that diverge by update {FIRST_MINIBATCHES}"
@@ -111,11 +111,11 @@ def diverges_at_once(results: Results) -> list[Check]:
 
 def activations_grow(results: Results) -> list[Check]:
     """Claim 11."""
-    table = moments_by_layer(results.probe("channel_moments"))
+    table = moments_by_layer(results.measurement("channel_moments"))
     table = table[(table["statistic"] == "log_std") & (table["site"] == MAIN_SITE)]
     # The last layer is the classifier where it was measured; the claim is about the convolutions before it.
     layers = sorted(table["layer"].unique())
-    depth = max(architecture.depth(arch) for arch in results.probe("channel_moments")["arch"].unique())
+    depth = max(architecture.depth(arch) for arch in results.measurement("channel_moments")["arch"].unique())
     first, last = layers[0], max(layer for layer in layers if layer < depth)
     none = table[table["norm"] == "none"].pivot(index="seed", columns="layer", values="value")
     batch = table[(table["norm"] == "batch") & (table["layer"] < depth)].groupby("seed")["value"]
@@ -127,8 +127,8 @@ def activations_grow(results: Results) -> list[Check]:
 
 
 def one_class_for_all(results: Results) -> list[Check]:
-    """Claim 12; see `fig6_logit_gradients.one_class_for_all` for what counts as positive."""
-    some = fig6_logit_gradients.one_class_for_all(results.probe("logit_gradients")).unstack("norm")
+    """Claim 12; see `logit_gradients.one_class_for_all` for what counts as positive."""
+    some = logit_gradients.one_class_for_all(results.measurement("logit_gradients")).unstack("norm")
     return [
         every("share of networks without BN with one class positive for all images", some["none"]),
         every("share of networks with BN without such a class", ~some["batch"]),
@@ -137,7 +137,7 @@ def one_class_for_all(results: Results) -> list[Check]:
 
 def gradients_cancel(results: Results) -> list[Check]:
     """Claim 13."""
-    ratio = results.probe("gradient_sums").pivot(index=["norm", "seed"], columns="layer", values="ratio")
+    ratio = results.measurement("gradient_sums").pivot(index=["norm", "seed"], columns="layer", values="ratio")
     batch, none = ratio.loc["batch"], ratio.loc["none"]
     checks = [mean_check(f"a/b, BN, layer {layer}", batch[layer], "≥", CANCELS) for layer in ratio.columns[:2]]
     return checks + [mean_check(f"a/b, none, layer {layer}", none[layer], "≤", ADDS_UP) for layer in ratio.columns]
@@ -145,9 +145,8 @@ def gradients_cancel(results: Results) -> list[Check]:
 
 def low_rank_gradients(results: Results) -> list[Check]:
     """Claim 14."""
-    share = fig7_kernel_gradients.energy(results.probe("kernel_gradients")).pivot(
-        index="seed", columns="norm", values="top_share"
-    )
+    energy = kernel_gradients.energy(results.measurement("kernel_gradients"))
+    share = energy.pivot(index="seed", columns="norm", values="top_share")
     name = "top singular value's share of the energy, none − BN"
     return [mean_check(name, share["none"] - share["batch"], ">", 0)]
 
@@ -181,7 +180,7 @@ def inits_alike(results: Results) -> list[Check]:
 
 def gradients_follow_means(results: Results) -> list[Check]:
     """Claim 20: Spearman's correlation over the input channels of a layer, its mean over layers 2 … depth − 1."""
-    table = input_mean_correlation.by_layer(results.probe("input_mean_correlation"))
+    table = input_mean_correlation.by_layer(results.measurement("input_mean_correlation"))
     mean = table[table["norm"] == "none"].groupby("seed")["spearman"].mean()
     return [mean_check("mean over layers of the rank correlation, none", mean, ">", 0)]
 
@@ -192,7 +191,7 @@ def _searches(results: Results, factor: str) -> pd.DataFrame:
     Raises:
         NotRunError: a search found no bound, so that its α is not known.
     """
-    table = max_learning_rate.found(results.probe("max_learning_rate"))
+    table = max_learning_rate.largest_by_network(results.measurement("max_learning_rate"))
     table = max_learning_rate.varied(table[table["norm"] == "none"], factor)
     if (table["limit"] != "").any():
         raise NotRunError("a wider range of α in max_learning_rate: some search found no bound in it")
@@ -201,7 +200,7 @@ def _searches(results: Results, factor: str) -> pd.DataFrame:
 
 def _diverged_without_norm(results: Results) -> pd.DataFrame:
     """Moments along the diverging update, over the seeds without normalisation that did diverge."""
-    table = results.probe("divergence_path")
+    table = results.measurement("divergence_path")
     table = table[(table["norm"] == "none") & table["diverged"]]
     if table.empty:
         raise NotRunError("a run without BN that diverges within the updates followed")

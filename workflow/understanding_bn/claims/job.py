@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from understanding_bn import architecture, files
-from understanding_bn.claims.catalogue import CLAIMS, LATER, Claim
+from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
 
@@ -13,15 +13,15 @@ from understanding_bn.claims.results import NotRunError, Results
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 
-def run(inputs: list[Path], roles: dict[str, float], out: Path, later: Path) -> None:
-    """Judge all claims on the raw values in `inputs`: the paper's go to `out`, predictions of later work to `later`.
+def run(inputs: list[Path], roles: dict[str, float], out: Path, followups: Path) -> None:
+    """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
     Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
     interval, seeds, verdict, runs, checks, figure and note.
     `measure`, `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
     """
     results = Results(inputs, roles)
-    for path, claims in ((out, CLAIMS), (later, LATER)):
+    for path, claims in ((out, CLAIMS), (followups, FOLLOWUPS)):
         files.write_json(path, [_entry(claim, results) for claim in claims])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from understanding_bn.analysis.random_matrices import ks_statistic
 from understanding_bn.claims.checks import Check, mean_check
 from understanding_bn.claims.results import Results
-from understanding_bn.claims.statistics import bootstrap
+from understanding_bn.summaries.intervals import bootstrap
 
 KS_CRITICAL = 1.358  # × 1/√N: the 5 % point for independent values; singular values repel and stay far below it
 
@@ -17,8 +17,8 @@ def theorem1_holds(results: Results) -> list[Check]:
     table = results.matrices()
     size = int(table["size"].iloc[0])
     checks, conditions = [], {}
-    for factors, here in table.groupby("factors"):
-        draws = [draw.to_numpy() for _, draw in here.groupby("draw")["singular_value"]]
+    for factors, of_factors in table.groupby("factors"):
+        draws = [draw.to_numpy() for _, draw in of_factors.groupby("draw")["singular_value"]]
         distances = np.array([ks_statistic(values, int(factors)) for values in draws])
         name = f"Kolmogorov–Smirnov distance from Theorem 1, {factors} factors, N = {size}"
         checks.append(mean_check(name, distances, "≤", round(KS_CRITICAL / size**0.5, 4)))

@@ -1,6 +1,5 @@
-"""The result files that claims are judged on, recognised by the run.json beside each."""
+"""The result files that claims are judged on, identified by the run.json in the folder of each."""
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,7 @@ from typing import Any
 import pandas as pd
 
 from understanding_bn import files, runs, tables
-
-
-def _network(settings: dict[str, Any]) -> tuple[str, str, int]:
-    return settings["arch"], settings["init"], settings["batch_size"]
+from understanding_bn.summaries.training import NETWORK, main_network
 
 
 class NotRunError(Exception):
@@ -23,7 +19,7 @@ class Results:
 
     Args:
         paths: history.parquet and values.parquet files, each with its run.json beside it.
-        roles: the config's `claims` block: which learning rates play the paper's.
+        roles: the config's `claims` block: which learning rate has which role in the paper.
     """
 
     def __init__(self, paths: list[Path], roles: dict[str, float]):
@@ -31,22 +27,22 @@ class Results:
         self.forget()
         self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
         runs.must_share_data(self.runs)
-        networks = Counter(_network(run["settings"]) for run in self.runs.values() if run["stage"] == "train")
-        self.main = max(networks, key=lambda network: networks[network], default=None)
         self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
         self._tables = {str(path): tables.read([path]) for path in paths}
+        trained = self._matching(lambda run: run["stage"] == "train")
+        self.main = main_network(self._rows(trained)) if trained else None
 
     def forget(self) -> None:
-        """Start anew to note what is used."""
+        """Forget which files and roles were asked for."""
         self.used: set[str] = set()
         self.used_roles: set[str] = set()
 
     def alpha(self, role: str) -> float:
-        """The learning rate that plays a part of the paper's: "large", "middle", "small", "unstable", …"""
+        """The learning rate with this role in the paper: "large", "middle", "small", "unstable", …"""
         self.used_roles.add(role)
         return self.roles[f"{role}_alpha"]
 
-    def probe(self, name: str) -> pd.DataFrame:
+    def measurement(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.
 
         Raises:
@@ -64,8 +60,8 @@ class Results:
         Raises:
             NotRunError: there are none.
         """
-        found = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
-        return _some(found, f"{name} of trained networks")
+        table = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
+        return _some(table, f"{name} of trained networks")
 
     def histories(self) -> pd.DataFrame:
         """The histories of all training runs.
@@ -82,8 +78,7 @@ class Results:
     def final(self, norm: str, alpha: float) -> pd.DataFrame:
         """The last row of each seed's history in the main network's cell (norm, α) with the most epochs, by seed.
 
-        The main network is the (arch, init, batch_size) of most training jobs, the first of several.
-
+        The main network is that of `summaries.training.main_network`.
         Accuracies are in per cent, NaN where the seed diverged.
 
         Raises:
@@ -120,13 +115,13 @@ class Results:
 
     def _is_main(self, settings: dict[str, Any]) -> bool:
         """Whether a training job's network and batch size are those that the paper's claims are judged on."""
-        return _network(settings) == self.main
+        return tuple(settings[name] for name in NETWORK) == self.main
 
     def _gather(self, matches: Callable[[dict[str, Any]], bool]) -> pd.DataFrame:
         """The rows of all files whose run.json satisfies `matches`; they count as used."""
-        chosen = self._matching(matches)
-        self.used |= set(chosen)
-        return self._rows(chosen) if chosen else pd.DataFrame()
+        paths = self._matching(matches)
+        self.used |= set(paths)
+        return self._rows(paths) if paths else pd.DataFrame()
 
     def _matching(self, matches: Callable[[dict[str, Any]], bool]) -> list[str]:
         """The files whose run.json satisfies `matches`."""

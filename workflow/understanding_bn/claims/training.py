@@ -7,7 +7,7 @@ import pandas as pd
 
 from understanding_bn.claims.checks import REPRODUCED, Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.claims.statistics import bootstrap
+from understanding_bn.summaries.intervals import bootstrap
 
 LARGE_ALPHA_GAIN = 8.0  # points
 SAME_ALPHA_DIFFERENCE = 2.0  # points

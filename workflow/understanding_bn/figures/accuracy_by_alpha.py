@@ -1,56 +1,51 @@
 """Final test accuracy against α for several norms: what `single_final_bn` and `other_norms` share."""
 
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from understanding_bn import paper
 from understanding_bn.figures import style
+from understanding_bn.summaries.training import CELL, endings
 
-CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
 COLUMNS = [*CELL, "seed", "test_accuracy", "failure"]
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """One line per norm over the mean of the sound seeds, a dash per seed, a cross where seeds failed.
 
-    `values`: training histories. A seed that diverged has no accuracy and one that stayed at chance no meaningful
-    one: both are counted beside a cross on the bottom line, and stand in the CSV with their failure.
+    A seed that diverged has no accuracy, and one that stayed at chance no meaningful one: crosses at the bottom say how
+    many failed, and the CSV has them with their failure.
     """
-    last = values.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1).sort_values([*CELL, "seed"])
-    norms = style.ordered(last["norm"])
-    palette = style.colours(norms)
+    last = endings(histories)[COLUMNS]
+    sound = last[last["failure"].isna()].assign(accuracy=lambda rows: 100 * rows["test_accuracy"])
+    colour = style.by_norm(last)
+    names = style.labels(colour["palette"])
+    at_scale = paper.is_scale_of(histories)
     figure, ax = plt.subplots(figsize=(0.75 * style.WIDTH, 3.0))
-    sound = last[last["failure"].isna()]
-    lowest = 100 * sound["test_accuracy"].min() if len(sound) else 0
+    if len(sound):
+        common = {"data": sound, "x": "alpha", "y": "accuracy", "ax": ax} | colour
+        sns.scatterplot(**common, marker="_", linewidth=1, alpha=0.7, legend=False)
+        sns.lineplot(**common, errorbar=None, marker="o", mec="none", markersize=4)
+    lowest = sound["accuracy"].min() if len(sound) else 0
     bottom = max(0, lowest - 0.25 * (100 - lowest))
-    ax.set_ylim(bottom, 100)
-    for position, norm in enumerate(norms):
-        here = sound[sound["norm"] == norm]
-        ax.plot(here["alpha"], 100 * here["test_accuracy"], "_", color=palette[norm], markersize=7, alpha=0.7)
-        mean = 100 * here.groupby("alpha")["test_accuracy"].mean()
-        ax.plot(mean.index, mean, "-o", markersize=4, color=palette[norm], label=style.label(norm))
-        failed = last[(last["norm"] == norm) & last["failure"].notna()]
-        for alpha, group in failed.groupby("alpha"):
-            of = len(last[(last["norm"] == norm) & (last["alpha"] == alpha)])
-            height = bottom + (0.03 + 0.05 * position) * (100 - bottom)
-            ax.plot(alpha, height, "x", color=palette[norm], markersize=5)
-            text = f"{len(group)}/{of} failed"
-            ax.annotate(text, (alpha, height), (4, -2), textcoords="offset points", fontsize=6, color=palette[norm])
-        if paper.is_scale_of(values):
-            published = {a: v for (n, a), v in paper.FINAL_TEST_ACCURACY.items() if n == norm}
-            ax.plot(
-                list(published),
-                [100 * v for v in published.values()],
-                "D",
-                color=palette[norm],
-                markerfacecolor="white",
-                markersize=4,
-                label=f"{style.label(norm)}, paper" if published else None,
-            )
-    ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)")
+    for position, (norm, shade) in enumerate(colour["palette"].items()):
+        of_norm = last[last["norm"] == norm]
+        height = bottom + (0.03 + 0.05 * position) * (100 - bottom)
+        for alpha, runs in of_norm.groupby("alpha"):
+            if failed := runs["failure"].notna().sum():
+                ax.plot(alpha, height, "x", color=shade, markersize=5)
+                text = {"textcoords": "offset points", "fontsize": 6, "color": shade}
+                ax.annotate(f"{failed}/{len(runs)} failed", (alpha, height), (4, -2), **text)
+        published = {a: 100 * share for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm}
+        if published and at_scale:
+            name = f"{style.label(norm)}, paper"
+            names[name] = name
+            look = {"color": shade, "mfc": "white", "markersize": 4, "label": name}
+            ax.plot(list(published), list(published.values()), "D", **look)
+    ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)", ylim=(bottom, 100))
     ax.margins(x=0.12)
-    ax.legend(
-        loc="center left", bbox_to_anchor=(1.0, 0.5), title=f"mean and {last['seed'].nunique()} seeds", title_fontsize=7
-    )
-    return figure, {"": last[COLUMNS]}
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    style.legend(ax, names, title=f"mean and {last['seed'].nunique()} seeds", **place)
+    return figure, {"": last}

@@ -1,91 +1,49 @@
 """Fig. 5: logarithms of channel means and standard deviations against depth, at initialisation."""
 
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from understanding_bn import paper
 from understanding_bn.figures import style
+from understanding_bn.summaries.channel_moments import MAIN_SITE, distance_from_paper, moments_by_layer
 
-# The site drawn as the main line. The other one is drawn thin: where the paper took its moments is not certain, and
-# the outputs of the convolutions come nearer to its numbers (see the summary).
-MAIN_SITE = "convolution"
-COLUMNS = ["norm", "seed", "layer", "statistic", "value", "spread"]
+COLUMNS = ["norm", "seed", "layer", "statistic", "value", "spread", "site", "dead_channels"]
 TITLES = {
     "log_mean": "mean over channels of log |channel mean|",
     "log_std": "mean over channels of log channel std",
 }
+SITES = {MAIN_SITE: "output of the convolution", "stream": "stream after ReLU"}
+WIDTHS = {MAIN_SITE: 1.2, "stream": 0.8}  # of the lines
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(channel_moments: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Both statistics side by side; error bars are the standard deviation over channels, as in the paper.
 
-    `values`: columns of `analysis.channel_moments`. Dots are single seeds, lines their mean; natural logarithms.
+    Dots are single seeds, lines their mean; natural logarithms. The main site is drawn solid, the other one dashed.
     """
-    table = moments_by_layer(values)
-    norms = style.ordered(table["norm"])
-    palette = style.colours(norms)
-    at_scale = paper.is_scale_of(values)
-    figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 2.9), sharex=True)
+    table = moments_by_layer(channel_moments)
+    at_scale = paper.is_scale_of(channel_moments)
+    colour = style.by_norm(table)
+    names = style.labels(colour["palette"]) | SITES
+    figure, axes = plt.subplots(1, 2, figsize=(style.WIDTH, 3.1), sharex=True)
     for ax, (statistic, title) in zip(axes, TITLES.items(), strict=True):
-        for norm in norms:
-            here = table[(table["norm"] == norm) & (table["statistic"] == statistic)]
-            main = here[here["site"] == MAIN_SITE]
-            by_layer = main.groupby("layer")[["value", "spread"]].mean()
-            name = style.label(norm)
-            output = f"{name}, output of the convolution"
-            ax.errorbar(
-                by_layer.index,
-                by_layer["value"],
-                by_layer["spread"],
-                color=palette[norm],
-                capsize=2,
-                label=output,
-            )
-            ax.plot(main["layer"], main["value"], ".", color=palette[norm], markersize=2.5, alpha=0.6)
-            other = here[here["site"] != MAIN_SITE].groupby("layer")["value"].mean()
-            stream = f"{name}, stream after ReLU"
-            ax.plot(other.index, other, "--", color=palette[norm], linewidth=0.8, alpha=0.8, label=stream)
+        of_both = table[table["statistic"] == statistic]
+        main = of_both[of_both["site"] == MAIN_SITE]
+        common = {"x": "layer", "y": "value", "ax": ax} | colour
+        by_site = {"style": "site", "style_order": list(SITES), "size": "site", "sizes": WIDTHS}
+        sns.lineplot(of_both, errorbar=None, **by_site, **common)
+        sns.scatterplot(main, legend=False, **style.DOTS, **common)
+        for norm, shade in colour["palette"].items():
+            means = main[main["norm"] == norm].groupby("layer")[["value", "spread"]].mean()
+            ax.errorbar(means.index, means["value"], means["spread"], fmt="none", ecolor=shade, capsize=2, elinewidth=1)
             if at_scale and (norm, statistic) in paper.CHANNEL_MOMENTS:
+                name = f"{style.label(norm)}, paper"
+                names[name] = name
                 published = paper.CHANNEL_MOMENTS[norm, statistic]
-                ax.plot(
-                    paper.MOMENT_LAYERS,
-                    published,
-                    "x",
-                    color=palette[norm],
-                    markersize=5,
-                    label=f"{name}, paper",
-                )
-        ax.set(title=title, xlabel="layer")
-    axes[0].set_ylabel("natural logarithm")
-    axes[0].legend(loc="best", fontsize=6)
-    return figure, {"": table[[*COLUMNS, "site", "dead_channels"]], "summary": distance(table, at_scale)}
-
-
-def moments_by_layer(values: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over channels of log|mean| and log std, for every site, norm, seed and layer.
-
-    Channels that are exactly zero have no logarithm; they are left out and counted in `dead_channels`.
-    """
-    parts = []
-    for statistic, raw in (("log_mean", values["mean"].abs()), ("log_std", values["variance"] ** 0.5)):
-        logs = np.log(raw.where((raw > 0) & np.isfinite(raw)))
-        grouped = values.assign(log=logs, dead=raw == 0).groupby(["site", "norm", "seed", "layer"], as_index=False)
-        part = grouped.agg(value=("log", "mean"), spread=("log", "std"), dead_channels=("dead", "sum"))
-        parts.append(part.assign(statistic=statistic))
-    return pd.concat(parts, ignore_index=True)
-
-
-def distance(table: pd.DataFrame, at_scale: bool) -> pd.DataFrame:
-    """Root-mean-square distance from the paper's values over layers, in natural-log units, for each site."""
-    rows = []
-    for (site, norm, statistic), here in table.groupby(["site", "norm", "statistic"]):
-        ours = here.groupby("layer")["value"].mean()
-        published = paper.CHANNEL_MOMENTS.get((norm, statistic))
-        distance = np.nan
-        if at_scale and published is not None:
-            gap = ours - pd.Series(published, index=list(paper.MOMENT_LAYERS))
-            distance = float(np.sqrt((gap.dropna() ** 2).mean()))
-        rows.append({"site": site, "norm": norm, "statistic": statistic, "rms_distance_from_paper": distance})
-    return pd.DataFrame(rows)
+                ax.plot(paper.MOMENT_LAYERS, published, "x", color=shade, markersize=5, label=name)
+        ax.set(title=title, xlabel="layer", ylabel="natural logarithm" if ax is axes[0] else "")
+        ax.get_legend().remove()
+    style.legend(axes[0], names, owner=figure, loc="outside lower center", ncols=3)
+    return figure, {"": table[COLUMNS], "summary": distance_from_paper(table, at_scale)}

@@ -9,42 +9,22 @@ from understanding_bn.figures import style
 COLUMNS = ["norm", "seed", "image", "label", "class", "gradient"]
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(logit_gradients: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """A heatmap of images × classes for every seed (columns) and norm (rows), in units of 1/B.
 
-    `values`: columns of `analysis.logit_gradients`. A class that the network predicts for every image shows as a
-    column at +1; the true classes are the negative cells.
+    A class that the network predicts for every image shows as a column at +1; the true classes are the negative cells.
     """
-    norms, seeds = style.ordered(values["norm"]), sorted(values["seed"].unique())
-    batch_size = int(values["batch_size"].iloc[0])
-    figure, axes = plt.subplots(
-        len(norms),
-        len(seeds),
-        figsize=(style.WIDTH, 0.6 + 1.9 * len(norms)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
+    norms, seeds = style.ordered(logit_gradients["norm"]), sorted(logit_gradients["seed"].unique())
+    batch_size = int(logit_gradients["batch_size"].iloc[0])
+    shape, size = (len(norms), len(seeds)), (style.WIDTH, 0.6 + 1.9 * len(norms))
+    figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
     for row, norm in zip(axes, norms, strict=True):
         for ax, seed in zip(row, seeds, strict=True):
-            here = values[(values["norm"] == norm) & (values["seed"] == seed)]
-            grid = batch_size * here.pivot(index="image", columns="class", values="gradient")
-            image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-            ax.grid(False)
+            of_seed = logit_gradients[(logit_gradients["norm"] == norm) & (logit_gradients["seed"] == seed)]
+            grid = batch_size * of_seed.pivot(index="image", columns="class", values="gradient")
+            style.heatmap(ax, grid, cmap="RdBu_r", vmin=-1, vmax=1)
             ax.set_title(f"{style.label(norm)}, seed {seed}", fontsize=7)
-        row[0].set_ylabel("image in the mini-batch")
-    for ax in axes[-1]:
-        ax.set_xlabel("class")
-    figure.colorbar(image, ax=axes, shrink=0.6, label="∂ℓ/∂logit, in units of 1/B")
-    return figure, {"": values[COLUMNS]}
-
-
-def one_class_for_all(values: pd.DataFrame) -> pd.Series:
-    """Whether some class's gradient is positive for every image not of that class, indexed by norm and seed.
-
-    Softmax gradients are positive for every wrong class, if only just: positive is read as at least half of the
-    largest possible value, 1/B.
-    """
-    wrong = values[values["label"] != values["class"]]
-    positive = wrong["gradient"] >= 0.5 / wrong["batch_size"]
-    return positive.groupby([wrong["norm"], wrong["seed"], wrong["class"]]).all().groupby(["norm", "seed"]).any()
+            ax.set(xlabel="class", ylabel="image in the mini-batch")
+            ax.label_outer(remove_inner_ticks=True)
+    figure.colorbar(ax.collections[0], ax=axes, shrink=0.6, label="∂ℓ/∂logit, in units of 1/B")
+    return figure, {"": logit_gradients[COLUMNS]}

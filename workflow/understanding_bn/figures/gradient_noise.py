@@ -2,98 +2,76 @@
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from understanding_bn.figures import style
+from understanding_bn.summaries.gradient_noise import relative_to_replacement, share_without_replacement, slopes
 
 COLUMNS = ["arch", "norm", "alpha", "batch_size", "sampling", "seed", "epoch", "noise", "constant", "update_noise"]
 COLUMNS += ["minibatches", "images"]
-SAMPLINGS = {"epoch": ("o", "disjoint, as in an epoch"), "replacement": ("^", "with replacement")}
-SAMPLINGS["subset"] = ("v", "without replacement")
+SAMPLINGS = {"epoch": "disjoint, as in an epoch", "replacement": "with replacement", "subset": "without replacement"}
+MARKERS = {"epoch": "o", "replacement": "^", "subset": "v"}
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(gradient_noise: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Left E‖g_B − g‖² against B, then that of one update against α at the largest B; both axes logarithmic.
 
-    `values`: columns of `analysis.gradient_noise`. Dots are seeds, lines their geometric mean; dotted lines have
-    the slope that the bound α²C/B predicts. A third panel, where mini-batches were drawn in several ways, has the noise
-    over C/B beside what sampling with and without replacement predicts. The summary has each seed's slopes.
+    Dots are seeds, lines their geometric mean; dotted lines have the slope that the bound α²C/B predicts. A third
+    panel, where mini-batches were drawn in several ways, has the noise over C/B, and what sampling with and without
+    replacement predicts. The summary has each seed's slopes.
     """
-    norms = style.ordered(values["norm"])
-    palette = style.colours(norms)
-    table = slopes(values)
-    of_epoch = values[values["sampling"] == "epoch"]
+    table = slopes(gradient_noise)
+    of_epoch = gradient_noise[gradient_noise["sampling"] == "epoch"]
     largest = of_epoch["batch_size"].max()
-    several = values["sampling"].nunique() > 1
+    several = gradient_noise["sampling"].nunique() > 1
     figure, axes = plt.subplots(1, 2 + several, figsize=(style.WIDTH, 2.7))
-    panels = (
-        (axes[0], "batch_size", "noise", of_epoch[of_epoch["alpha"] == of_epoch["alpha"].min()], -1),
-        (axes[1], "alpha", "update_noise", of_epoch[of_epoch["batch_size"] == largest], 2),
-    )
-    if several:
-        _samplings(axes[2], values, norms, palette)
-    for ax, x, y, here, slope in panels:
-        for norm in norms:
-            dots = here[here["norm"] == norm]
-            ax.plot(dots[x], dots[y], ".", color=palette[norm], markersize=4, alpha=0.5)
-            mean = np.exp(np.log(dots[y]).groupby(dots[x]).mean())
-            measured = table[f"{x}_slope"][table["norm"] == norm].mean()
-            ax.plot(mean.index, mean, color=palette[norm], label=f"{style.label(norm)}, slope {measured:.2f}")
-            ax.plot(mean.index, mean.iloc[0] * (mean.index / mean.index[0]) ** slope, ":", color="0.3", linewidth=0.9)
-        ax.set(xscale="log", yscale="log")
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
-        ax.legend(
-            loc="upper center", title=f"{values['seed'].nunique()} seeds; dotted: slope {slope:+d}", title_fontsize=6.5
-        )
-        ticks = sorted(here[x].unique())
-        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        ax.minorticks_off()
+    _power_law(axes[0], of_epoch[of_epoch["alpha"] == of_epoch["alpha"].min()], "batch_size", "noise", -1, table)
+    _power_law(axes[1], of_epoch[of_epoch["batch_size"] == largest], "alpha", "update_noise", 2, table)
     axes[0].set(xlabel="batch size B", ylabel="gradient noise  E‖g_B − g‖²")
     axes[1].set(xlabel=f"learning rate α (B = {largest})", ylabel="noise of one update")
-    return figure, {"": values[COLUMNS], "summary": table}
+    if several:
+        _samplings(axes[2], gradient_noise)
+    return figure, {"": gradient_noise[COLUMNS], "summary": table}
 
 
-def slopes(values: pd.DataFrame) -> pd.DataFrame:
-    """norm, seed, batch_size_slope, alpha_slope: least squares of log noise on log B, and of the update's on log α.
+def _power_law(ax: Axes, noise: pd.DataFrame, x: str, y: str, exponent: int, slopes: pd.DataFrame) -> None:
+    """Seeds, their geometric mean, and a line of the predicted slope from its first point."""
+    common = {"data": noise, "x": x, "y": y, "ax": ax} | style.by_norm(noise)
+    sns.scatterplot(**common, legend=False, **style.DOTS)
+    sns.lineplot(**common, estimator=stats.gmean, errorbar=None)
+    for norm in common["hue_order"]:
+        of_norm = noise[noise["norm"] == norm]
+        places = np.sort(of_norm[x].unique())
+        start = stats.gmean(of_norm.loc[of_norm[x] == places[0], y])
+        ax.plot(places, start * (places / places[0]) ** exponent, **style.LAW)
+    ax.set(xscale="log", yscale="log")
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
+    style.ticks_at(ax.xaxis, noise[x])
+    measured = slopes.groupby("norm")[f"{x}_slope"].mean()
+    names = {norm: f"{style.label(norm)}, slope {measured[norm]:.2f}" for norm in common["hue_order"]}
+    title = f"{noise['seed'].nunique()} seeds; dotted: slope {exponent:+d}"
+    style.legend(ax, names, loc="upper center", title=title)
 
-    The first is fitted at the smallest α (noise of the gradient does not depend on it), the second at the largest B.
-    """
-    rows = []
-    for (norm, seed), here in values[values["sampling"] == "epoch"].groupby(["norm", "seed"]):
-        over_b = here[here["alpha"] == here["alpha"].min()]
-        over_alpha = here[here["batch_size"] == here["batch_size"].max()]
-        by_b = np.polyfit(np.log(over_b["batch_size"]), np.log(over_b["noise"]), 1)[0]
-        by_alpha = np.polyfit(np.log(over_alpha["alpha"]), np.log(over_alpha["update_noise"]), 1)[0]
-        rows.append((norm, seed, by_b, by_alpha))
-    return pd.DataFrame(rows, columns=["norm", "seed", "batch_size_slope", "alpha_slope"])
 
-
-def _samplings(ax: Axes, values: pd.DataFrame, norms: list[str], palette: dict[str, str]) -> None:
-    """B · noise over its mean with replacement, and the two laws: 1, and (N − B) / (N − 1)."""
-    values = values[values["alpha"] == values["alpha"].min()]
-    images = values["images"].iloc[0]
-    sizes = np.geomspace(values["batch_size"].min(), values["batch_size"].max(), 100)
-    ax.plot(sizes, np.ones_like(sizes), ":", color="0.3", linewidth=0.9)
-    ax.plot(sizes, (images - sizes) / (images - 1), ":", color="0.3", linewidth=0.9)
-    named = []
-    for shift, norm in zip(np.linspace(-1, 1, len(norms)) if len(norms) > 1 else [0], norms, strict=True):
-        own = values[values["norm"] == norm]
-        reference = own[own["sampling"] == "replacement"].groupby("seed")["constant"].mean()
-        for sampling, (marker, text) in SAMPLINGS.items():
-            here = own[own["sampling"] == sampling]
-            share = (here["constant"] / here["seed"].map(reference)).groupby(here["batch_size"])
-            middle = share.mean()
-            label = None if sampling in named else text
-            named.append(sampling)
-            spread = [middle - share.min(), share.max() - middle]
-            ax.errorbar(
-                middle.index * 1.06**shift, middle, spread, fmt=marker, color=palette[norm], markersize=3.5, label=label
-            )
+def _samplings(ax: Axes, gradient_noise: pd.DataFrame) -> None:
+    """B · noise over its mean with replacement, with the range over seeds, and the two laws that it should follow."""
+    images = gradient_noise["images"].iloc[0]
+    sizes = np.geomspace(gradient_noise["batch_size"].min(), gradient_noise["batch_size"].max(), 100)
+    ax.plot(sizes, np.ones_like(sizes), **style.LAW)
+    ax.plot(sizes, share_without_replacement(sizes, images), **style.LAW)
+    shares = relative_to_replacement(gradient_noise)
+    colour = style.by_norm(shares)
+    shifts = np.linspace(-1, 1, len(colour["hue_order"])) if len(colour["hue_order"]) > 1 else [0]
+    factors = {norm: 1.06**shift for norm, shift in zip(colour["hue_order"], shifts, strict=True)}
+    shares["place"] = shares["batch_size"] * shares["norm"].map(factors)  # side by side
+    bars = {"err_style": "bars", "errorbar": style.RANGE, "linestyle": "", "markersize": 4, "mec": "none"}
+    by_sampling = {"style": "sampling", "style_order": list(SAMPLINGS), "markers": MARKERS, "dashes": False}
+    sns.lineplot(shares, x="place", y="share", ax=ax, **colour, **by_sampling, **bars)
     ax.set(xscale="log", xlabel="batch size B", ylabel="noise / (C/B)", ylim=(0, None))
-    ticks = sorted(values["batch_size"].unique())
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()
-    ax.legend(loc="lower left", title=f"drawn from {images} images:", title_fontsize=6.5, fontsize=6.5)
+    style.ticks_at(ax.xaxis, gradient_noise["batch_size"])
+    style.legend(ax, SAMPLINGS, loc="lower left", title=f"drawn from {images} images:", fontsize=6.5)

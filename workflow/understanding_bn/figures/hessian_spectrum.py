@@ -4,51 +4,47 @@ import math
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from understanding_bn import architecture
-from understanding_bn.analysis.spectral import density, trace
+from understanding_bn.analysis.spectral import density
 from understanding_bn.figures import style
-from understanding_bn.figures.trained_runs import with_failures
+from understanding_bn.summaries.hessian import RUN, WHOLE, by_block, most_measured
+from understanding_bn.summaries.training import with_failures
 
-RUN = ["arch", "init", "norm", "alpha", "batch_size", "epochs", "seed", "epoch", "bn_mode"]
 COLUMNS = [*RUN, "probe", "node", "weight"]
-NETWORK = ["dataset", "arch", "init", "batch_size"]
-WHOLE = "all"
-SECONDARY = "eval"  # the BN mode that is not drawn
 MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
 DECADES = 3  # below the largest |λ| at which the axis turns linear
 WIDTH = 0.3  # of the Gaussian, in units of asinh(λ / linear width): e-folds of |λ|
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(histories: pd.DataFrame, hessian_spectrum: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Above the spectral densities, below sharpness and trace against α; of one network and B.
 
-    `values`: the factors of each run, epoch (0 is initialisation), and the columns of `analysis.hessian_spectrum`;
-    histories may be among them. A run that failed by its history (a network that gives one answer to every image still
-    has a Hessian) is a cross below, and in no density and no median.
+    A run that failed by its history is a cross below, and in no density and no median: a network that gives one answer
+    to every image still has a Hessian.
     Densities are smoothed by a Gaussian in asinh(λ / linear width), so that a peak is as wide on the axis wherever it
-    stands; they are shares of all eigenvalues per e-fold of |λ| (per linear width near zero). Lines are means over
-    probes and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot
-    are the top and bottom eigenvalues. The CSV has the nodes drawn; the summary has every run, BN mode and block.
+    is; they are shares of all eigenvalues per e-fold of |λ| (per linear width near zero). Lines are means over probes
+    and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot are the
+    top and bottom eigenvalues. The CSV has the nodes drawn; the summary has every run, BN mode and block.
     """
-    values = values.assign(**{name: math.nan for name in ("alpha", "epochs") if name not in values})
-    values = with_failures(values[values["kind"].notna()], values)
-    table = summary(values)
-    start, end = chosen(values)
-    everyone, sound = end, end[end["failure"] == ""]
-    end = sound if len(sound) or len(start) else everyone
-    norms = style.ordered(pd.concat([start, everyone])["norm"])
+    values = with_failures(hessian_spectrum, histories)
+    table = by_block(values)
+    start, trained = most_measured(values)
+    sound = trained[trained["failure"] == ""]
+    end = sound if len(sound) or len(start) else trained
+    norms = style.ordered(pd.concat([start, trained])["norm"])
     palette = style.colours(norms)
     alphas = sorted(end["alpha"].unique())
     places = np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int) if alphas else []
-    shown = [alphas[place] for place in sorted(set(places))]
     panels = [("at initialisation", start)] if len(start) else []
-    panels += [(f"{_epochs(part)}, α = {alpha:g}", part) for alpha in shown for part in [end[end["alpha"] == alpha]]]
+    for alpha in (alphas[place] for place in sorted(set(places))):
+        of_alpha = end[end["alpha"] == alpha]
+        panels.append((f"{_epochs(of_alpha)}, α = {alpha:g}", of_alpha))
 
     figure = plt.figure(figsize=(style.WIDTH, 4.9 if alphas else 2.8))
     rows = figure.subfigures(2 if alphas else 1, 1, height_ratios=[1.05, 1] if alphas else [1], squeeze=False)[:, 0]
@@ -57,70 +53,21 @@ def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     _densities(list(axes), panels, palette)
     rows[0].suptitle(_title(drawn), fontsize=8)
     rows[0].supxlabel("eigenvalue λ of the Hessian (asinh scale)", fontsize=8)
-    if alphas:
-        whole = table[table["block"] == WHOLE]
-        kept = [whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, everyone)]
-        _against_alpha(rows[1].subplots(1, 2), *kept, palette)
     handles = [Line2D([], [], color=colour, label=style.label(norm)) for norm, colour in palette.items()]
     if alphas:
-        handles.append(Line2D([], [], color="0.3", linestyle="--", linewidth=0.9, label="2/α"))
+        whole = table[table["block"] == WHOLE]
+        before, after = (whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, trained))
+        _against_alpha(rows[1].subplots(1, 2), before, after, palette)
+        grey = {"color": "0.3", "linewidth": 0.9}
+        handles.append(Line2D([], [], linestyle="--", label="2/α", **grey))
         if len(start):
-            handles.append(Line2D([], [], color="0.3", linestyle=":", linewidth=0.9, label="at initialisation"))
-        if len(end) < len(everyone):
+            handles.append(Line2D([], [], linestyle=":", label="at initialisation", **grey))
+        if len(end) < len(trained):
             handles.append(Line2D([], [], color="0.3", linestyle="", marker="x", markersize=4, label="failed"))
-    rows[-1].legend(
-        handles=handles, loc="outside upper center" if alphas else "outside lower center", ncols=len(handles)
-    )
+    place = "outside upper center" if alphas else "outside lower center"
+    rows[-1].legend(handles=handles, loc=place, ncols=len(handles))
     nodes = drawn[drawn["kind"] == "node"].rename(columns={"value": "node"})
     return figure, {"": nodes[COLUMNS], "summary": table}
-
-
-def summary(values: pd.DataFrame) -> pd.DataFrame:
-    """A row per run, epoch, BN mode and block: both ends, the larger of their residuals, the trace and its error."""
-    rows = []
-    for key, here in values.groupby([*RUN, "failure", "block"], dropna=False, sort=False):
-        kinds = {kind: here[here["kind"] == kind] for kind in ("top", "bottom", "trace")}
-        top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
-        ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]
-        forms = kinds["trace"]["value"].to_numpy()
-        mean = trace(forms) if len(forms) else (math.nan, math.nan)
-        rows.append((*key, top.max(), bottom.min(), here.loc[ends, "residual"].max(), *mean))
-    measured = ["top_eigenvalue", "bottom_eigenvalue", "residual", "trace", "trace_stderr"]
-    return pd.DataFrame(rows, columns=[*RUN, "failure", "block", *measured])
-
-
-def chosen(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows drawn: (at initialisation, at the end of training), whole network, train mode.
-
-    Of several networks or batch sizes it is the one with most cells, then the largest; of several lengths of training
-    with the same α likewise. At initialisation the same B is taken where there is one.
-    """
-    main = values[(values["block"] == WHOLE) & (values["bn_mode"] != SECONDARY)]
-    trained = main[main["epoch"] > 0]
-    cell = [*NETWORK, "epochs", "norm", "alpha", "seed"]
-    trained = trained[trained["epoch"] == trained.groupby(cell)["epoch"].transform("max")]
-    start = main[main["epoch"] == 0]
-    runs = _runs(trained if len(trained) else start, NETWORK)
-    most = max(runs.index, key=lambda network: (runs[network], architecture.depth(network[1]), network[3:]))
-    best = dict(zip(NETWORK, most, strict=True))
-
-    def those(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-        return table[np.logical_and.reduce([table[name] == best[name] for name in names])] if len(table) else table
-
-    trained, start = those(trained, NETWORK), those(start, ["dataset", "arch", "init"])
-    if len(trained):
-        runs = _runs(trained, ["alpha", "epochs"]).reset_index(name="runs")
-        lengths = runs.sort_values(["runs", "epochs"]).groupby("alpha")["epochs"].last()
-        trained = trained[trained["epochs"] == trained["alpha"].map(lengths)]
-    batch_size = best["batch_size"]
-    if len(start) and batch_size not in set(start["batch_size"]):
-        batch_size = start["batch_size"].max()
-    return start[start["batch_size"] == batch_size], trained
-
-
-def _runs(values: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """The number of runs by these keys."""
-    return values.groupby(keys)[["norm", "alpha", "seed"]].apply(lambda part: len(part.drop_duplicates()))
 
 
 def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette: dict[str, str]) -> None:
@@ -132,15 +79,15 @@ def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette
     grid = np.linspace(low - 6 * WIDTH, high + 6 * WIDTH, 800)
     lowest, highest = math.inf, 0.0
     for ax, (title, part) in zip(axes, panels, strict=True):
-        for norm, here in part.groupby("norm"):
-            curves = _curves(here[here["kind"] == "node"], grid, linear)
+        for norm, of_norm in part.groupby("norm"):
+            curves = _curves(of_norm[of_norm["kind"] == "node"], grid, linear)
             mean = np.mean(list(curves.values()), axis=0)
             ax.fill_between(linear * np.sinh(grid), *_band(curves), color=palette[norm], alpha=0.25, linewidth=0)
             ax.plot(linear * np.sinh(grid), mean, color=palette[norm])
-            ends = here[here["kind"].isin(["top", "bottom"])]["value"].dropna()
+            ends = of_norm[of_norm["kind"].isin(["top", "bottom"])]["value"].dropna()
             height = 0.04 + 0.05 * list(palette).index(norm)
             ax.plot(ends, [height] * len(ends), "|", color=palette[norm], transform=ax.get_xaxis_transform())
-            edge = here.loc[here["kind"] == "node", "value"].max()
+            edge = of_norm.loc[of_norm["kind"] == "node", "value"].max()
             lowest = min(lowest, np.interp(np.arcsinh(edge / linear), grid, mean))
             highest = max(highest, mean.max())
         ax.set_xscale("asinh", linear_width=linear)
@@ -193,25 +140,20 @@ def _power(value: float) -> str:
 
 def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, palette: dict[str, str]) -> None:
     """Left the top eigenvalue, right the trace, against α: dots are seeds, lines their median; crosses failed."""
+    sound, failed = end[end["failure"] == ""], end[end["failure"] != ""]
+    before = start.groupby("norm")[["top_eigenvalue", "trace"]].median()
     for ax, quantity in zip(axes, ("top_eigenvalue", "trace"), strict=True):
-        for norm, colour in palette.items():
-            own = end[end["norm"] == norm].sort_values("alpha")
-            here, failed = own[own["failure"] == ""], own[own["failure"] != ""]
-            ax.plot(failed["alpha"], failed[quantity], "x", color=colour, markersize=4)
-            ax.plot(here["alpha"], here[quantity], ".", color=colour, markersize=4, alpha=0.6)
-            median = here.groupby("alpha")[quantity].median()
-            ax.plot(median.index, median, "-", color=colour)
-            before = start[quantity][start["norm"] == norm].median()
-            if not math.isnan(before):
-                ax.axhline(before, color=colour, linestyle=":", linewidth=0.9)
-        alphas = np.array(sorted(end["alpha"].unique()))
-        ax.set_xscale("log")
-        ax.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("learning rate α")
+        common = {"x": "alpha", "y": quantity, "hue": "norm", "palette": palette, "legend": False, "ax": ax}
+        sns.scatterplot(failed, marker="x", s=16, linewidth=1, **common)
+        sns.scatterplot(sound, **style.DOTS, **common)
+        sns.lineplot(sound, estimator="median", errorbar=None, **common)
+        for norm, median in before[quantity].dropna().items():
+            ax.axhline(median, color=palette[norm], linestyle=":", linewidth=0.9)
+        ax.set(xscale="log", xlabel="learning rate α")
+        style.ticks_at(ax.xaxis, end["alpha"])
     left, right = axes
     low, high = left.get_ylim()
-    span = np.geomspace(alphas[0], alphas[-1], 50)
+    span = np.geomspace(end["alpha"].min(), end["alpha"].max(), 50)
     left.plot(span, 2 / span, "--", color="0.3", linewidth=0.9)
     if (end["top_eigenvalue"] > 0).all():
         left.set_yscale("log")

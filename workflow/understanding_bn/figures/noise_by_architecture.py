@@ -2,15 +2,18 @@
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from matplotlib.lines import Line2D
 
 from understanding_bn import architecture
-from understanding_bn.claims.statistics import bootstrap
 from understanding_bn.figures import style
-from understanding_bn.figures.noise_along_training import noise
-from understanding_bn.figures.trained_runs import CELL, runs
+from understanding_bn.summaries.gradient_structure import along_training
+from understanding_bn.summaries.noise_and_gap import GAP, by_cell, correlations, most_shared_setting
+from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.training import CELL
 
 # Column, what is drawn, on a logarithmic axis or not.
 PANELS = (
@@ -26,98 +29,56 @@ RELATED = (
     ("mean_unit_variation", "variation between units", True),
     ("minibatch_rank", "rank of mini-batch gradients", False),
 )
-GAP = "loss_gap"
 
 
-def draw(values: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Above, each quantity by architecture and norm, before training (open) and at its end (filled); below, the gap.
 
-    `values`: histories and rows of `gradient_structure` on trained networks. Dots are seeds. Above are cells of the α
-    and B at which most architectures were trained; below all cells of the grid (means over seeds) with Spearman's rank
-    correlation between the quantity at the end and the gap, and its 95 % bootstrap interval over cells. The CSV has
-    every network above, the summary every correlation, `cells` what it is of.
+    Dots are seeds. Above are cells of the α and B at which most architectures were trained; below all cells of the grid
+    (means over seeds) with Spearman's rank correlation between the quantity at the end and the gap, and its 95 %
+    bootstrap interval over cells. The CSV has every network above, the summary every correlation, `cells` what it is
+    of.
     """
-    table = noise(values[values["quantity"].notna()])
+    table = along_training(gradient_structure)
     table = table[table["fraction"].isin([0, 1])]
-    shared = compared(table)
-    cells = by_cell(runs(values))
+    shared = most_shared_setting(table)
+    cells = by_cell(runs(histories, gradient_structure))
     related = correlations(cells)
-    norms = style.ordered(table["norm"])
-    palette = style.colours(norms)
+    palette = style.colours(style.ordered(table["norm"]))
     figure, axes = plt.subplots(3, 3, figsize=(style.WIDTH, 6.6))
-    archs = architecture.in_order(shared["arch"])
     for ax, (quantity, title, logarithmic) in zip(axes[:2].flat, PANELS, strict=True):
-        for shift, norm in zip(np.linspace(-0.25, 0.25, len(norms)), norms, strict=True):
-            for fraction, marker, offset in ((0, "o", -0.06), (1, "o", 0.06)):
-                here = shared[(shared["norm"] == norm) & (shared["fraction"] == fraction)]
-                face = "white" if fraction == 0 else palette[norm]
-                x = np.array([archs.index(arch) for arch in here["arch"]], dtype=float) + shift + offset
-                ax.plot(x, here[quantity], marker, color=palette[norm], markerfacecolor=face, markersize=3.5)
-        ax.set_xticks(range(len(archs)), [arch.replace("resnet", "res").replace("-", "\n") for arch in archs])
-        ax.set_xlim(-0.5, len(archs) - 0.5)
+        _by_architecture(ax, shared, quantity, palette)
         if logarithmic:
             style.logarithmic(ax.yaxis, shared[quantity])
         ax.set_title(title)
+    dots = {"hue": "norm", "palette": palette, "alpha": 0.8, "s": 14, "linewidth": 0, "legend": False}
     for ax, (quantity, title, logarithmic) in zip(axes[2], RELATED, strict=True):
-        for norm in norms:
-            here = cells[cells["norm"] == norm]
-            ax.plot(here[quantity], here[GAP], ".", color=palette[norm], markersize=5, alpha=0.8)
+        if len(cells):
+            sns.scatterplot(cells, x=quantity, y=GAP, ax=ax, **dots)
         if logarithmic:
             style.logarithmic(ax.xaxis, cells[quantity])
         ax.set_xlabel(title, fontsize=7)
+        ax.set_ylabel("generalisation gap\ntest − train loss (nats)" if ax is axes[2, 0] else "")
         ax.set_title(_correlation_text(related, quantity), fontsize=7)
-    axes[2, 0].set_ylabel("generalisation gap\ntest − train loss (nats)")
-    _legend(figure, norms, palette)
+    _legend(figure, palette)
     facts = shared.iloc[0]
-    figure.suptitle(
-        f"B = {facts['batch_size']}, α = {facts['alpha']:g}, {table['seed'].nunique()} seeds; below {len(cells)} cells",
-        fontsize=7,
-    )
+    setting = f"B = {facts['batch_size']}, α = {facts['alpha']:g}, {table['seed'].nunique()} seeds"
+    figure.suptitle(f"{setting}; below {len(cells)} cells", fontsize=7)
     columns = [*CELL, "seed", "epoch", "fraction", "bn_mode", *(name for name, _, _ in PANELS), "minibatch_rank"]
     extra = [name for name in ("sample_constant",) if name in shared]
     return figure, {"": shared[columns + extra], "summary": related, "cells": cells}
 
 
-def compared(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the (init, α, B, epochs) that most architectures and norms share."""
-    setting = ["init", "alpha", "batch_size", "epochs"]
-    counts = table.groupby(setting, sort=False)[["arch", "norm"]].apply(lambda here: len(here.drop_duplicates()))
-    return table[(table[setting] == pd.Series(counts.idxmax(), index=setting)).all(axis=1)]
-
-
-def by_cell(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over the sound seeds of every cell: its gaps and the quantities at the end of training."""
-    measured = [name for name in table.columns if name not in (*CELL, "seed", "failure")]
-    found = table.groupby(CELL, as_index=False)[measured].mean()
-    return found.dropna(subset=[GAP, "noise"]).reset_index(drop=True)
-
-
-def correlations(cells: pd.DataFrame) -> pd.DataFrame:
-    """Spearman's ρ between each quantity and either gap over the cells, for all norms together and one by one.
-
-    Columns: norm ("all" or one), quantity, gap, cells, rho, low, high (95 % bootstrap over cells; NaN below four).
-    """
-    quantities = list(dict.fromkeys([*(name for name, _, _ in (*PANELS, *RELATED)), "noise", "sharpness"]))
-    rows = []
-    for norm in ("all", *cells["norm"].unique()):
-        chosen = cells if norm == "all" else cells[cells["norm"] == norm]
-        for gap in ("gap", GAP):
-            for quantity in (name for name in quantities if name in cells):
-                pair = chosen[[quantity, gap]].dropna().to_numpy()
-                rho, low, high = np.nan, np.nan, np.nan
-                if len(pair) >= 4:
-                    rho = float(spearman(pair))
-                    low, high = bootstrap(lambda index, pair=pair: spearman(pair[index]), len(pair)) or (low, high)
-                rows.append((norm, quantity, gap, len(pair), rho, low, high))
-    return pd.DataFrame(rows, columns=["norm", "quantity", "gap", "cells", "rho", "low", "high"])
-
-
-def spearman(pairs: np.ndarray) -> np.ndarray:
-    """Spearman's ρ of (..., n, 2) pairs; 0 where one side is constant, as resamples of few cells can be."""
-    ranks = stats.rankdata(pairs, axis=-2)
-    x, y = np.moveaxis(ranks - ranks.mean(axis=-2, keepdims=True), -1, 0)
-    covariance, spread = (x * y).sum(axis=-1), np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
-    return np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
+def _by_architecture(ax: Axes, networks: pd.DataFrame, quantity: str, palette: dict[str, str]) -> None:
+    """A dot for each network: open before training, filled at its end; norms are side by side."""
+    archs = architecture.in_order(networks["arch"])
+    for shift, (norm, colour) in zip(np.linspace(-0.25, 0.25, len(palette)), palette.items(), strict=True):
+        for fraction, face, offset in ((0, "white", -0.06), (1, colour, 0.06)):
+            seeds = networks[(networks["norm"] == norm) & (networks["fraction"] == fraction)]
+            x = seeds["arch"].map(archs.index) + shift + offset
+            ax.plot(x, seeds[quantity], "o", color=colour, markerfacecolor=face, markersize=3.5)
+    ax.set_xticks(range(len(archs)), [arch.replace("resnet", "res").replace("-", "\n") for arch in archs])
+    ax.set_xlim(-0.5, len(archs) - 0.5)
 
 
 def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
@@ -127,11 +88,10 @@ def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
     return f"ρ = {row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
-def _legend(figure: Figure, norms: list[str], palette: dict[str, str]) -> None:
+def _legend(figure: Figure, palette: dict[str, str]) -> None:
     """One legend for all panels: colours are norms, open dots are before training."""
-    handles = [plt.Line2D([], [], marker="o", linestyle="", color=palette[norm], markersize=4) for norm in norms]
-    labels = [style.label(norm) for norm in norms]
-    for face, text in (("white", "before training"), ("0.3", "at its end")):
-        handles.append(plt.Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=face, markersize=4))
-        labels.append(text)
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    entries = [(style.label(norm), colour, colour) for norm, colour in palette.items()]
+    entries += [("before training", "0.3", "white"), ("at its end", "0.3", "0.3")]
+    look = {"marker": "o", "linestyle": "", "markersize": 4}
+    handles = [Line2D([], [], color=edge, markerfacecolor=face, label=text, **look) for text, edge, face in entries]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -5,42 +5,46 @@ import math
 import pandas as pd
 
 from understanding_bn import architecture, paper
-from understanding_bn.figures import fig6_logit_gradients, style
-from understanding_bn.figures.fig5_channel_moments import distance, moments_by_layer
+from understanding_bn.figures import style
+from understanding_bn.summaries.channel_moments import distance_from_paper, moments_by_layer
+from understanding_bn.summaries.logit_gradients import one_class_for_all
 
 READING = ["arch", "init"]
 COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "seeds"]
 
 
-def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Figs. 5 and 6 and Table 1 for each reading; the first one is the preset's own.
-
-    `values`: rows of `analysis.channel_moments`, `gradient_sums` and `logit_gradients`, told apart by their columns.
-    """
+def tabulate(
+    channel_moments: pd.DataFrame | None = None,
+    gradient_sums: pd.DataFrame | None = None,
+    logit_gradients: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, str]:
+    """Figs. 5 and 6 and Table 1 for each reading; the first one is the preset's own."""
+    parts = ((channel_moments, _moments), (gradient_sums, _ratios), (logit_gradients, _one_class))
+    given = [(values, summarise) for values, summarise in parts if values is not None]
     rows = []
-    for reading, here in values.groupby(READING, sort=False):
-        key = dict(zip(READING, reading, strict=True))
-        found = _moments(here[here["site"].notna()]) + _ratios(here[here["ratio"].notna()])
-        rows += [key | row for row in found + _one_class(here[here["gradient"].notna()])]
+    for arch, init in pd.concat([values[READING] for values, _ in given]).drop_duplicates().to_numpy():
+        for values, summarise in given:
+            of_reading = values[(values["arch"] == arch) & (values["init"] == init)]
+            rows += [{"arch": arch, "init": init} | row for row in (summarise(of_reading) if len(of_reading) else [])]
     table = pd.DataFrame(rows)[COLUMNS]
     return table, _markdown(table)
 
 
-def _moments(here: pd.DataFrame) -> list[dict]:
+def _moments(channel_moments: pd.DataFrame) -> list[dict]:
     """Root-mean-square distance from the paper's Fig. 5 in natural-log units, for each site."""
     rows = []
-    seeds = here["seed"].nunique()
-    for row in distance(moments_by_layer(here), True).to_dict("records"):
+    seeds = channel_moments["seed"].nunique()
+    for row in distance_from_paper(moments_by_layer(channel_moments), True).to_dict("records"):
         name = f"Fig. 5, {row['statistic'].replace('_', '-')}: rms distance from the paper"
         rows.append({"site": row["site"], "norm": row["norm"], "quantity": name, "seeds": seeds})
         rows[-1] |= {"value": row["rms_distance_from_paper"], "paper": 0.0}
     return rows
 
 
-def _ratios(here: pd.DataFrame) -> list[dict]:
+def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
     """Means over seeds of a/b, and of b, the mean |gradient| of a kernel entry, whose unit in the paper is unknown."""
     rows = []
-    for (norm, layer), group in here.groupby(["norm", "layer"]):
+    for (norm, layer), group in gradient_sums.groupby(["norm", "layer"]):
         shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
         published = paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan)
         name = f"Table 1, {{}} at layer {layer:g}"
@@ -49,13 +53,13 @@ def _ratios(here: pd.DataFrame) -> list[dict]:
     return rows
 
 
-def _one_class(here: pd.DataFrame) -> list[dict]:
+def _one_class(logit_gradients: pd.DataFrame) -> list[dict]:
     """The share of networks in which one class's gradient is positive for all images; the paper shows one of each."""
     name = "Fig. 6, share of networks with one class positive for all images"
     return [
         {"site": "", "norm": norm, "quantity": name, "value": some.mean(), "seeds": len(some)}
         | {"paper": paper.ONE_CLASS_FOR_ALL.get(norm, math.nan)}
-        for norm, some in fig6_logit_gradients.one_class_for_all(here).groupby("norm")
+        for norm, some in one_class_for_all(logit_gradients).groupby("norm")
     ]
 
 
@@ -64,11 +68,11 @@ def _markdown(table: pd.DataFrame) -> str:
     readings = list(table[READING].drop_duplicates().itertuples(index=False, name=None))
     names = [_name(*reading) + (" (ours)" if number == 0 else "") for number, reading in enumerate(readings)]
     lines = ["| quantity | norm | " + " | ".join(names) + " | paper |", "|---" * (len(names) + 3) + "|"]
-    for (quantity, site, norm), here in table.groupby(["quantity", "site", "norm"], sort=False):
-        by_reading = here.set_index(READING)["value"]
+    for (quantity, site, norm), rows in table.groupby(["quantity", "site", "norm"], sort=False):
+        by_reading = rows.set_index(READING)["value"]
         cells = [f"{by_reading[reading]:.3g}" if reading in by_reading.index else "–" for reading in readings]
         place = f", {SITES[site]}" if site else ""
-        published = here["paper"].iloc[0]
+        published = rows["paper"].iloc[0]
         mark = "unknown" if math.isnan(published) else f"{published:g}"
         lines.append(f"| {quantity}{place} | {style.label(norm)} | " + " | ".join([*cells, mark]) + " |")
     lines += ["", f"Means over {table['seeds'].max()} seeds at initialisation, BN in train mode, float32."]

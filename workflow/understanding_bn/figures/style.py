@@ -1,5 +1,6 @@
 """One look for all figures: readable at print size, colour-blind-safe, the same colour for a norm everywhere."""
 
+from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -14,27 +17,29 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from understanding_bn import files, tables
 
 mpl.use("Agg")
-mpl.rcParams.update(
-    {
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "legend.fontsize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
+sns.set_theme(
+    context="paper",
+    style="ticks",
+    font="DejaVu Sans",
+    font_scale=5 / 6,  # text of 8 points, numbers on axes and legends of 7
+    rc={
+        "axes.edgecolor": "black",
         "axes.grid": True,
-        "axes.axisbelow": True,
+        "axes.linewidth": 0.8,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "figure.constrained_layout.use": True,
         "grid.color": "0.9",
         "grid.linewidth": 0.5,
-        "lines.linewidth": 1.2,
         "legend.frameon": False,
-        "figure.constrained_layout.use": True,
-        "savefig.dpi": 200,
+        "legend.title_fontsize": 6.5,
+        "patch.force_edgecolor": False,
         "pdf.fonttype": 42,
+        "savefig.dpi": 200,
         "svg.hashsalt": "understanding-bn",
-    }
+        **{f"{axis}tick.major.size": 3.5 for axis in "xy"},
+        **{f"{axis}tick.minor.size": 2 for axis in "xy"},
+    },
 )
 
 WIDTH = 6.75  # inches, a page's text width
@@ -46,8 +51,9 @@ COLOURS = {
     "batch-final": "#009E73",
     "layer": "#CC79A7",
     "group": "#56B4E9",
+    "instance": "#E69F00",
 }
-SPARE = ("#E69F00", "#000000", "#999933", "#882255")
+SPARE = ("#000000", "#999933", "#882255")
 LABELS = {
     "batch": "batch norm",
     "none": "no norm",
@@ -56,6 +62,11 @@ LABELS = {
     "group": "group norm",
     "instance": "instance norm",
 }
+RANGE = ("pi", 100)  # seaborn's error bar from the least to the largest value
+SEED = {"alpha": 0.35, "linewidth": 0.6}  # the thin line of one seed
+BAND = {"alpha": 0.2, "linewidth": 0}
+DOTS = {"s": 9, "alpha": 0.6, "linewidth": 0}  # one dot per seed
+LAW = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theory predicts
 
 
 def colours(norms: list[str]) -> dict[str, str]:
@@ -69,10 +80,9 @@ def label(norm: str) -> str:
     return LABELS.get(norm, f"{norm} norm")
 
 
-def span(values: pd.Series, form: str) -> str:
-    """Smallest to largest over seeds, each written in this format; a single value alone."""
-    low, high = values.min(), values.max()
-    return f"{low:{form}}" if len(values) == 1 else f"{low:{form}}–{high:{form}}"
+def labels(norms: Iterable[str]) -> dict[str, str]:
+    """What a figure calls each of these norms."""
+    return {norm: label(norm) for norm in norms}
 
 
 def ordered(norms: pd.Series) -> list[str]:
@@ -80,6 +90,50 @@ def ordered(norms: pd.Series) -> list[str]:
     present = list(norms.unique())
     known = [norm for norm in COLOURS if norm in present]
     return known + sorted(set(present) - set(known))
+
+
+def by_norm(table: pd.DataFrame) -> dict:
+    """Arguments for seaborn: a colour for each norm of this table, in order."""
+    norms = ordered(table["norm"])
+    return {"hue": "norm", "hue_order": norms, "palette": colours(norms)}
+
+
+def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **options) -> None:
+    """A legend of those labels in `ax` that are among `names`, in that order and called so, in `ax` or its figure.
+
+    seaborn labels headings, too: they are not among the names.
+    """
+    labelled = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    shown = {name: labelled[text] for text, name in names.items() if text in labelled}
+    (owner or ax).legend(shown.values(), shown.keys(), **options)
+
+
+def heatmap(ax: Axes, grid: pd.DataFrame, ticks: int = 4, **options) -> None:
+    """A heat map of a table, its first row on top, with about so many ticks on each side.
+
+    It has no colour bar of its own. seaborn draws the whole figure to see whether the numbers on an axis overlap; the
+    layout, which takes most of the time, can wait.
+    """
+    engine = ax.figure.get_layout_engine()
+    ax.figure.set_layout_engine("none")
+    places = {f"{axis}ticklabels": max(1, size // ticks) for axis, size in zip("yx", grid.shape, strict=True)}
+    sns.heatmap(grid, ax=ax, cbar=False, **{"rasterized": True} | places | options)
+    ax.figure.set_layout_engine(engine)
+    ax.tick_params(rotation=0)
+    ax.grid(False)
+
+
+def span(values: pd.Series, form: str) -> str:
+    """Smallest to largest over seeds, each written in this format; a single value alone."""
+    low, high = values.min(), values.max()
+    return f"{low:{form}}" if len(values) == 1 else f"{low:{form}}–{high:{form}}"
+
+
+def ticks_at(axis: Axis, values: pd.Series) -> None:
+    """Ticks at just the values that occur, for a logarithmic axis with few of them; no minor ticks on either axis."""
+    places = sorted(values.unique())
+    axis.set_ticks(places, [f"{place:g}" for place in places])
+    axis.axes.minorticks_off()
 
 
 def logarithmic(axis: Axis, values: pd.Series) -> None:

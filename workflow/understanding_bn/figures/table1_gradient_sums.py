@@ -3,32 +3,32 @@
 import pandas as pd
 
 from understanding_bn import paper
-from understanding_bn.claims.statistics import bootstrap_interval
 from understanding_bn.figures import style
+from understanding_bn.summaries.intervals import bootstrap_interval
 
 COLUMNS = ["norm", "seed", "layer", "a", "b", "ratio"]
 
 
-def tabulate(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def tabulate(gradient_sums: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The raw values over seeds, and a Markdown table of their means with 95 % bootstrap intervals of a/b."""
-    at_scale = paper.is_scale_of(values)
+    at_scale = paper.is_scale_of(gradient_sums)
     lines = [
         "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, mean | a/b, 95 % interval | seeds | a/b, paper |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for norm in style.ordered(values["norm"]):
-        for layer, here in values[values["norm"] == norm].groupby("layer"):
-            interval = bootstrap_interval(here["ratio"].to_numpy())
+    for norm in style.ordered(gradient_sums["norm"]):
+        for layer, seeds in gradient_sums[gradient_sums["norm"] == norm].groupby("layer"):
+            interval = bootstrap_interval(seeds["ratio"].to_numpy())
             between = f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "one seed"
             published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "not comparable"
-            means = f"{here['a'].mean():.2e} | {here['b'].mean():.2e} | {here['ratio'].mean():.3g}"
+            means = f"{seeds['a'].mean():.2e} | {seeds['b'].mean():.2e} | {seeds['ratio'].mean():.3g}"
             lines.append(
-                f"| {style.label(norm)} | {layer} | {means} | {between} | {here['seed'].nunique()} | {published} |"
+                f"| {style.label(norm)} | {layer} | {means} | {between} | {seeds['seed'].nunique()} | {published} |"
             )
-    facts = values.iloc[0]
+    facts = gradient_sums.iloc[0]
     lines.append("")
     lines.append(
         f"{facts['arch']}, {facts['init']}, B = {facts['batch_size']}, at initialisation, BN in train mode, "
         "float32 gradients, sums in float64."
     )
-    return values[COLUMNS], "\n".join(lines) + "\n"
+    return gradient_sums[COLUMNS], "\n".join(lines) + "\n"

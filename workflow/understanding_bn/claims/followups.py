@@ -1,4 +1,4 @@
-"""Predictions of later work that the same grids can test. Each function is one of them; bounds stand here, once."""
+"""Predictions of later work that the same grids can test. Each function is one; bounds are constants."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,11 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.figures import alpha_batch_grid, noise_along_training
-from understanding_bn.figures.trained_runs import CELL, runs, with_failures
+from understanding_bn.summaries.gradient_structure import along_training
+from understanding_bn.summaries.hessian import largest_over_rms
+from understanding_bn.summaries.learning_rate_grid import BOTH, largest_grid, neighbours
+from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.training import main_network, of_network, with_failures
 
 SAME_ACCURACY = 2.0  # points
 EXPLOSION, EXPLOSION_ERROR = 1.21, 0.1  # factor per layer, √(π / (π − 1)) for wide networks
@@ -18,7 +21,7 @@ EARLY = 0.1  # share of training that the noise scale's growth is counted from
 def equal_ratio_equal_accuracy(results: Results) -> list[Check]:
     """Smith & Le (2018), as an equivalence: with BN, cells that share α/B end with the same accuracy."""
     table = _grid(results, "batch")
-    pairs = alpha_batch_grid.neighbours(table, alpha_batch_grid.MOVES[2])
+    pairs = neighbours(table, BOTH)
     if not pairs:
         raise NotRunError("training with BN at several α and B of one α/B")
     accuracy = _by_cell(table, "test_accuracy")
@@ -73,12 +76,11 @@ def fixup_matches_batch_norm(results: Results) -> list[Check]:
 
 def noise_scale_grows(results: Results) -> list[Check]:
     """McCandlish et al. (2018): the gradient noise scale grows along training."""
-    table = noise_along_training.noise(results.trained("gradient_structure"))
-    table = with_failures(table, results.histories())
+    table = with_failures(along_training(results.trained("gradient_structure")), results.histories())
     table = table[table["failure"] == ""]
     if table.empty:
         raise NotRunError("gradient_structure along training, of runs that did not fail")
-    table = noise_along_training.most_common(table)
+    table = of_network(table, main_network(table))
     checks = []
     for norm, text in (("batch", "BN"), ("none", "none")):
         wide = table[table["norm"] == norm].pivot_table(
@@ -117,8 +119,8 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
     """
     per_stage = (depth - 2) // 3
     rates = []
-    for _, here in table[table["block"] != "all"].groupby("seed"):
-        wide = here.pivot_table(index="block", columns="quantity", values="value")
+    for _, of_seed in table[table["block"] != "all"].groupby("seed"):
+        wide = of_seed.pivot_table(index="block", columns="quantity", values="value")
         layer = wide.index.astype(int).to_numpy()
         inside = (layer > 1) & (layer < depth) & ((layer - 2) % per_stage != 0)
         stage = (layer[inside] - 2) // per_stage
@@ -147,13 +149,8 @@ def edge_of_stability(results: Results) -> list[Check]:
 def fewer_outliers(results: Results) -> list[Check]:
     """Ghorbani, Krishnan & Xiao (2019): BN suppresses the Hessian's outliers. λ_max over the spectrum's rms is less."""
     table = results.trained("hessian_spectrum")
-    table = table[(table["block"] == "all") & (table["bn_mode"] != "eval") & (table["fraction"] == 1)]
-    keys = [*CELL, "seed"]
-    top = table[table["kind"] == "top"].groupby(keys)["value"].max()
-    nodes = table[table["kind"] == "node"]
-    rms = np.sqrt((nodes["weight"] * nodes["value"] ** 2).groupby([nodes[key] for key in keys]).sum())
-    probes = nodes.groupby(keys)["probe"].nunique()
-    ratio = np.log10(top / (rms / np.sqrt(probes))).rename("ratio").reset_index()
+    ratio = largest_over_rms(table[table["fraction"] == 1])
+    ratio["ratio"] = np.log10(ratio["ratio"])
     difference = _none_minus_batch(ratio, "ratio")
     return [mean_check("log10 of λ_max / rms λ, none − BN, mean over α and B", difference, ">", 0)]
 
@@ -166,15 +163,15 @@ def shallow_networks_sharper(results: Results) -> list[Check]:
     if not both.any():
         raise NotRunError("hessian_spectrum of residual networks with BN and without")
     arch = min(both.index[both], key=architecture.depth)
-    here = table[table["arch"] == arch]
-    difference = -_none_minus_batch(here.assign(ratio=np.log10(here["trace"])), "ratio")
+    traces = table.loc[table["arch"] == arch].assign(logarithm=lambda rows: np.log10(rows["trace"]))
+    difference = -_none_minus_batch(traces, "logarithm")
     name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}"
     return [mean_check(name, difference, ">", 0)]
 
 
 def _grid(results: Results, norm: str) -> pd.DataFrame:
     """The runs of a norm in the (α, B) grid of the network that has most cells."""
-    table = alpha_batch_grid.main_network(runs(results.histories()))
+    table = largest_grid(runs(results.histories()))
     table = table[table["norm"] == norm]
     if table["batch_size"].nunique() < 2 or table["alpha"].nunique() < 2:
         raise NotRunError(f"training with norm {norm} at several α and B")
@@ -188,7 +185,7 @@ def _by_cell(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _measured(results: Results) -> pd.DataFrame:
     """All runs, with the curvature of their networks at the end."""
-    return runs(pd.concat([results.histories(), results.trained("hessian_spectrum")], ignore_index=True))
+    return runs(results.histories(), hessian_spectrum=results.trained("hessian_spectrum"))
 
 
 def _init_runs(results: Results, init: str | None) -> pd.DataFrame:

@@ -1,0 +1,59 @@
+"""One figure or table: from result files to files for people."""
+
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+
+from understanding_bn import files, runs, tables
+from understanding_bn.errors import UserError
+
+
+def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
+    """Draw the figure or table `name` from Parquet files and write it to the folder `out`.
+
+    The module of that name in this package has one of two functions. Their parameters are the tables that they draw
+    from, by name: `histories`, a measurement such as `relative_loss`, or `random_matrices`.
+
+    - `draw(**named tables) -> (figure, tables)` for a figure. The table under "" is what is drawn; the others are its
+      companions.
+    - `tabulate(**named tables) -> (table, markdown)` for a table.
+
+    Args:
+        name: a module of this package.
+        inputs: the files of each table, by its name.
+        out: the folder to write to.
+
+    Raises:
+        UserError: there is no such module, it draws from other tables, or a file is not what its job wrote.
+    """
+    if importlib.util.find_spec(f"understanding_bn.figures.{name}") is None:
+        raise UserError(f"{name}: no such figure or table; each is a module in workflow/understanding_bn/figures/")
+    module = importlib.import_module(f"understanding_bn.figures.{name}")
+    function = getattr(module, "tabulate", None) or module.draw
+    _must_fit(name, function, set(inputs))
+    _must_share_data([path for paths in inputs.values() for path in paths])
+    named = {table: tables.read(paths) for table, paths in inputs.items()}
+    if function.__name__ == "tabulate":
+        table, markdown = function(**named)
+        tables.write(out / f"{name}.csv", table)
+        files.write_text(out / f"{name}.md", markdown)
+        return
+    from understanding_bn.figures import style
+
+    figure, drawn = function(**named)
+    style.save(figure, drawn, out, name)
+
+
+def _must_fit(name: str, function, given: set[str]) -> None:
+    """See that the tables given are those that a figure or table is drawn from."""
+    parameters = inspect.signature(function).parameters
+    needed = {table for table, parameter in parameters.items() if parameter.default is parameter.empty}
+    if not needed <= given <= set(parameters):
+        raise UserError(f"{name}: is drawn from {', '.join(parameters)}; got {', '.join(sorted(given)) or 'nothing'}")
+
+
+def _must_share_data(paths: list[Path]) -> None:
+    """See that files of different tables were made from the same images; `tables.read` sees to those of one table."""
+    records = {str(path): path.parent / "run.json" for path in paths}
+    runs.must_share_data({path: files.read_json(record) for path, record in records.items() if record.is_file()})

@@ -1,0 +1,45 @@
+"""Channel means and variances against depth. `channel_moments` has a row for each site, norm, seed, layer, channel."""
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn import paper
+
+# Where the paper took its moments is not certain; the outputs of the convolutions come nearer to its numbers.
+MAIN_SITE = "convolution"
+
+
+def moments_by_layer(channel_moments: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over channels of log|mean| and log std, for every site, norm, seed and layer.
+
+    Natural logarithms. Channels that are exactly zero have none; they are left out and counted in `dead_channels`.
+    Columns: site, norm, seed, layer, value, spread, dead_channels, statistic ("log_mean" or "log_std").
+    """
+    keys = ["site", "norm", "seed", "layer"]
+    parts = []
+    for statistic, raw in (
+        ("log_mean", channel_moments["mean"].abs()),
+        ("log_std", channel_moments["variance"] ** 0.5),
+    ):
+        logs = np.log(raw.where((raw > 0) & np.isfinite(raw)))
+        grouped = channel_moments.assign(log=logs, dead=raw == 0).groupby(keys, as_index=False)
+        part = grouped.agg(value=("log", "mean"), spread=("log", "std"), dead_channels=("dead", "sum"))
+        parts.append(part.assign(statistic=statistic))
+    return pd.concat(parts, ignore_index=True)
+
+
+def distance_from_paper(table: pd.DataFrame, at_scale: bool) -> pd.DataFrame:
+    """Root-mean-square distance from the paper's values over layers, in natural-log units, for each site.
+
+    `table` is that of `moments_by_layer`. The distance is NaN where the paper has no value, or not at its scale.
+    """
+    rows = []
+    for (site, norm, statistic), group in table.groupby(["site", "norm", "statistic"]):
+        ours = group.groupby("layer")["value"].mean()
+        published = paper.CHANNEL_MOMENTS.get((norm, statistic))
+        distance = np.nan
+        if at_scale and published is not None:
+            gap = ours - pd.Series(published, index=list(paper.MOMENT_LAYERS))
+            distance = float(np.sqrt((gap.dropna() ** 2).mean()))
+        rows.append({"site": site, "norm": norm, "statistic": statistic, "rms_distance_from_paper": distance})
+    return pd.DataFrame(rows)

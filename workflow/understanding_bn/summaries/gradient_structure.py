@@ -1,0 +1,57 @@
+"""The gradient's noise and structure. `gradient_structure` has a row for each network, moment, block and quantity."""
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn.summaries.training import CELL
+
+WHOLE = "all"  # the block that is the whole network; the others are layers
+SECONDARY = "eval"  # the BN mode that only `sample_constant` is measured in
+
+
+def by_network(gradient_structure: pd.DataFrame, extra: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per network: CELL, `extra`, seed, and a column for each quantity of the whole network.
+
+    The quantities of layers enter as means over layers: mean_unit_variation, mean_entry_variance, and rank_share, the
+    effective rank of a layer's gradient over the largest possible one.
+    """
+    keys = [*CELL, *extra, "seed"]
+    if gradient_structure.empty:
+        return pd.DataFrame(columns=keys)
+    rows = gradient_structure.fillna({"alpha": -1.0})  # NaN, at initialisation, is no key to group by
+    whole = rows[rows["block"] == WHOLE]
+    wide = whole.pivot_table(index=keys, columns="quantity", values="value", aggfunc="first")
+    layers = rows[rows["block"] != WHOLE].pivot_table(index=[*keys, "block"], columns="quantity", values="value")
+    layers = layers.assign(rank_share=layers["rank"] / layers["full_rank"])
+    means = layers.groupby(keys)[["unit_variation", "entry_variance", "rank_share"]].mean()
+    means = means.rename(columns={name: f"mean_{name}" for name in ("unit_variation", "entry_variance")})
+    return wide.join(means).reset_index().replace({"alpha": {-1.0: np.nan}})
+
+
+def with_noise_of_updates(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with update_noise and noise_scale, from its columns alpha, noise, constant and gradient_norm2.
+
+    update_noise = α² · noise is the noise of one step of SGD without momentum. noise_scale = tr Σ / |g|² is B_simple of
+    McCandlish et al. (2018), in images; NaN where noise drowns |g|², so that its estimate is not positive.
+    """
+    return table.assign(
+        update_noise=table["alpha"] ** 2 * table["noise"],
+        noise_scale=table["constant"] / table["gradient_norm2"].where(table["gradient_norm2"] > 0),
+    )
+
+
+def along_training(gradient_structure: pd.DataFrame) -> pd.DataFrame:
+    """One row per network and moment: CELL, seed, epoch, fraction, bn_mode, every quantity, update_noise, noise_scale.
+
+    A network before training belongs to every α of its norm and B: it has a row for each of them.
+    """
+    whole = gradient_structure[gradient_structure["block"] == WHOLE]
+    modes = whole[whole["bn_mode"] != SECONDARY].groupby("norm")["bn_mode"].first()
+    table = by_network(gradient_structure, extra=("epoch", "fraction"))
+    table["bn_mode"] = table["norm"].map(modes)
+    start = table[table["epoch"] == 0].drop(columns=["alpha", "epochs"])
+    network = ["arch", "init", "norm", "batch_size", "seed"]
+    trained = table[table["epoch"] > 0]
+    cells = trained[[*network, "alpha", "epochs"]].drop_duplicates()
+    table = with_noise_of_updates(pd.concat([cells.merge(start, on=network), trained], ignore_index=True))
+    return table.sort_values([*CELL, "seed", "epoch"], ignore_index=True)

@@ -1,0 +1,42 @@
+"""One row per training run, with what was measured on its network at the end."""
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn.summaries import gradient_structure as structure
+from understanding_bn.summaries import hessian
+from understanding_bn.summaries.training import CELL, last_rows
+
+
+def runs(
+    histories: pd.DataFrame,
+    gradient_structure: pd.DataFrame | None = None,
+    hessian_spectrum: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row for each cell and seed, as it ended, sorted by them.
+
+    Returns:
+        CELL, seed, failure ("" if the run is sound), test_accuracy, train_accuracy, gap (per cent and points), loss_gap
+        (test − train cross-entropy, nats), and of the network at the end, where it was measured: noise, constant,
+        gradient_norm2, minibatch_rank, …, update_noise, noise_scale (see `gradient_structure`), sharpness and trace of
+        the Hessian (BN in train mode). All are NaN for runs that failed: no mean is taken over them.
+    """
+    last = last_rows(histories)
+    last = last.assign(failure=last["failure"].astype("string").fillna(""))
+    sound = last["failure"] == ""
+    table = last[[*CELL, "seed", "failure"]].copy()
+    for name in ("test_accuracy", "train_accuracy"):
+        table[name] = (100 * last[name]).where(sound)
+    table["gap"] = table["train_accuracy"] - table["test_accuracy"]
+    table["loss_gap"] = (last["test_loss"] - last["train_loss"]).where(sound)
+    for measurement, by_network in (
+        (gradient_structure, structure.by_network),
+        (hessian_spectrum, hessian.sharpness_and_trace),
+    ):
+        if measurement is not None and len(measured := by_network(measurement[measurement["fraction"] == 1])):
+            table = table.merge(measured, how="left", on=[*CELL, "seed"])
+    measured = table.columns.difference([*CELL, "seed", "failure"])
+    table.loc[table["failure"] != "", measured] = np.nan
+    for name in ("noise", "constant", "gradient_norm2", "sharpness", "trace"):
+        table[name] = table.get(name, np.nan)
+    return structure.with_noise_of_updates(table).sort_values([*CELL, "seed"], ignore_index=True)

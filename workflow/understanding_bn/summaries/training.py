@@ -1,0 +1,46 @@
+"""What training histories say of each run and cell. `histories` has a row for each cell, seed and epoch."""
+
+import pandas as pd
+
+CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
+NETWORK = ["arch", "init", "batch_size"]
+ENDING = ["train_accuracy", "test_accuracy", "failure", "first_bad_step", "first_absolute_step", "last_finite_loss"]
+
+
+def last_rows(histories: pd.DataFrame) -> pd.DataFrame:
+    """The last row of every run: one per cell and seed."""
+    return histories.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1)
+
+
+def endings(histories: pd.DataFrame) -> pd.DataFrame:
+    """CELL, seed and ENDING: how each run ended, by cell and seed. Accuracies are shares, NaN after divergence."""
+    return last_rows(histories)[[*CELL, "seed", *ENDING]].sort_values([*CELL, "seed"])
+
+
+def failures(histories: pd.DataFrame) -> pd.DataFrame:
+    """CELL, seed and failure of each run; failure is "" for a sound run."""
+    last = last_rows(histories)[[*CELL, "seed", "failure"]]
+    return last.assign(failure=last["failure"].astype("string").fillna(""))
+
+
+def with_failures(table: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
+    """The table, which has CELL and seed, with the column `failure`: how each run failed, "" where it is sound.
+
+    A row without a training run, such as a network before training, counts as sound.
+    """
+    table = table.drop(columns="failure", errors="ignore").merge(failures(histories), how="left", on=[*CELL, "seed"])
+    return table.assign(failure=table["failure"].astype("string").fillna(""))
+
+
+def main_network(table: pd.DataFrame) -> tuple[str, str, int]:
+    """The (arch, init, batch_size) of most cells; of several, the one that comes first in the table.
+
+    `table` has CELL. The paper's claims about training are judged on this network.
+    """
+    counts = table[CELL].drop_duplicates().groupby(NETWORK, sort=False).size()
+    return counts.idxmax()
+
+
+def of_network(table: pd.DataFrame, network: tuple[str, str, int]) -> pd.DataFrame:
+    """The rows of this (arch, init, batch_size)."""
+    return table[(table[NETWORK] == pd.Series(network, index=NETWORK)).all(axis=1)]
