@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from understanding_bn.config import SCHEMA
 
 from understanding_bn.claims import job
 from understanding_bn.claims.catalogue import CLAIMS, LATER
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.claims.results import Results
-from understanding_bn.config import SCHEMA
 
 ROLES = {
     "large_alpha": 0.1,

@@ -6,8 +6,8 @@ import shutil
 
 import pandas as pd
 import pytest
-
 from understanding_bn.config import SCHEMA
+
 from understanding_bn.docs_pages import fill, markdown
 from understanding_bn.errors import UserError
 

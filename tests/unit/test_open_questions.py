@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from understanding_bn.claims.later import explosion
 
 from understanding_bn.claims import job
 from understanding_bn.claims.catalogue import LATER
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
-from understanding_bn.claims.later import explosion
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture, trained_runs
 
 CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from understanding_bn.config import SCHEMA
 
 from understanding_bn.claims.catalogue import CLAIMS
-from understanding_bn.config import SCHEMA
 from understanding_bn.errors import UserError
 from understanding_bn.report import rebuild, reference
 

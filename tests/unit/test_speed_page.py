@@ -4,9 +4,9 @@ import json
 import statistics
 
 import pytest
+from understanding_bn.config import SCHEMA
 
 from understanding_bn.benchmark import flops
-from understanding_bn.config import SCHEMA
 from understanding_bn.docs_pages import speed_page
 
 KEPT = SCHEMA.parent.parent.parent / "results" / "reference" / "benchmark"

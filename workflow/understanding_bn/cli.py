@@ -175,7 +175,9 @@ def parser() -> argparse.ArgumentParser:
     _numeric(p)
     p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
 
-    p = stage("measure", _measure, "make one measurement, at initialisation or on the networks that a training job left")
+    p = stage(
+        "measure", _measure, "make one measurement, at initialisation or on the networks that a training job left"
+    )
     _spec(p, '{"measurement": "channel_moments", "network": …, "options": …, "seeds": [0, 1], …}')
     _numeric(p)
     p.add_argument("--weights", type=Path, help="weights.pt of the training job, for a measurement on its networks")
@@ -195,7 +197,9 @@ def parser() -> argparse.ArgumentParser:
     _spec(p, '{"roles": {"large_alpha": 0.1, …}}')
     p.add_argument("--inputs", type=Path, required=True, help=f"{help_}, a run.json in the folder of each")
     p.add_argument("--out", type=Path, required=True, help="the claims.json to write")
-    p.add_argument("--followups", type=Path, required=True, help="the same for predictions of later work, followups.json")
+    p.add_argument(
+        "--followups", type=Path, required=True, help="the same for predictions of later work, followups.json"
+    )
 
     p = stage("report", _report, "build the report page")
     p.add_argument("--preset", required=True)

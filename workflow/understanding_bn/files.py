@@ -97,7 +97,7 @@ def read_inputs(path: Path) -> dict[str, list[Path]]:
         or not all(isinstance(name, str) for names in value.values() for name in names)
         or not value
     ):
-        raise UserError(f"{path}: expected lists of files by table, such as {{\"histories\": [\"a/history.parquet\"]}}")
+        raise UserError(f'{path}: expected lists of files by table, such as {{"histories": ["a/history.parquet"]}}')
     return {table: [Path(name) for name in names] for table, names in value.items()}
 
 

@@ -119,7 +119,9 @@ def _source(kind: str, name: str, plugged: Sequence[Path]) -> Path | None:
 def _built_in(kind: str) -> list[str]:
     """The package's own names, read without importing torch."""
     path = PACKAGE.joinpath(*MODULES[kind].split(".")).with_suffix(".py")
-    functions = [node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    ]
     public = [name for name in functions if name[0] != "_" and (kind, name) != ("norm", "final")]
     return [_named(kind, name) for name in public]
 

@@ -40,7 +40,7 @@ def must_fit_together(runs: Mapping[str, Record | None]) -> None:
     Raises:
         UserError: they do not fit.
     """
-    _must_share_data(runs)
+    must_share_data(runs)
     seen: dict[tuple[str, int], str] = {}
     for path, run in runs.items():
         if run is None or not run.seeds or Path(path).name == "weights.pt":
@@ -51,7 +51,12 @@ def must_fit_together(runs: Mapping[str, Record | None]) -> None:
                 raise UserError(f"{path}: seed {seed} of {place} is in {first} too; remove one of their folders")
 
 
-def _must_share_data(runs: Mapping[str, Record | None]) -> None:
+def must_share_data(runs: Mapping[str, Record | None]) -> None:
+    """See that these runs, {file: its record}, were made from the same images.
+
+    Raises:
+        UserError: they were not.
+    """
     checksums = {path: run.data.sha256 for path, run in runs.items() if run is not None and run.data is not None}
     if not checksums:
         return

@@ -107,7 +107,9 @@ def time_left(jobs: list[State]) -> tuple[float, list[str]]:
     for stage in dict.fromkeys(job.stage for job in jobs):
         of_stage = [job for job in jobs if job.stage == stage]
         done = [job for job in of_stage if job.record]
-        pace = sum(job.record.wall_seconds for job in done if job.record) / sum(job.work for job in done) if done else None
+        pace = (
+            sum(job.record.wall_seconds for job in done if job.record) / sum(job.work for job in done) if done else None
+        )
         for job in of_stage:
             if job.state == DONE:
                 continue
@@ -131,7 +133,9 @@ def text(jobs: list[State], preset: str, results: Path) -> str:
     total = Counter(job.state for job in jobs)
     rows.append(["all", *(str(total[state]) for state in states), str(total.total())])
     lines = [columns(["job", *states, "of"], rows)]
-    failures = Counter(kind for job in jobs if job.record for kind in (job.record.training.failures if job.record.training else ()))
+    failures = Counter(
+        kind for job in jobs if job.record for kind in (job.record.training.failures if job.record.training else ())
+    )
     trained = failures.total()
     if trained:
         failed = [f"{count} {kind}" for kind, count in failures.items() if kind]

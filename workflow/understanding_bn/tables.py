@@ -37,7 +37,9 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
         if run is not None and run.seeds and not set(tables[-1]["seed"]) <= set(run.seeds):
-            raise UserError(f"{path}: holds other seeds than run.json beside it says; remove {path.parent} and run again")
+            raise UserError(
+                f"{path}: holds other seeds than run.json beside it says; remove {path.parent} and run again"
+            )
     if not tables:
         raise UserError("no input tables were given; name at least one Parquet file")
     runs.must_fit_together(records)

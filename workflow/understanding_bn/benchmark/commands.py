@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+
 def _data(args: argparse.Namespace) -> None:
     from understanding_bn.benchmark import data
 

@@ -22,7 +22,7 @@ from understanding_bn import device as devices
 from understanding_bn import files, flops, plugins, provenance
 from understanding_bn.analysis import lanczos
 from understanding_bn.analysis.context import batch_norms, flat
-from understanding_bn.analysis.hessian import Objective, probe
+from understanding_bn.analysis.hessian import Objective, frozen_copy
 from understanding_bn.benchmark import hardware, measure, synthetic
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
@@ -133,7 +133,7 @@ def _case(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
     hardware.synchronise(device)
     first_seconds = time.perf_counter() - start
     anew = Objective(model, [batch], mode, memory=0)
-    frozen = probe(model, mode)
+    frozen = frozen_copy(model, mode)
     products = {
         GRADIENT: lambda: _gradient(model, batch),
         "kept": lambda: kept.hvp(vector),

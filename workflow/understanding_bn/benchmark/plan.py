@@ -54,7 +54,10 @@ def run(config: Config, records: list[Path], out: Path, store: Path | None = Non
     plan |= estimate(cells(config), len(config.seeds), len(seed_blocks(config)), images, rates)
     print(text(plan))
     files.write_json(
-        out, plan | {"records": [path.name for path in records]} | measure.facts(stopwatch, MODULE, "none: arithmetic only", 1)
+        out,
+        plan
+        | {"records": [path.name for path in records]}
+        | measure.facts(stopwatch, MODULE, "none: arithmetic only", 1),
     )
 
 
@@ -106,7 +109,11 @@ def estimate(
         trained = cell.epochs * (images.train_images // cell.batch_size * cell.batch_size) * seeds
         tested = cell.epochs * images.test_images * seeds
         flop = flops.step(cell.arch, images.image_size, images.channels, images.classes)
-        row = cell.factors | {"alpha": canonical(cell.alpha)} | {"seeds": seeds, "jobs": blocks, "images": trained, "test_images_seen": tested}
+        row = (
+            cell.factors
+            | {"alpha": canonical(cell.alpha)}
+            | {"seeds": seeds, "jobs": blocks, "images": trained, "test_images_seen": tested}
+        )
         row |= {"flop_per_image": flop, "pflop": flop * (trained + tested / 3) / 1e15, "hours": {}}
         for label in devices:
             found = nearest(cell, images.image_size, flop, [r for r in rates if _label(r) == label])

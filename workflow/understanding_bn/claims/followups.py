@@ -6,6 +6,7 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.experiment.jobs import Train
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.hessian import largest_over_rms
 from understanding_bn.summaries.learning_rate_grid import BOTH, largest_grid, neighbours
@@ -133,11 +134,11 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
 def edge_of_stability(results: Results) -> list[Check]:
     """Cohen et al. (2021), as an equivalence: full-batch descent settles where sharpness · α = 2 + 2β (momentum β)."""
     table = _measured(results)
-    images = max(run["data"]["train_images"] for run in results.runs.values() if run["data"])
+    images = max(run.data.train_images for run in results.runs.values() if run.data)
     table = table[(table["batch_size"] == images) & table["sharpness"].notna()]
     if table.empty:
         raise NotRunError("hessian_spectrum of networks trained on the full batch")
-    momentum = next(r["settings"]["momentum"] for r in results.runs.values() if r["stage"] == "train")
+    momentum = next(run.job.optimiser.momentum for run in results.runs.values() if isinstance(run.job, Train))
     share = (table["sharpness"] * table["alpha"] / (2 + 2 * momentum)).groupby(table["seed"]).mean()
     name = "sharpness · α / (2 + 2β) after full-batch training"
     return [

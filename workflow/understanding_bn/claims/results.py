@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from understanding_bn import files, runs, tables
-from understanding_bn.summaries.training import NETWORK, main_network
+from understanding_bn import record, runs, tables
+from understanding_bn.cell import Cell
+from understanding_bn.experiment.config import Roles
+from understanding_bn.experiment.jobs import Matrices, Measure, Train
+from understanding_bn.record import Record
+from understanding_bn.summaries.training import main_network
 
 
 class NotRunError(Exception):
@@ -18,19 +21,20 @@ class Results:
     """All raw values of a preset, and a note of which files were asked for.
 
     Args:
-        paths: history.parquet and values.parquet files, each with its run.json beside it.
+        inputs: files of values by table, each with its run.json in its folder.
         roles: the config's `claims` block: which learning rate has which role in the paper.
     """
 
-    def __init__(self, paths: list[Path], roles: dict[str, float]):
+    def __init__(self, inputs: dict[str, list[Path]], roles: Roles):
         self.roles = roles
         self.forget()
-        self.runs: dict[str, dict[str, Any]] = {str(p): files.read_json(p.parent / "run.json") for p in paths}
-        runs.must_share_data(self.runs)
+        paths = [path for of_table in inputs.values() for path in of_table]
+        self.runs: dict[str, Record] = {str(path): record.read(path.parent / "run.json") for path in paths}
+        runs.must_fit_together(self.runs)
         self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
         self._tables = {str(path): tables.read([path]) for path in paths}
-        trained = self._matching(lambda run: run["stage"] == "train")
-        self.main = main_network(self._rows(trained)) if trained else None
+        trained = self._training()
+        self.main = main_network(self._rows([*trained])) if trained else None
 
     def forget(self) -> None:
         """Forget which files and roles were asked for."""
@@ -40,7 +44,7 @@ class Results:
     def alpha(self, role: str) -> float:
         """The learning rate with this role in the paper: "large", "middle", "small", "unstable", …"""
         self.used_roles.add(role)
-        return self.roles[f"{role}_alpha"]
+        return getattr(self.roles, f"{role}_alpha")
 
     def measurement(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.
@@ -48,7 +52,7 @@ class Results:
         Raises:
             NotRunError: there are none, or not for both batch norm and none.
         """
-        table = self._gather(lambda run: run["stage"] == "initialization" and run["settings"]["probe"] == name)
+        table = self._gather(lambda run: isinstance(run.job, Measure) and run.job.measurement == name)
         missing = {"batch", "none"} - set(table["norm"].unique() if len(table) else [])
         if missing:
             raise NotRunError(f"{name} for {' and '.join(sorted(missing))}")
@@ -60,7 +64,7 @@ class Results:
         Raises:
             NotRunError: there are none.
         """
-        table = self._gather(lambda run: run["stage"] == "trained" and run["settings"]["probe"] == name)
+        table = self._gather(lambda run: isinstance(run.job, Measure) and run.job.measurement == name)
         return _some(table, f"{name} of trained networks")
 
     def histories(self) -> pd.DataFrame:
@@ -69,11 +73,11 @@ class Results:
         Raises:
             NotRunError: there are none.
         """
-        return _some(self._gather(lambda run: run["stage"] == "train"), "training")
+        return _some(self._gather(lambda run: isinstance(run.job, Train)), "training")
 
     def matrices(self) -> pd.DataFrame:
         """The singular values of products of Gaussian matrices."""
-        return _some(self._gather(lambda run: run["stage"] == "random_matrices"), "random_matrices")
+        return _some(self._gather(lambda run: isinstance(run.job, Matrices)), "random_matrices")
 
     def final(self, norm: str, alpha: float) -> pd.DataFrame:
         """The last row of each seed's history in the main network's cell (norm, α) with the most epochs, by seed.
@@ -92,14 +96,8 @@ class Results:
 
     def _final(self, norm: str, alpha: float) -> tuple[set[str], pd.DataFrame]:
         """The files of all cells (norm, α), and what `final` says of them."""
-
-        def matches(run: dict[str, Any]) -> bool:
-            settings = run["settings"]
-            if run["stage"] != "train" or not self._is_main(settings):
-                return False
-            return settings["norm"] == norm and float(settings["alpha"]) == alpha
-
-        used = self._matching(matches)
+        cells = self._training(main=True).items()
+        used = [path for path, cell in cells if (cell.norm, cell.alpha) == (norm, alpha)]
         if not used:
             raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
         table = self._rows(used)
@@ -110,20 +108,20 @@ class Results:
 
     def alphas(self, norm: str) -> list[float]:
         """The learning rates at which `norm` was trained, ascending."""
-        runs = (run["settings"] for run in self.runs.values() if run["stage"] == "train")
-        return sorted({float(s["alpha"]) for s in runs if s["norm"] == norm and self._is_main(s)})
+        return sorted({cell.alpha for cell in self._training(main=True).values() if cell.norm == norm})
 
-    def _is_main(self, settings: dict[str, Any]) -> bool:
-        """Whether a training job's network and batch size are those that the paper's claims are judged on."""
-        return tuple(settings[name] for name in NETWORK) == self.main
+    def _training(self, main: bool = False) -> dict[str, Cell]:
+        """The cell of every training job, by its file; only those of the main network if asked so."""
+        cells = {path: run.job.cell for path, run in self.runs.items() if isinstance(run.job, Train)}
+        return {path: cell for path, cell in cells.items() if not main or cell.family == self.main}
 
-    def _gather(self, matches: Callable[[dict[str, Any]], bool]) -> pd.DataFrame:
+    def _gather(self, matches: Callable[[Record], bool]) -> pd.DataFrame:
         """The rows of all files whose run.json satisfies `matches`; they count as used."""
         paths = self._matching(matches)
         self.used |= set(paths)
         return self._rows(paths) if paths else pd.DataFrame()
 
-    def _matching(self, matches: Callable[[dict[str, Any]], bool]) -> list[str]:
+    def _matching(self, matches: Callable[[Record], bool]) -> list[str]:
         """The files whose run.json satisfies `matches`."""
         return [path for path, run in self.runs.items() if matches(run)]
 

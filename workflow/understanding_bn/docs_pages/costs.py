@@ -11,20 +11,20 @@ from understanding_bn.docs_pages import markdown, records
 def origin(folder: Path) -> str:
     """One line of provenance."""
     record = records.read(folder)
-    data = record.with_data[0]
+    run, data = record.with_data[0]
     seeds, devices, processors, commits = (
         sorted(values)
         for values in (
             {seed for job in record.jobs for seed in job.seeds},
             {job.device for job in record.jobs},
             {job.processor for job in record.jobs},
-            {job.commit for job in record.jobs},
+            {job.commit or "unknown" for job in record.jobs},
         )
     )
     commits = [commit[:12] + " with changes" * ("+" in commit) for commit in commits]
     return (
         f"\n*From `results/reference/{folder.name}`: {data.source}, seeds {', '.join(map(str, seeds))}, "
-        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {data.torch}, commit {' and '.join(commits)}, "
+        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {run.versions['torch']}, commit {' and '.join(commits)}, "
         f"{record.job_minutes:g} minutes of job time on one thread each, at most {record.peak_memory_mib} MiB a job.*\n"
     )
 

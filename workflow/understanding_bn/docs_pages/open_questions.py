@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture
-from understanding_bn.claims.statistics import bootstrap_interval
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
+from understanding_bn.summaries.intervals import bootstrap_interval
 
 # Columns of the figures' CSV files and what the page calls them.
 CHANGES = {

@@ -9,7 +9,7 @@ from understanding_bn import paper
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
-from understanding_bn.figures.fig5_channel_moments import MAIN_SITE
+from understanding_bn.summaries.channel_moments import MAIN_SITE
 
 # Columns of Fig. 3's summary, and what the page calls them.
 LANDMARKS = {

@@ -1,5 +1,6 @@
 """The kept records in results/reference: which there are, and what provenance.json and the CSV files in them say."""
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -7,90 +8,52 @@ from typing import Any
 
 import pandas as pd
 
-from understanding_bn import files
+from understanding_bn import files, record
 from understanding_bn.errors import UserError
+from understanding_bn.experiment.jobs import Train
+from understanding_bn.record import Data, Record
 
 # In the order of their weight as evidence.
 PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questions", "quick")
 
 
 @dataclass(frozen=True)
-class Job:
-    """What the pages need of one job's run.json. `settings` are the job's own; times are in seconds.
+class Kept:
+    """The records of all jobs of a finished preset, and what all of them took."""
 
-    `source`, `train_images` and `test_images` are None for jobs without data, `training_seconds` and `failures` are one
-    per seed, and empty for jobs that train nothing.
-    """
-
-    stage: str
-    settings: dict[str, Any]
-    seeds: tuple[int, ...]
-    source: str | None
-    train_images: int | None
-    test_images: int | None
-    device: str
-    processor: str
-    commit: str
-    torch: str
-    started: float
-    wall_seconds: float
-    training_seconds: tuple[float, ...]
-    failures: tuple[str | None, ...]
-
-    @property
-    def weight_decay(self) -> float | None:
-        """None for jobs that update no weights."""
-        return self.settings.get("optimiser", self.settings).get("weight_decay")
-
-
-@dataclass(frozen=True)
-class Record:
-    """The jobs of a finished preset, and what all of them took."""
-
-    jobs: tuple[Job, ...]
+    jobs: tuple[Record, ...]
     job_minutes: float
     peak_memory_mib: int
 
     @property
-    def with_data(self) -> list[Job]:
-        """The jobs that read images."""
-        return [job for job in self.jobs if job.source]
+    def with_data(self) -> list[tuple[Record, Data]]:
+        """The jobs that read images, and what they read."""
+        return [(job, job.data) for job in self.jobs if job.data is not None]
+
+    @property
+    def trained(self) -> list[tuple[Record, Train]]:
+        """The training jobs."""
+        return [(job, job.job) for job in self.jobs if isinstance(job.job, Train)]
 
     @property
     def elapsed_minutes(self) -> float:
         """From the start of the first job to the end of the last, however many ran side by side, pauses included."""
-        start = min(job.started for job in self.jobs)
-        return (max(job.started + job.wall_seconds for job in self.jobs) - start) / 60
+        starts = [datetime.fromisoformat(job.started).timestamp() for job in self.jobs]
+        ends = [start + job.wall_seconds for start, job in zip(starts, self.jobs, strict=True)]
+        return (max(ends) - min(starts)) / 60
 
 
-def read(folder: Path) -> Record:
+@functools.cache  # a page asks for dozens of values, one after the other
+def read(folder: Path) -> Kept:
     """The record in results/reference/PRESET.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is of another version.
     """
-    kept = files.read_json(folder / "provenance.json")
-    return Record(tuple(map(_job, kept["runs"].values())), kept["job_minutes"], kept["peak_memory_mib"])
-
-
-def _job(run: dict[str, Any]) -> Job:
-    data = run["data"] or {}
-    return Job(
-        stage=run["stage"],
-        settings=run["settings"],
-        seeds=tuple(run.get("seeds", ())),
-        source=data.get("source"),
-        train_images=data.get("train_images"),
-        test_images=data.get("test_images"),
-        device=run["device"],
-        processor=run["processor"],
-        commit=run["commit"],
-        torch=run["versions"]["torch"],
-        started=datetime.fromisoformat(run["started"]).timestamp(),
-        wall_seconds=run["wall_seconds"],
-        training_seconds=tuple(run.get("training_seconds", ())),
-        failures=tuple(run.get("failures", ())),
-    )
+    path = folder / "provenance.json"
+    content = files.read_json(path)
+    jobs = tuple(record.parse(run, f"{path}: {place}") for place, run in content["runs"].items())
+    return Kept(jobs, content["job_minutes"], content["peak_memory_mib"])
 
 
 def kept(reference: Path) -> list[str]:

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture, paper
-from understanding_bn.claims.statistics import bootstrap_interval
+from understanding_bn.cell import Cell, Network
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
-from understanding_bn.docs_pages.records import Job
+from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
+from understanding_bn.record import Record
+from understanding_bn.summaries.intervals import bootstrap_interval
 
 
 def verdicts(reference: Path) -> str:
@@ -72,44 +74,48 @@ def conditions(reference: Path) -> str:
     return markdown.table(frame.reset_index(names=""))
 
 
-def _conditions(record: records.Record) -> dict[str, str]:
+def _conditions(kept: records.Kept) -> dict[str, str]:
     """A record's conditions in words."""
-    jobs = record.with_data
-    trained = [job for job in jobs if job.stage == "train"]
+    jobs, trained = kept.with_data, kept.trained
+    cells = [job.cell for _, job in trained]
+    initial = [job for run, _ in jobs if run.stage == "initialization" for job in run.job.networks]
+    decays = [run.job.optimiser.weight_decay for run, _ in jobs if not isinstance(run.job, Matrices)]
+    data = jobs[0][1]
     return {
-        "data": jobs[0].source,
-        "training and test images": f"{jobs[0].train_images:,} and {jobs[0].test_images:,}",
-        "networks trained": _networks(trained),
-        "networks measured at the start": _networks([job for job in jobs if job.stage == "initialization"]),
-        "learning rates": _listed((float(job.settings["alpha"]) for job in trained), "g"),
-        "batch sizes": _listed(job.settings["batch_size"] for job in trained),
-        "epochs": _epochs(trained),
-        "weight decay": _listed(job.weight_decay for job in jobs if job.weight_decay is not None),
-        "seeds": str(len({seed for job in jobs for seed in job.seeds})),
-        "hardware": _listed(f"{job.device} ({job.processor})" for job in jobs),
-        "processor hours of all jobs": f"{record.job_minutes / 60:.1f}",
+        "data": data.source,
+        "training and test images": f"{data.train_images:,} and {data.test_images:,}",
+        "networks trained": _networks(cells),
+        "networks measured at the start": _networks(initial),
+        "learning rates": _listed((cell.alpha for cell in cells), "g"),
+        "batch sizes": _listed(cell.batch_size for cell in cells),
+        "epochs": _epochs(cells),
+        "weight decay": _listed(decays),
+        "seeds": str(len({seed for run, _ in jobs for seed in run.seeds})),
+        "hardware": _listed(f"{run.device} ({run.processor})" for run, _ in jobs),
+        "processor hours of all jobs": f"{kept.job_minutes / 60:.1f}",
         "images/s of a training job, median": _rate(trained),
-        "commit": _listed(job.commit[:12] for job in jobs),
+        "commit": _listed((run.commit or "unknown")[:12] for run, _ in jobs),
     }
 
 
-def _epochs(trained: Sequence[Job]) -> str:
+def _epochs(cells: Sequence[Cell]) -> str:
     """Epochs by learning rate, or once where all are alike."""
-    pairs = sorted({(float(job.settings["alpha"]), job.settings["epochs"]) for job in trained}, reverse=True)
+    pairs = sorted({(cell.alpha, cell.epochs) for cell in cells}, reverse=True)
     if len({epochs for _, epochs in pairs}) <= 1:
         return _listed(epochs for _, epochs in pairs)
     return ", ".join(f"{epochs} at {alpha:g}" for alpha, epochs in pairs)
 
 
-def _rate(trained: Sequence[Job]) -> str:
+def _rate(trained: Sequence[tuple[Record, Train]]) -> str:
     """Images per second of the seeds that trained to the end, one thread each."""
     rates = []
-    for job in trained:
-        batch_size = job.settings["batch_size"]
-        seen = job.train_images // batch_size * batch_size * job.settings["epochs"]
-        failures = job.failures or (None,) * len(job.seeds)
-        seconds = [s for s, failure in zip(job.training_seconds, failures, strict=True) if failure is None and s]
-        rates += [seen / each for each in seconds]
+    for run, job in trained:
+        assert run.data is not None and run.training is not None
+        size = job.cell.batch_size
+        seen = run.data.train_images // size * size * job.cell.epochs
+        failures = run.training.failures or (None,) * len(job.seeds)
+        pairs = zip(run.training.seconds, failures, strict=True)
+        rates += [seen / seconds for seconds, failure in pairs if failure is None and seconds]
     return f"{np.median(rates):,.0f}" if rates else DASH
 
 
@@ -118,9 +124,9 @@ def _listed(values: Iterable[Any], form: str = "") -> str:
     return ", ".join(f"{value:{form}}" for value in sorted(set(values))) or "none"
 
 
-def _networks(jobs: Sequence[Job]) -> str:
-    """The networks of some jobs, or "none"."""
-    return ", ".join(architecture.in_order(job.settings["arch"] for job in jobs)) or "none"
+def _networks(networks: Sequence[Network]) -> str:
+    """The architectures of some networks, or "none"."""
+    return ", ".join(architecture.in_order(network.arch for network in networks)) or "none"
 
 
 def accuracies(folder: Path) -> str:

@@ -10,12 +10,12 @@ import pandas as pd
 
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
-from understanding_bn.figures.alpha_batch_grid import MOVES
+from understanding_bn.summaries.learning_rate_grid import MOVES
 
 
 def seeds(folder: Path) -> str:
     """The number of seeds."""
-    return str(len({seed for job in records.read(folder).with_data for seed in job.seeds}))
+    return str(len({seed for job in records.read(folder).jobs for seed in job.seeds}))
 
 
 def minutes(folder: Path) -> str:

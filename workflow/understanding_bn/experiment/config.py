@@ -72,7 +72,9 @@ def _counted(seeds: Any) -> Any:
     if isinstance(seeds, int):
         if not 1 <= seeds <= 1000:
             size, bound = ("few", "at least 1") if seeds < 1 else ("many", "at most 1000")
-            raise PydanticCustomError("count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound})
+            raise PydanticCustomError(
+                "count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound}
+            )
         return tuple(range(seeds))
     return tuple(int(seed) if isinstance(seed, str) and re.fullmatch("[0-9]{1,20}", seed) else seed for seed in seeds)
 

@@ -4,16 +4,15 @@ A job's `spec` is all that its command is told about the science, as JSON, so th
 files are is told separately. Paths are relative to results/PRESET.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from understanding_bn import fingerprint, plugins
+from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
-from understanding_bn.experiment.config import InitialMeasurements, RandomMatrices, Roles, TrainedMeasurements
-from understanding_bn.settings import Augmentation, Initial, InnerShare, Optimiser, Options, Share, canonical
+from understanding_bn.experiment.config import InitialMeasurements, Roles, TrainedMeasurements
+from understanding_bn.settings import Augmentation, InnerShare, Optimiser, Options
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {

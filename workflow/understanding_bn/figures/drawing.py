@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 from pathlib import Path
 
-from understanding_bn import files, runs, tables
+from understanding_bn import files, record, runs, tables
 from understanding_bn.errors import UserError
 
 
@@ -55,5 +55,5 @@ def _must_fit(name: str, function, given: set[str]) -> None:
 
 def _must_share_data(paths: list[Path]) -> None:
     """See that files of different tables were made from the same images; `tables.read` sees to those of one table."""
-    records = {str(path): path.parent / "run.json" for path in paths}
-    runs.must_share_data({path: files.read_json(record) for path, record in records.items() if record.is_file()})
+    run_files = {str(path): path.parent / "run.json" for path in paths}
+    runs.must_share_data({path: record.read(file) for path, file in run_files.items() if file.is_file()})

@@ -82,9 +82,7 @@ class ResNet(nn.Module):
     projections have no number.
     """
 
-    def __init__(
-        self, depth: int, shortcut: str, norm: str, channels: int, classes: int, plugged: Sequence[Path] = ()
-    ):
+    def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int, plugged: Sequence[Path] = ()):
         super().__init__()
         make = _checked(plugins.make("norm", norm, plugged), norm)
         blocks_per_stage = (depth - 2) // 6

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, plugins, progress, provenance, record, tables
+from understanding_bn import files, progress, provenance, record, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split

@@ -1,6 +1,7 @@
 """Judge every claim and write claims.json."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ from understanding_bn import architecture, files
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.experiment.config import Roles
+from understanding_bn.experiment.jobs import Matrices, Measure, Train
 
 # The paper's own learning rates, by the part they play in its claims.
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 
-def run(inputs: list[Path], roles: dict[str, float], out: Path, followups: Path) -> None:
+def run(inputs: dict[str, list[Path]], roles: Roles, out: Path, followups: Path) -> None:
     """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
     Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
@@ -64,30 +67,33 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
 def _scope(results: Results) -> str:
     """What the runs behind a claim were: network, data, batch size, epochs, and the learning rates' parts."""
     runs = [results.runs[path] for path in sorted(results.used)]
-    if runs[0]["stage"] == "random_matrices":
-        return f"N = {runs[0]['settings']['size']}, float64"
-    settings = [run["settings"] for run in runs]
+    first = runs[0]
+    if isinstance(first.job, Matrices):
+        return f"N = {first.job.size}, float64"
+    jobs = [run.job for run in runs if not isinstance(run.job, Matrices)]
+    assert first.data is not None
+    archs = architecture.in_order(network.arch for job in jobs for network in job.networks)
+    sizes = sorted({size for job in jobs for size in _batch_sizes(job)})
     parts = [
-        " and ".join(architecture.in_order(s["arch"] for s in settings)).replace("resnet", "ResNet")
-        + f" on {runs[0]['data']['source']}",
-        "B = " + ", ".join(str(b) for b in sorted({b for s in settings for b in _batch_sizes(s)})),
+        f"{' and '.join(archs).replace('resnet', 'ResNet')} on {first.data.source}",
+        f"B = {', '.join(map(str, sizes))}",
     ]
-    if any(run["stage"] == "train" for run in runs):
-        settings = [run["settings"] for run in runs if run["stage"] == "train"]
-        epochs = sorted({s["epochs"] for s in settings})
-        parts.append(f"{'–'.join(str(e) for e in dict.fromkeys((epochs[0], epochs[-1])))} epochs")
+    epochs = sorted({job.cell.epochs for job in jobs if isinstance(job, Train)})
+    if epochs:
+        parts.append(f"{'–'.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs")
         used = [(paper, results.alpha(role)) for role, paper in PAPER_ALPHAS.items() if role in results.used_roles]
         moved = [f"{ours:g} for the paper's {paper:g}" for paper, ours in used if ours != paper]
         parts += [f"α = {', '.join(moved)}"] if moved else []
-    elif runs[0]["stage"] == "initialization":
+    elif first.stage == "initialization":
         parts.append("at initialisation, BN in train mode")
     return ", ".join(parts)
 
 
-def _batch_sizes(settings: dict[str, Any]) -> list[int]:
+def _batch_sizes(job: Train | Measure) -> Sequence[int]:
     """The batch sizes of a job; a measurement may have its own."""
-    options = settings.get("options", {})
-    return options.get("batch_sizes") or [options.get("batch_size", settings["batch_size"])]
+    options = getattr(job, "options", None)
+    (network,) = job.networks
+    return getattr(options, "batch_sizes", None) or [getattr(options, "batch_size", network.batch_size)]
 
 
 def _number(value: float) -> float | None:
