@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from understanding_bn.claims import job
-from understanding_bn.claims.catalogue import CLAIMS, LATER
+from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.claims.results import Results
 from understanding_bn.config import SCHEMA
@@ -45,7 +45,7 @@ def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=
 
 
 def judged(tmp_path, inputs, roles=ROLES):
-    paths = tmp_path / "claims.json", tmp_path / "later.json"
+    paths = tmp_path / "claims.json", tmp_path / "followups.json"
     job.run(inputs, roles, *paths)
     return {entry["id"]: entry for path in paths for entry in json.loads(path.read_text())}
 
@@ -142,7 +142,7 @@ def test_nothing_run_nothing_claimed(tmp_path):
     table = pd.DataFrame({"factors": 1, "size": 4, "draw": [0] * 4, "rank": range(4), "singular_value": [2.0, 1, 1, 1]})
     only = write(tmp_path / "m", "random_matrices", table, size=4)
     claims = judged(tmp_path, [only])
-    assert set(claims) == {*range(1, 21), *(claim.id for claim in LATER)}
+    assert set(claims) == {*range(1, 21), *(claim.id for claim in FOLLOWUPS)}
     assert all(claims[i]["verdict"] == NOT_RUN and not claims[i]["runs"] for i in claims if i != 18)
     assert all(claims[i]["measured"] is None and claims[i]["note"] for i in claims if i != 18)
 
@@ -315,6 +315,18 @@ def test_the_catalogue_has_the_twenty_claims_and_figures_that_exist():
     assert [claim.id for claim in CLAIMS] == list(range(1, 21))
     figures = SCHEMA.parent.parent / "understanding_bn" / "figures"
     assert all((figures / f"{claim.figure}.py").is_file() for claim in CLAIMS)
+
+
+def test_the_longest_training_of_a_cell_counts_and_its_last_epoch(tmp_path):
+    cell = {"arch": "resnet-8", "init": "any", "norm": "batch", "alpha": 0.1, "batch_size": 8}
+    paths = []
+    for epochs in (4, 2):
+        rows = [cell | {"epochs": epochs, "seed": 0, "epoch": e, "test_accuracy": e / 10} for e in range(epochs, 0, -1)]
+        table = pd.DataFrame(rows).assign(train_accuracy=0.5, failure=None)
+        paths.append(write(tmp_path / str(epochs), "train", table, epochs=epochs, **cell))
+    last = Results(paths, ROLES).final("batch", 0.1)
+    assert last["epochs"].tolist() == [4]
+    assert last["test_accuracy"].tolist() == pytest.approx([40])
 
 
 def test_an_accuracy_that_two_claims_ask_for_counts_as_used_by_both(tmp_path):

@@ -1,10 +1,9 @@
-"""Gradient noise: the streaming variance, what is measured, and the slopes read from it."""
+"""Gradient noise: the streaming variance and what is measured."""
 
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,7 +11,6 @@ from torch.nn import functional as F
 from understanding_bn.analysis import gradient_noise
 from understanding_bn.analysis.context import Context
 from understanding_bn.data.batches import Augmentation, Split
-from understanding_bn.figures import gradient_noise as figure
 from understanding_bn.training.loop import Optimiser
 
 ALPHAS = [0.01, 0.1, 1.0]
@@ -74,34 +72,3 @@ def test_measuring_leaves_the_weights_where_they_were(context, monkeypatch):
     monkeypatch.undo()
     for parameter, start in zip(model.parameters(), context.model("batch", 0).parameters(), strict=True):
         assert torch.equal(parameter, start)
-
-
-def values(slope=-1.0, alpha_slope=2.0):
-    index = pd.MultiIndex.from_product(
-        [["batch", "none"], [0, 1], [4, 16, 64], [0.01, 0.1]], names=["norm", "seed", "batch_size", "alpha"]
-    ).to_frame(index=False)
-    noise = (1.0 + index["seed"]) * index["batch_size"] ** slope
-    facts = {
-        "arch": "resnet-8",
-        "epoch": 0,
-        "sampling": "epoch",
-        "images": 1437,
-        "minibatches": 32,
-        "constant": noise * index["batch_size"],
-    }
-    return index.assign(noise=noise, update_noise=noise * index["alpha"] ** alpha_slope, **facts)
-
-
-def test_slopes_are_those_of_the_power_laws():
-    table = figure.slopes(values(-0.8, 1.9))
-    assert len(table) == 4
-    assert table["batch_size_slope"].to_numpy() == pytest.approx(-0.8)
-    assert table["alpha_slope"].to_numpy() == pytest.approx(1.9)
-
-
-def test_the_figure_draws_everything_and_names_the_slopes():
-    drawn, tables = figure.draw(values())
-    assert list(tables[""].columns) == figure.COLUMNS
-    assert len(tables[""]) == 24
-    texts = [text.get_text() for ax in drawn.axes for text in ax.get_legend().get_texts()]
-    assert texts == ["batch norm, slope -1.00", "no norm, slope -1.00", "batch norm, slope 2.00", "no norm, slope 2.00"]

@@ -3,15 +3,19 @@
 import itertools
 import json
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
 
 from understanding_bn.claims import job
-from understanding_bn.claims.catalogue import LATER
+from understanding_bn.claims.catalogue import FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
-from understanding_bn.claims.later import explosion
-from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture, trained_runs
+from understanding_bn.claims.followups import explosion
+from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
+from understanding_bn.summaries.gradient_structure import along_training
+from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
+from understanding_bn.summaries.trained_runs import runs
 
 CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}
 ROLES = {"large_alpha": 0.16, "middle_alpha": 0.04, "small_alpha": 0.01, "unstable_alpha": 0.16}
@@ -57,10 +61,11 @@ def grid(*norms):
 
 
 def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
-    rows = [run("batch", 0.04, 64, 0), run("batch", 0.04, 64, 1, failure="overflow", accuracy=np.nan)]
-    rows += gradients("batch", 0.04, 64, 0) + gradients("batch", 0.04, 64, 0, epoch=10, noise=99.0)
-    rows += gradients("batch", 0.04, 64, 1) + curvature("batch", 0.04, 64, 0)
-    table = trained_runs.runs(pd.DataFrame(rows)).set_index("seed")
+    histories = [run("batch", 0.04, 64, 0), run("batch", 0.04, 64, 1, failure="overflow", accuracy=np.nan)]
+    structure = gradients("batch", 0.04, 64, 0) + gradients("batch", 0.04, 64, 0, epoch=10, noise=99.0)
+    structure += gradients("batch", 0.04, 64, 1)
+    hessian = curvature("batch", 0.04, 64, 0)
+    table = runs(*map(pd.DataFrame, (histories, structure, hessian))).set_index("seed")
     sound = table.loc[0]
     assert sound["test_accuracy"] == pytest.approx(90)
     assert sound["gap"] == pytest.approx(9)
@@ -77,12 +82,12 @@ def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
 
 def test_neighbours_move_one_way_and_skip_no_cell():
     table = pd.DataFrame([(a, b) for a in ALPHAS for b in SIZES], columns=["alpha", "batch_size"])
-    alone = alpha_batch_grid.neighbours(table, "only α")
+    alone = neighbours(table, ONLY_ALPHA)
     assert len(alone) == 6
     assert all(a[1] == b[1] and b[0] == pytest.approx(4 * a[0]) for a, b, _ in alone)
     assert {doublings for *_, doublings in alone} == {2.0}
-    assert len(alpha_batch_grid.neighbours(table, "only B")) == 6
-    diagonal = alpha_batch_grid.neighbours(table, alpha_batch_grid.MOVES[2])
+    assert len(neighbours(table, ONLY_SIZE)) == 6
+    diagonal = neighbours(table, BOTH)
     assert sorted((a, b) for a, b, _ in diagonal) == [
         ((0.01, 16), (0.04, 64)),
         ((0.01, 64), (0.04, 256)),
@@ -93,45 +98,55 @@ def test_neighbours_move_one_way_and_skip_no_cell():
 
 def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
     """Noise ∝ α² / B and accuracy linear in log2 α: a doubling of α is +2 and 3 points, of B −1, of both +1 and 3."""
-    rows = []
+    histories, structure = [], []
     for norm, alpha, size, seed in grid("batch"):
         failed = alpha == 0.16 and size == 16 and seed < 2
         accuracy = np.nan if failed else 0.5 + 0.03 * np.log2(alpha / 0.01) + 0.001 * seed
-        rows += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
-        rows += gradients(norm, alpha, size, seed, noise=5.0 / size)
-    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows))
+        histories += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
+        structure += gradients(norm, alpha, size, seed, noise=5.0 / size)
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(histories), pd.DataFrame(structure))
     found = tables["summary"].set_index(["move", "quantity"])
-    for move, noise, accuracy in (("only α", 2, 3), ("only B", -1, 0), ("α and B, α/B fixed", 1, 3)):
+    for move, noise, accuracy in ((ONLY_ALPHA, 2, 3), (ONLY_SIZE, -1, 0), (BOTH, 1, 3)):
         assert found.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
         assert found.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
         assert found.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
         assert found.loc[(move, "test_accuracy"), "seeds"] == 3
     assert len(tables[""]) == 27
-    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
-    assert any("(2/3)" in text for text in texts)
+    ax, accuracies = drawn.heatmaps(figure)[0]
+    expected = 50 + 3 * np.log2(np.sort(ALPHAS) / 0.01)[:, None] + [[0.1, 0.1, 0.1]]
+    expected[2, 0] += 0.1  # at the largest α and the smallest B the last seed alone is sound
+    assert accuracies == pytest.approx(expected)
+    assert ax.get_ylim() == (0, 3), "the smallest α is at the foot"
+    assert [text.get_text() for text in ax.texts] == [
+        *("50.1", "50.1", "50.1", "56.1", "56.1", "56.1"),
+        *("62.2  (2/3)", "62.1", "62.1"),
+    ]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0.01", "0.04", "0.16"]
 
 
 def test_before_training_a_network_stands_at_every_alpha():
     rows = gradients("batch", np.nan, 64, 0, epoch=0, noise=8.0)
     rows += [r for a in (0.1, 0.01) for e in (10, 20) for r in gradients("batch", a, 64, 0, epoch=e)]
-    table = noise_along_training.noise(pd.DataFrame(rows))
+    table = along_training(pd.DataFrame(rows))
     start = table[table["epoch"] == 0]
     assert start["alpha"].tolist() == [0.01, 0.1]
     assert start["noise"].tolist() == [8, 8]
     assert start["update_noise"].tolist() == pytest.approx([8e-4, 8e-2])
-    figure, tables = noise_along_training.draw(pd.DataFrame(rows))
+    histories = pd.DataFrame([run("batch", a, 64, 0) for a in (0.1, 0.01)])
+    figure, tables = noise_along_training.draw(histories, pd.DataFrame(rows))
     assert len(tables[""]) == 6
-    assert [ax.get_title() for ax in figure.axes] == [title for _, title in noise_along_training.PANELS]
+    assert [ax.get_title() for ax in figure.axes] == list(noise_along_training.PANELS.values())
 
 
 def test_rank_correlations_with_the_gap():
     """The gap rises with the update's noise over the cells, whatever the other quantities do."""
-    rows = []
+    histories, structure = [], []
     for norm, alpha, size, seed in grid("batch", "none"):
         noise = 7.0 / size * (1 + (norm == "none"))
-        rows += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
-        rows += gradients(norm, alpha, size, seed, noise=noise)
-    figure, tables = noise_by_architecture.draw(pd.DataFrame(rows))
+        histories += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
+        structure += gradients(norm, alpha, size, seed, noise=noise)
+    figure, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
     found = tables["summary"].set_index(["norm", "quantity", "gap"])
     every = found.loc[("all", "update_noise", "loss_gap")]
     assert (every["cells"], every["rho"], every["high"]) == (18, pytest.approx(1), pytest.approx(1))
@@ -161,9 +176,9 @@ def judged(tmp_path, histories, structure=(), hessian=()):
         if rows:
             facts = {"arch": "resnet-20", "batch_size": 64, "options": {}}
             paths.append(write(tmp_path / probe, "trained", list(rows), probe=probe, **facts))
-    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "later.json")
-    found = json.loads((tmp_path / "later.json").read_text())
-    assert [claim["id"] for claim in found] == [claim.id for claim in LATER]
+    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "followups.json")
+    found = json.loads((tmp_path / "followups.json").read_text())
+    assert [claim["id"] for claim in found] == [claim.id for claim in FOLLOWUPS]
     assert all(claim["source"] for claim in found)
     return {claim["id"]: claim for claim in found}
 
@@ -221,9 +236,15 @@ def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
             for norm in ("batch", "none"):
                 structure += gradients(norm, 0.04, 64, seed, epoch=epoch, gradient_norm2=late + 0.001 * seed)
     rows = [run(n, 0.04, 64, s, 0.9, None if s else "stuck at chance") for n in ("batch", "none") for s in SEEDS]
-    figure, tables = noise_along_training.draw(pd.DataFrame(rows + structure))
+    figure, tables = noise_along_training.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert set(tables[""].loc[tables[""]["failure"] != "", "seed"]) == {0}
     assert "2 seeds" in figure.get_suptitle()
+    ((x, median),), ((_, least, most),) = drawn.lines(figure.axes[2], "batch"), drawn.bands(figure.axes[2], "batch")
+    scales = np.array([[128 / (late + 0.001 * seed) for late in (0.5, 0.05)] for seed in (1, 2)])  # tr Σ / |g|²
+    assert x == pytest.approx([10, 100])
+    assert median == pytest.approx(scales.mean(axis=0))
+    assert least == pytest.approx(scales.min(axis=0))
+    assert most == pytest.approx(scales.max(axis=0))
     assert judged(tmp_path, rows, structure)["L5"]["verdict"] == REPRODUCED
 
 
@@ -269,10 +290,10 @@ def test_what_was_not_run_says_so(tmp_path):
 def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
     rows = [run(n, a, b, s, 0.1, "stuck at chance") for n, a, b, s in grid("batch", "none")]
     structure = [row for n, a, b, s in grid("batch", "none") for row in gradients(n, a, b, s)]
-    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows + structure))
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert len(figure.axes) == 3  # one row of panels and its scale
     assert tables["summary"]["change"].isna().all()
-    _, tables = noise_by_architecture.draw(pd.DataFrame(rows + structure))
+    _, tables = noise_by_architecture.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert tables["summary"]["rho"].isna().all()
     found = judged(tmp_path, rows, structure)
     assert found["L1"]["verdict"] == found["L2"]["verdict"] == INCONCLUSIVE

@@ -75,8 +75,10 @@ def _panel(ax: Axes, lines: pd.DataFrame, colours: dict[str, str]) -> None:
         "mean": {"errorbar": "sd", "err_kws": band},
         "alone": {"units": "seed", "estimator": None, "linestyle": ":", "linewidth": 0.9},
     }
-    for part, runs in lines[lines["part"] != ""].groupby("part"):
-        sns.lineplot(runs, x="done", y="percent", hue="cell", palette=palette, legend=False, ax=ax, **looks[part])
+    common = {"x": "done", "y": "percent", "hue": "cell", "palette": palette, "legend": False, "ax": ax}
+    for part, look in looks.items():
+        if len(runs := lines[lines["part"] == part]):
+            sns.lineplot(runs, **look, **common)
 
 
 def _entries(ends: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:
