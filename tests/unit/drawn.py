@@ -18,14 +18,14 @@ def lines(ax, norm=None, linestyle="-"):
 
 def bands(ax, norm=None):
     """(x, low, high) of every band, of a norm's colour if one is given."""
-    found = []
+    shown = []
     for band in ax.collections:
         if isinstance(band, PolyCollection) and _is_of(band.get_facecolor()[0], norm):
             corners = np.concatenate([path.vertices for path in band.get_paths()])
             places = np.unique(corners[:, 0])
             ends = [corners[corners[:, 0] == place, 1] for place in places]
-            found.append((places, np.array([end.min() for end in ends]), np.array([end.max() for end in ends])))
-    return found
+            shown.append((places, np.array([end.min() for end in ends]), np.array([end.max() for end in ends])))
+    return shown
 
 
 def segments(ax, norm=None):

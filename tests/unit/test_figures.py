@@ -1,5 +1,7 @@
 """Figures and tables from made-up values: what is drawn, and that the CSV holds it."""
 
+import json
+
 import drawn
 import numpy as np
 import pandas as pd
@@ -214,8 +216,8 @@ def test_rank_correlations_are_scipys_ties_included():
     ).assign(**FACTS)
     table = by_layer(values)
     ours = table.set_index(["norm", "seed", "layer"])
-    for key, here in values.groupby(["norm", "seed", "layer"]):
-        expected = stats.spearmanr(here["input_mean"], here["gradient"]).statistic
+    for key, channels in values.groupby(["norm", "seed", "layer"]):
+        expected = stats.spearmanr(channels["input_mean"], channels["gradient"]).statistic
         assert ours.loc[key, "spearman"] == pytest.approx(expected)
         assert ours.loc[key, "channels"] == 12
     dead = by_layer(values.assign(input_mean=0.0))
@@ -262,8 +264,8 @@ def test_readings_stand_side_by_side_with_the_papers_values():
     assert "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 |" in text
     assert "projections, xavier uniform (ours)" in text
     assert "zero padding, xavier uniform" in text
-    own = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
-    value = own.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
+    main = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
+    value = main.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
     # Every log-std of the table is 2; the paper has −1.25 and −1.15 at layers 6 and 18.
     assert value == pytest.approx(np.sqrt((3.25**2 + 3.15**2) / 2))
 
@@ -388,6 +390,34 @@ def test_draw_writes_four_formats_and_nothing_else(tmp_path):
         assert image.width == pytest.approx(200 * style.WIDTH, abs=2)
     assert (tmp_path / "out" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
     assert b"<svg" in (tmp_path / "out" / f"{stem}.svg").read_bytes()
+
+
+def test_tables_that_a_figure_is_not_drawn_from_are_refused(tmp_path):
+    source = tmp_path / "values.parquet"
+    moments_table().to_parquet(source)
+    for tables in ({"histories": [source]}, {"channel_moments": [source], "histories": [source]}, {}):
+        with pytest.raises(UserError, match="fig5_channel_moments: is drawn from channel_moments; got "):
+            drawing.draw("fig5_channel_moments", tables, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_made_from_different_images_are_not_drawn_together(tmp_path):
+    inputs = {}
+    for number, name in enumerate(("histories", "gradient_structure")):
+        folder = tmp_path / name
+        folder.mkdir()
+        moments_table().to_parquet(folder / "values.parquet")
+        (folder / "run.json").write_text(json.dumps({"data": {"sha256": str(number) * 64}}))
+        inputs[name] = [folder / "values.parquet"]
+    with pytest.raises(UserError, match="made from other images"):
+        drawing.draw("noise_along_training", inputs, tmp_path / "out")
+
+
+def test_a_norm_has_the_same_colour_whatever_it_is_drawn_with():
+    everything = [*style.COLOURS]
+    for norms in ([norm] for norm in everything):
+        assert style.colours(norms).items() <= style.colours([*everything, "mine"]).items()
+    assert len(set(style.colours([*everything, "mine", "yours"]).values())) == len(everything) + 2
 
 
 def test_a_norm_of_ones_own_gets_a_colour_and_a_name():

@@ -88,8 +88,8 @@ def test_the_figure_draws_what_its_table_holds():
     texts = {text.get_text() for ax in shown.axes for text in ax.texts}
     assert {"Fixup: rank 1", "Xavier: rank 1", "Fixup: ∞"} <= texts
     heights = drawn.dots(shown.axes[4])[:, 1]
-    here = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
-    assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(here["log10_condition"].dropna()))
+    networks = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
+    assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(networks["log10_condition"].dropna()))
 
 
 def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():

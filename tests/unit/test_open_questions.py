@@ -38,10 +38,10 @@ def gradients(norm, alpha, size, seed, epoch=20, layers=None, **values):
     facts = CELL | {"norm": norm, "alpha": alpha, "batch_size": size, "seed": seed, "epoch": epoch}
     facts |= {"fraction": epoch / 20, "bn_mode": "train" if norm == "batch" else "none"}
     rows = [facts | {"block": "all", "quantity": name, "value": value} for name, value in values.items()]
-    own = {"noise": 0.0, "entry_variance": 1.0, "unit_variation": 0.5, "rank": 4.0, "full_rank": 16.0}
+    shared = {"noise": 0.0, "entry_variance": 1.0, "unit_variation": 0.5, "rank": 4.0, "full_rank": 16.0}
     for layer, squared in (layers or {2: 1.0, 3: 1.0}).items():
-        here = own | {"gradient_norm2": squared}
-        rows += [facts | {"block": str(layer), "quantity": name, "value": value} for name, value in here.items()]
+        of_layer = shared | {"gradient_norm2": squared}
+        rows += [facts | {"block": str(layer), "quantity": name, "value": value} for name, value in of_layer.items()]
     return rows
 
 
@@ -105,12 +105,12 @@ def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
         histories += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
         structure += gradients(norm, alpha, size, seed, noise=5.0 / size)
     figure, tables = alpha_batch_grid.draw(pd.DataFrame(histories), pd.DataFrame(structure))
-    found = tables["summary"].set_index(["move", "quantity"])
+    summary = tables["summary"].set_index(["move", "quantity"])
     for move, noise, accuracy in ((ONLY_ALPHA, 2, 3), (ONLY_SIZE, -1, 0), (BOTH, 1, 3)):
-        assert found.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
-        assert found.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
-        assert found.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
-        assert found.loc[(move, "test_accuracy"), "seeds"] == 3
+        assert summary.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
+        assert summary.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
+        assert summary.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
+        assert summary.loc[(move, "test_accuracy"), "seeds"] == 3
     assert len(tables[""]) == 27
     ax, accuracies = drawn.heatmaps(figure)[0]
     expected = 50 + 3 * np.log2(np.sort(ALPHAS) / 0.01)[:, None] + [[0.1, 0.1, 0.1]]
@@ -147,10 +147,10 @@ def test_rank_correlations_with_the_gap():
         histories += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
         structure += gradients(norm, alpha, size, seed, noise=noise)
     figure, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
-    found = tables["summary"].set_index(["norm", "quantity", "gap"])
-    every = found.loc[("all", "update_noise", "loss_gap")]
+    summary = tables["summary"].set_index(["norm", "quantity", "gap"])
+    every = summary.loc[("all", "update_noise", "loss_gap")]
     assert (every["cells"], every["rho"], every["high"]) == (18, pytest.approx(1), pytest.approx(1))
-    assert found.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
+    assert summary.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
     assert len(tables["cells"]) == 18
     assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
 
@@ -165,22 +165,22 @@ def write(folder, stage, rows, **settings):
 
 
 def judged(tmp_path, histories, structure=(), hessian=()):
-    """The verdicts of predictions on rows of these kinds; each training cell is a job of its own."""
+    """The verdicts of predictions on rows of these kinds; each training cell is one job."""
     paths = []
     table = pd.DataFrame(histories)
     keys = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
-    for number, (cell, here) in enumerate(table.groupby(keys, sort=False)):
+    for number, (cell, rows) in enumerate(table.groupby(keys, sort=False)):
         settings = dict(zip(keys, cell, strict=True)) | {"momentum": 0.9}
-        paths.append(write(tmp_path / f"t{number}", "train", here, **settings))
+        paths.append(write(tmp_path / f"t{number}", "train", rows, **settings))
     for probe, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
         if rows:
             facts = {"arch": "resnet-20", "batch_size": 64, "options": {}}
             paths.append(write(tmp_path / probe, "trained", list(rows), probe=probe, **facts))
     job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "followups.json")
-    found = json.loads((tmp_path / "followups.json").read_text())
-    assert [claim["id"] for claim in found] == [claim.id for claim in FOLLOWUPS]
-    assert all(claim["source"] for claim in found)
-    return {claim["id"]: claim for claim in found}
+    claims = json.loads((tmp_path / "followups.json").read_text())
+    assert [claim["id"] for claim in claims] == [claim.id for claim in FOLLOWUPS]
+    assert all(claim["source"] for claim in claims)
+    return {claim["id"]: claim for claim in claims}
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])
@@ -203,20 +203,20 @@ def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains)
     failure = None if trains else "overflow"
     rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in SEEDS]
     rows += [run("none", 0.16, 64, s, 0.94 + 0.001 * s if trains else 0.8, init="fixup") for s in SEEDS]
-    found = judged(tmp_path, rows)
-    assert found["L3"]["verdict"] == found["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
+    claims = judged(tmp_path, rows)
+    assert claims["L3"]["verdict"] == claims["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
 
 
 def test_scaled_branches_are_judged_where_the_unscaled_network_fails_in_every_seed(tmp_path):
     rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
     rows += [run("none", 0.16, 64, s, 0.9, "overflow" if s else None) for s in SEEDS]
     rows += [run("none", 0.16, 64, s, 0.9, "overflow", init="branch_scaled") for s in SEEDS]
-    found = judged(tmp_path / "some", rows)
-    assert found["L3"]["verdict"] == NOT_RUN and "every unscaled run" in found["L3"]["note"]
+    claims = judged(tmp_path / "some", rows)
+    assert claims["L3"]["verdict"] == NOT_RUN and "every unscaled run" in claims["L3"]["note"]
     rows += [run("none", 0.64, 64, s, np.nan, "overflow") for s in SEEDS]
     rows += [run("none", 0.64, 64, s, 0.9, init="branch_scaled") for s in SEEDS]
-    found = judged(tmp_path / "all", rows)
-    assert found["L3"]["verdict"] == REPRODUCED and "α = 0.64" in found["L3"]["measure"]
+    claims = judged(tmp_path / "all", rows)
+    assert claims["L3"]["verdict"] == REPRODUCED and "α = 0.64" in claims["L3"]["measure"]
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, REFUTED)])
@@ -276,15 +276,15 @@ def test_outliers_and_traces_with_batch_norm_and_without(tmp_path, outlier, shal
     for seed, arch in itertools.product(SEEDS, ("resnet-20", "resnet-8")):
         hessian += curvature("batch", 0.04, 64, seed, top=outlier + seed, trace=shallow, arch=arch)
         hessian += curvature("none", 0.04, 64, seed, top=20.0, trace=5.0, arch=arch)
-    found = judged(tmp_path, rows, hessian=hessian)
-    assert found["L8"]["verdict"] == found["L9"]["verdict"] == verdict
-    assert "ResNet-8" in found["L9"]["measure"]
+    claims = judged(tmp_path, rows, hessian=hessian)
+    assert claims["L8"]["verdict"] == claims["L9"]["verdict"] == verdict
+    assert "ResNet-8" in claims["L9"]["measure"]
 
 
 def test_what_was_not_run_says_so(tmp_path):
-    found = judged(tmp_path, [run("batch", 0.04, 64, 0)])
-    assert {claim["verdict"] for claim in found.values()} == {NOT_RUN}
-    assert all(claim["note"].startswith("needs ") for claim in found.values())
+    claims = judged(tmp_path, [run("batch", 0.04, 64, 0)])
+    assert {claim["verdict"] for claim in claims.values()} == {NOT_RUN}
+    assert all(claim["note"].startswith("needs ") for claim in claims.values())
 
 
 def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
@@ -295,6 +295,6 @@ def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
     assert tables["summary"]["change"].isna().all()
     _, tables = noise_by_architecture.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert tables["summary"]["rho"].isna().all()
-    found = judged(tmp_path, rows, structure)
-    assert found["L1"]["verdict"] == found["L2"]["verdict"] == INCONCLUSIVE
-    assert found["L1"]["measured"] is None
+    claims = judged(tmp_path, rows, structure)
+    assert claims["L1"]["verdict"] == claims["L2"]["verdict"] == INCONCLUSIVE
+    assert claims["L1"]["measured"] is None

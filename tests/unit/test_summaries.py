@@ -102,12 +102,12 @@ def test_each_room_imports_only_those_before_it():
 
 def imported(file):
     """The packages and rooms that a file imports."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 and parts[0] == PACKAGE.name else {parts[0]}
-            found |= {alias.name for alias in node.names} if node.module == PACKAGE.name else set()
-    return found
+            names |= {parts[1]} if len(parts) > 1 and parts[0] == PACKAGE.name else {parts[0]}
+            names |= {alias.name for alias in node.names} if node.module == PACKAGE.name else set()
+    return names

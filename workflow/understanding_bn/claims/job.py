@@ -9,7 +9,7 @@ from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
 from understanding_bn.claims.checks import NOT_RUN, Check, combine
 from understanding_bn.claims.results import NotRunError, Results
 
-# The paper's own learning rates, by the part they play in its claims.
+# The paper's learning rates, by their role in its claims.
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 

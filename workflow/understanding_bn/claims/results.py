@@ -18,7 +18,7 @@ class Results:
     """All raw values of a preset, and a note of which files were asked for.
 
     Args:
-        paths: history.parquet and values.parquet files, each with its run.json beside it.
+        paths: history.parquet and values.parquet files, each with a run.json in its folder.
         roles: the config's `claims` block: which learning rate has which role in the paper.
     """
 
