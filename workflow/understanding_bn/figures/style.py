@@ -53,7 +53,7 @@ COLOURS = {
     "group": "#56B4E9",
     "instance": "#E69F00",
 }
-SPARE = ("#000000", "#999933", "#882255")
+SPARE = ("#999933", "#882255", "#000000")
 LABELS = {
     "batch": "batch norm",
     "none": "no norm",
