@@ -1,5 +1,8 @@
 """Figures and tables from made-up values: what is drawn, and that the CSV holds it."""
 
+import json
+
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from scipy import stats
 from understanding_bn.analysis import random_matrices
 from understanding_bn.errors import UserError
 from understanding_bn.figures import (
+    drawing,
     fig1_accuracy,
     fig2_gradient_histogram,
     fig3_relative_loss,
@@ -18,15 +22,18 @@ from understanding_bn.figures import (
     fig7_kernel_gradients,
     fig8_singular_values,
     input_mean_correlation,
-    job,
     other_norms,
     readings,
     single_final_bn,
     style,
     table1_gradient_sums,
 )
+from understanding_bn.summaries.channel_moments import moments_by_layer
+from understanding_bn.summaries.input_mean_correlation import by_layer
+from understanding_bn.summaries.relative_loss import landmarks
 
 FACTS = {"dataset": "digits", "arch": "resnet-8", "init": "xavier_uniform", "batch_size": 8}
+PAPER = {"dataset": "cifar10-0123abcd", "arch": "resnet-110", "batch_size": 128}
 
 
 def history(norm, alpha, accuracies, failure=None):
@@ -64,15 +71,21 @@ def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
     assert "no norm\n2 of 2 diverged" in texts
     assert "layer norm 60.0 %\n1 of 2 diverged" in texts
     assert "no norm 10.0 ± 0.0 %\n2 of 2 at chance" in texts
-    drawn = tables[""]
-    assert set(fig1_accuracy.COLUMNS) <= set(drawn.columns)
-    assert drawn["accuracy"].notna().all()
-    assert len(drawn) == 2 * 2 * (2 + 1 + 2)
+    rows = tables[""]
+    assert list(rows.columns) == fig1_accuracy.COLUMNS
+    assert rows["accuracy"].notna().all()
+    assert len(rows) == 2 * 2 * (2 + 1 + 2)
     summary = tables["summary"]
     assert len(summary) == 8
     assert summary["first_bad_step"].eq(3).sum() == 3
-    lines = {line.get_label(): line for ax in figure.axes[:2] for line in ax.get_lines()}
-    assert lines["batch norm 85.0 ± 7.1 %"].get_ydata().tolist() == pytest.approx([42.5, 85])
+    for ax in figure.axes[:2]:
+        ((x, y),) = drawn.lines(ax, "batch")
+        ((places, low, high),) = drawn.bands(ax, "batch")
+        assert x.tolist() == places.tolist() == [50, 100]
+        assert y == pytest.approx([42.5, 85])
+        # The standard deviation of two values is their distance over the root of two, on either side of the mean.
+        assert high - y == pytest.approx(np.array([5, 10]) / np.sqrt(2))
+        assert y - low == pytest.approx(high - y)
 
 
 def test_fig1_draws_a_seed_at_chance_apart_from_those_that_learned():
@@ -82,10 +95,9 @@ def test_fig1_draws_a_seed_at_chance_apart_from_those_that_learned():
     figure, _ = fig1_accuracy.draw(stuck.reset_index(drop=True))
     assert legends(figure) == ["no norm 50.0 %\n1 of 3 diverged\n1 of 3 at chance"]
     for ax in figure.axes[:2]:
-        mean, alone = ax.get_lines()
-        assert mean.get_ydata().tolist() == pytest.approx([25, 50])
-        assert alone.get_linestyle() == ":"
-        assert alone.get_ydata().tolist() == pytest.approx([5, 10])
+        ((_, mean),), ((_, alone),) = drawn.lines(ax), drawn.lines(ax, linestyle=":")
+        assert mean == pytest.approx([25, 50])
+        assert alone == pytest.approx([5, 10])
 
 
 @pytest.mark.parametrize("more", [False, True])
@@ -125,7 +137,11 @@ def test_fig2_counts_every_entry():
         for norm, draw in (("batch", rng.normal), ("none", rng.laplace))
         for seed in (0, 1)
     )
-    _, tables = fig2_gradient_histogram.draw(values)
+    figure, tables = fig2_gradient_histogram.draw(values)
+    for ax in figure.axes:
+        ((x, gaussian),) = drawn.lines(ax, linestyle=":")
+        width = (x[-1] - x[0]) / 81
+        assert np.trapezoid(gaussian, x) / width == pytest.approx(5000, rel=0.01)
     assert tables[""].groupby(["norm", "seed"])["count"].sum().eq(5000).all()
     assert list(tables[""].columns) == ["norm", "layer", "seed", "bin_left", "bin_right", "count"]
     summary = tables["summary"].set_index(["norm", "seed"])
@@ -154,15 +170,15 @@ def test_fig3_landmarks_are_read_beyond_the_minimum_and_stand_beside_the_papers(
         pd.DataFrame({"norm": n, "seed": s, "minibatch": 1, "step_size": steps, "relative_loss": c})
         for (n, s), c in curves.items()
     ]
-    values = pd.concat(parts).assign(arch="resnet-110", dataset="cifar10-ab")
-    table = fig3_relative_loss.landmarks(values).set_index("norm")
+    values = pd.concat(parts).assign(**PAPER)
+    table = landmarks(values).set_index("norm")
     none, batch = table.loc["none"], table.loc["batch"]
     assert (none["minimum"], none["minimum_step"]) == (0.4, 1e-3)
     assert [none[f"passes_{v}"] for v in ("1", "1000", "1e+06")] == [1e-2, 1e-1, 1.0]
     assert batch["minimum_step"] == 1e-2
     assert batch[["passes_1", "passes_1000", "passes_1e+06"]].isna().all()
     assert (none["paper_minimum"], none["paper_minimum_step"], none["paper_passes_1000"]) == (0.115, 2.3e-4, 1.8e-3)
-    smaller = fig3_relative_loss.landmarks(values.assign(arch="resnet-20"))
+    smaller = landmarks(values.assign(arch="resnet-20"))
     assert smaller.filter(like="paper").isna().all(axis=None)
 
 
@@ -181,7 +197,13 @@ def test_fig7_energy_is_that_of_the_singular_values():
     assert share["none"].to_numpy() == pytest.approx(1)
     assert share["batch"].to_numpy() == pytest.approx(1 / 4)
     assert list(tables[""].columns) == fig7_kernel_gradients.COLUMNS
-    assert sum(bool(ax.images) for ax in figure.axes) == 2
+    # Without normalisation first, each in units of its own mean; the curves leave out what the first value has.
+    (_, none), (_, batch) = drawn.heatmaps(figure)
+    assert none == pytest.approx(outer / outer.mean())
+    assert batch == pytest.approx(identity * 6)
+    left_out = [y for _, y in drawn.lines(figure.axes[2], "batch")]
+    assert len(left_out) == 3, "two seeds and their mean"
+    assert all(y == pytest.approx([3 / 4, 2 / 4, 1 / 4]) for y in left_out)
 
 
 def test_rank_correlations_are_scipys_ties_included():
@@ -192,13 +214,13 @@ def test_rank_correlations_are_scipys_ties_included():
     values = index.assign(
         input_mean=rng.integers(0, 5, len(index)).astype(float), gradient=rng.random(len(index))
     ).assign(**FACTS)
-    table = input_mean_correlation.by_layer(values)
+    table = by_layer(values)
     ours = table.set_index(["norm", "seed", "layer"])
-    for key, here in values.groupby(["norm", "seed", "layer"]):
-        expected = stats.spearmanr(here["input_mean"], here["gradient"]).statistic
+    for key, channels in values.groupby(["norm", "seed", "layer"]):
+        expected = stats.spearmanr(channels["input_mean"], channels["gradient"]).statistic
         assert ours.loc[key, "spearman"] == pytest.approx(expected)
         assert ours.loc[key, "channels"] == 12
-    dead = input_mean_correlation.by_layer(values.assign(input_mean=0.0))
+    dead = by_layer(values.assign(input_mean=0.0))
     assert dead["spearman"].isna().all()
     figure, tables = input_mean_correlation.draw(values)
     assert len(tables[""]) == 8
@@ -215,9 +237,10 @@ def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
         ]
     )
     figure, tables = module.draw(values)
-    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    assert lines["batch norm"].get_ydata().tolist() == pytest.approx([85])
-    assert lines["no norm"].get_ydata().tolist() == pytest.approx([70])
+    (ax,) = figure.axes
+    assert [line.tolist() for line in drawn.lines(ax, "batch")] == [[[0.1], [pytest.approx(85)]]]
+    assert [line.tolist() for line in drawn.lines(ax, "none")] == [[[0.01], [pytest.approx(70)]]]
+    assert ax.get_ylim() == pytest.approx((70 - 0.25 * 30, 100)), "a quarter of the way below the worst sound seed"
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1/2 failed", "2/2 failed"]
     assert len(tables[""]) == 6
     assert tables[""]["failure"].notna().sum() == 3
@@ -228,18 +251,21 @@ def test_readings_stand_side_by_side_with_the_papers_values():
     # Two images of class 0: in seed 1 class 1 takes both, in seed 0 none is near the largest possible gradient.
     logits = pd.DataFrame({"norm": "batch", "seed": [0, 0, 1, 1], "image": [0, 1, 0, 1], "label": 0, "class": 1})
     logits = logits.assign(gradient=[0.2, 0.5, 0.3, 0.4], batch_size=2)
-    parts = []
-    for arch, init in (("resnet-110", "xavier_uniform"), ("resnet-padded-110", "xavier_uniform")):
-        moments = moments_table().drop(columns=["arch", "init"]).assign(arch=arch, init=init)
-        parts += [moments] + [t.assign(arch=arch, init=init, dataset="cifar10-ab") for t in (sums, logits)]
-    table, text = readings.tabulate(pd.concat(parts, ignore_index=True))
+    measured = {"channel_moments": moments_table(), "gradient_sums": sums, "logit_gradients": logits}
+    archs = ("resnet-110", "resnet-padded-110")
+    table, text = readings.tabulate(
+        **{
+            name: pd.concat([part.assign(arch=arch, init="xavier_uniform") for arch in archs], ignore_index=True)
+            for name, part in measured.items()
+        }
+    )
     assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 |" in text
     assert "| Table 1, b at layer 18 | batch norm | 0.5 | 0.5 | unknown |" in text
     assert "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 |" in text
     assert "projections, xavier uniform (ours)" in text
     assert "zero padding, xavier uniform" in text
-    own = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
-    value = own.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
+    main = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
+    value = main.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
     # Every log-std of the table is 2; the paper has −1.25 and −1.15 at layers 6 and 18.
     assert value == pytest.approx(np.sqrt((3.25**2 + 3.15**2) / 2))
 
@@ -255,6 +281,11 @@ def test_fig4_draws_one_seed_and_summarises_all():
     assert tables[""]["seed"].eq(0).all()
     assert len(tables["summary"]) == 2 * 2 * 2 * 2
     assert tables["summary"]["largest_mean"].eq(2).all()
+    maps = drawn.heatmaps(figure)
+    assert len(maps) == 2 * 4
+    assert {numbers.shape for _, numbers in maps} == {(3, 3)}
+    assert {number for _, numbers in maps for number in numbers.flat} == {2, 3}
+    assert all(ax.get_ylim() == (0, 3) for ax, _ in maps), "the update begins at the foot"
     titles = [ax.get_title() for ax in figure.axes]
     assert any("no norm, α = 0.1\nupdate 4 diverges" in title for title in titles)
     assert any("batch norm, α = 0.1\nupdate 4 does not diverge" in title for title in titles)
@@ -269,25 +300,40 @@ def moments_table():
 
 
 def test_fig5_takes_logarithms_channel_by_channel():
-    table = fig5_channel_moments.moments_by_layer(moments_table())
+    table = moments_by_layer(moments_table())
     means = table[table["statistic"] == "log_mean"]
     assert means["value"].to_numpy() == pytest.approx(2)
     assert means["spread"].to_numpy() == pytest.approx(np.sqrt(2))
     assert table[table["statistic"] == "log_std"]["value"].to_numpy() == pytest.approx(2)
 
 
+def test_fig5_has_the_spread_over_channels_around_the_mean_over_seeds():
+    values = moments_table()
+    values.loc[(values["seed"] == 1) & (values["channel"] == 1), "mean"] = np.e
+    figure, _ = fig5_channel_moments.draw(values)
+    means = {0: (1 + 3) / 2, 1: 1.0}  # of log|mean| over the two channels, by seed; spreads are √2 and 0
+    (errors,) = {
+        tuple(map(tuple, segment)) for segment in drawn.segments(figure.axes[0], "batch") if segment[0][0] == 6
+    }
+    middle, spread = np.mean(list(means.values())), np.sqrt(2) / 2
+    assert errors == ((6, pytest.approx(middle - spread)), (6, pytest.approx(middle + spread)))
+    curves = drawn.lines(figure.axes[0], "batch")
+    assert [y.tolist() for _, y in curves] == [[pytest.approx(middle)] * 2]
+    assert sorted(drawn.dots(figure.axes[0], "batch")[:, 1]) == pytest.approx([1, 1, 2, 2])
+
+
 def test_fig5_leaves_dead_channels_out_and_counts_them():
     values = moments_table()
     values.loc[values["channel"] == 1, ["mean", "variance"]] = 0.0
-    table = fig5_channel_moments.moments_by_layer(values)
+    table = moments_by_layer(values)
     assert table["dead_channels"].eq(1).all()
     assert np.isfinite(table["value"]).all()
     assert table[table["statistic"] == "log_mean"]["value"].to_numpy() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("arch", "dataset", "marks"), [("resnet-110", "cifar10-ab", 4), ("resnet-110", "digits", 0)])
-def test_the_papers_values_stand_only_beside_its_own_network_and_data(arch, dataset, marks):
-    figure, tables = fig5_channel_moments.draw(moments_table().assign(arch=arch, dataset=dataset))
+@pytest.mark.parametrize(("changes", "marks"), [({}, 4), ({"dataset": "digits"}, 0), ({"batch_size": 64}, 0)])
+def test_the_papers_values_are_drawn_only_at_its_scale(changes, marks):
+    figure, tables = fig5_channel_moments.draw(moments_table().assign(**PAPER | changes))
     labels = [line.get_label() for ax in figure.axes for line in ax.get_lines()]
     assert sum("paper" in str(label) for label in labels) == marks
     assert tables["summary"]["rms_distance_from_paper"].notna().all() == bool(marks)
@@ -298,9 +344,9 @@ def test_fig6_has_a_panel_for_every_norm_and_seed():
         [["batch", "none"], [0, 1, 2], range(8), range(4)], names=["norm", "seed", "image", "class"]
     ).to_frame(index=False)
     figure, tables = fig6_logit_gradients.draw(index.assign(label=0, gradient=1 / 8, **FACTS))
-    images = [ax.images[0] for ax in figure.axes if ax.images]
-    assert len(images) == 6
-    assert np.allclose(images[0].get_array(), 1)  # in units of 1/B
+    maps = drawn.heatmaps(figure)
+    assert len(maps) == 6
+    assert all(np.allclose(numbers, 1) for _, numbers in maps)  # in units of 1/B
     assert list(tables[""].columns) == fig6_logit_gradients.COLUMNS
 
 
@@ -311,12 +357,16 @@ def test_fig8_drops_no_value_and_measures_each_draw():
             values = random_matrices.singular_values(60, factors, draw)
             keys = {"factors": factors, "size": 60, "draw": draw, "rank": range(60)}
             tables.append(pd.DataFrame(keys | {"singular_value": values}))
-    _, drawn = fig8_singular_values.draw(pd.concat(tables))
-    assert drawn[""].groupby(["factors", "draw"])["count"].sum().eq(60).all()
-    widths = drawn[""]["bin_right"] - drawn[""]["bin_left"]
-    assert widths[drawn[""]["factors"] == 1].to_numpy() == pytest.approx(2 / 50)
+    figure, results = fig8_singular_values.draw(pd.concat(tables))
+    for ax, factors in zip(figure.axes, (1, 3), strict=True):
+        ((s, expected),) = drawn.lines(ax)
+        width = random_matrices.upper_edge(factors) / 50
+        assert np.trapezoid(expected, s) / width == pytest.approx(3 * 60, rel=0.02), "Theorem 1 counts them all"
+    assert results[""].groupby(["factors", "draw"])["count"].sum().eq(60).all()
+    widths = results[""]["bin_right"] - results[""]["bin_left"]
+    assert widths[results[""]["factors"] == 1].to_numpy() == pytest.approx(2 / 50)
     first = random_matrices.singular_values(60, 1, 0)
-    summary = drawn["summary"].set_index(["factors", "draw"])
+    summary = results["summary"].set_index(["factors", "draw"])
     assert summary.loc[(1, 0), "condition_number"] == pytest.approx(first[0] / first[-1])
 
 
@@ -332,7 +382,7 @@ def test_table1_has_raw_values_and_means_with_intervals():
 def test_draw_writes_four_formats_and_nothing_else(tmp_path):
     source = tmp_path / "values.parquet"
     moments_table().to_parquet(source)
-    job.draw("fig5_channel_moments", [source], tmp_path / "out")
+    drawing.draw("fig5_channel_moments", {"channel_moments": [source]}, tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     stem = "fig5_channel_moments"
     assert names == [f"{stem}.csv", f"{stem}.pdf", f"{stem}.png", f"{stem}.svg", f"{stem}_summary.csv"]
@@ -340,6 +390,34 @@ def test_draw_writes_four_formats_and_nothing_else(tmp_path):
         assert image.width == pytest.approx(200 * style.WIDTH, abs=2)
     assert (tmp_path / "out" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
     assert b"<svg" in (tmp_path / "out" / f"{stem}.svg").read_bytes()
+
+
+def test_tables_that_a_figure_is_not_drawn_from_are_refused(tmp_path):
+    source = tmp_path / "values.parquet"
+    moments_table().to_parquet(source)
+    for tables in ({"histories": [source]}, {"channel_moments": [source], "histories": [source]}, {}):
+        with pytest.raises(UserError, match="fig5_channel_moments: is drawn from channel_moments; got "):
+            drawing.draw("fig5_channel_moments", tables, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_made_from_different_images_are_not_drawn_together(tmp_path):
+    inputs = {}
+    for number, name in enumerate(("histories", "gradient_structure")):
+        folder = tmp_path / name
+        folder.mkdir()
+        moments_table().to_parquet(folder / "values.parquet")
+        (folder / "run.json").write_text(json.dumps({"data": {"sha256": str(number) * 64}}))
+        inputs[name] = [folder / "values.parquet"]
+    with pytest.raises(UserError, match="made from other images"):
+        drawing.draw("noise_along_training", inputs, tmp_path / "out")
+
+
+def test_a_norm_has_the_same_colour_whatever_it_is_drawn_with():
+    everything = [*style.COLOURS]
+    for norms in ([norm] for norm in everything):
+        assert style.colours(norms).items() <= style.colours([*everything, "mine"]).items()
+    assert len(set(style.colours([*everything, "mine", "yours"]).values())) == len(everything) + 2
 
 
 def test_a_norm_of_ones_own_gets_a_colour_and_a_name():
@@ -351,4 +429,4 @@ def test_a_norm_of_ones_own_gets_a_colour_and_a_name():
 
 def test_unknown_figures_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such figure"):
-        job.draw("fig99", [tmp_path / "x"], tmp_path)
+        drawing.draw("fig99", {"histories": [tmp_path / "x"]}, tmp_path)

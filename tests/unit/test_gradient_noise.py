@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from understanding_bn.analysis.context import Context, flat
 from understanding_bn.analysis.gradient_moments import Variance
 from understanding_bn.data.batches import Augmentation, Split
-from understanding_bn.figures import gradient_noise as figure
 from understanding_bn.measurements import gradient_noise
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.training.loop import Optimiser
@@ -116,18 +115,3 @@ def values(slope=-1.0, alpha_slope=2.0):
         "constant": noise * index["batch_size"],
     }
     return index.assign(noise=noise, update_noise=noise * index["alpha"] ** alpha_slope, **facts)
-
-
-def test_slopes_are_those_of_the_power_laws():
-    table = figure.slopes(values(-0.8, 1.9))
-    assert len(table) == 4
-    assert table["batch_size_slope"].to_numpy() == pytest.approx(-0.8)
-    assert table["alpha_slope"].to_numpy() == pytest.approx(1.9)
-
-
-def test_the_figure_draws_everything_and_names_the_slopes():
-    drawn, tables = figure.draw(values())
-    assert list(tables[""].columns) == figure.COLUMNS
-    assert len(tables[""]) == 24
-    texts = [text.get_text() for ax in drawn.axes for text in ax.get_legend().get_texts()]
-    assert texts == ["batch norm, slope -1.00", "no norm, slope -1.00", "batch norm, slope 2.00", "no norm, slope 2.00"]

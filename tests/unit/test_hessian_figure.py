@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from matplotlib import pyplot as plt
 
 from understanding_bn.analysis import hessian_spectrum
 from understanding_bn.figures import hessian_spectrum as figure
+from understanding_bn.summaries.training import CELL
 
 
 def values(seeds=(0, 1), alphas=(0.01, 0.1, 1.0), batch_size=64, arch="resnet-8"):
@@ -34,14 +36,20 @@ def values(seeds=(0, 1), alphas=(0.01, 0.1, 1.0), batch_size=64, arch="resnet-8"
     return pd.concat(parts, ignore_index=True)
 
 
-def titles(drawn):
-    return [ax.get_title() for ax in drawn.axes if ax.get_title()]
+def histories(spectra, failure=None):
+    """The histories of the networks that these spectra are of; `failure` says of every run how it failed."""
+    last = spectra.loc[spectra["epoch"] > 0, [*CELL, "seed", "epoch"]].drop_duplicates()
+    return last.assign(failure=failure)
+
+
+def titles(shown):
+    return [ax.get_title() for ax in shown.axes if ax.get_title()]
 
 
 def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     everything = values()
-    drawn, tables = figure.draw(everything)
-    assert titles(drawn) == ["at initialisation", "6 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
+    shown, tables = figure.draw(histories(everything), everything)
+    assert titles(shown) == ["at initialisation", "6 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
     assert list(tables[""].columns) == figure.COLUMNS
     assert set(tables[""]["bn_mode"]) == {"train", "none"}
     assert len(tables[""]) == 2 * (4 + 3) * 3 * 5
@@ -52,10 +60,50 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     assert run["residual"].eq(2e-6).all()
     assert run["trace"].to_numpy() == pytest.approx(11)
     assert run["trace_stderr"].to_numpy() == pytest.approx(1 / math.sqrt(3))
-    sharpness = next(ax for ax in drawn.axes if "sharpness" in ax.get_ylabel())
+    sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
     limit = next(line for line in sharpness.get_lines() if line.get_linestyle() == "--")
     assert limit.get_ydata() == pytest.approx(2 / limit.get_xdata())
-    plt.close(drawn)
+    plt.close(shown)
+
+
+def test_one_eigenvalue_of_the_largest_network_stays_in_view():
+    spectra = values()
+    shown, tables = figure.draw(histories(spectra), spectra)
+    panels = [ax for ax in shown.axes if ax.get_title()]
+    parts = ["epoch == 0"] + [f"epoch > 0 and alpha == {alpha}" for alpha in (0.01, 0.1, 1.0)]
+    highest, at_edges = 0.0, []
+    for ax, part in zip(panels, parts, strict=True):
+        for norm, nodes in tables[""].query(part).groupby("norm"):
+            ((x, y),) = drawn.lines(ax, norm)
+            ((places, low, high),) = drawn.bands(ax, norm)
+            assert places == pytest.approx(x)
+            assert (low <= y * (1 + 1e-9)).all() and (y <= high * (1 + 1e-9)).all()
+            highest = max(highest, y.max())
+            at_edges.append(np.interp(nodes["node"].max(), x, y))
+    low, high = panels[0].get_ylim()
+    assert high == pytest.approx(3 * highest)
+    assert low == pytest.approx(min(at_edges) / 30, rel=0.01)
+
+
+def test_densities_are_shares_of_all_eigenvalues():
+    spectra = values()
+    shown, _ = figure.draw(histories(spectra), spectra)
+    for ax in (ax for ax in shown.axes if ax.get_title()):
+        linear = ax.xaxis.get_transform().linear_width
+        for x, y in drawn.lines(ax, "batch"):
+            assert np.trapezoid(y, np.arcsinh(x / linear)) == pytest.approx(1, abs=1e-4)
+
+
+def test_medians_and_dots_against_alpha_are_those_of_the_seeds():
+    spectra = values(seeds=(0, 1, 2))
+    top = (spectra["kind"] == "top") & (spectra["index"] == 0) & (spectra["norm"] == "batch")
+    spectra.loc[top & (spectra["seed"] == 2), "value"] *= 100
+    shown, _ = figure.draw(histories(spectra), spectra)
+    sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
+    ((x, y),) = drawn.lines(sharpness, "batch")
+    assert x == pytest.approx([0.01, 0.1, 1])
+    assert y == pytest.approx([100, 10, 1])
+    assert sorted(drawn.dots(sharpness, "batch")[:, 1]) == pytest.approx([1, 1, 10, 10, 100, 100, 100, 1000, 10000])
 
 
 @pytest.mark.parametrize(
@@ -63,7 +111,7 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     [
         (lambda v: v[v["seed"] == 0], 4),
         (lambda v: v[v["epoch"] > 0], 3),
-        (lambda v: v[v["epoch"] == 0].drop(columns=["alpha", "epochs"]), 1),
+        (lambda v: v[v["epoch"] == 0], 1),
         (lambda v: v[v["alpha"].isna() | v["alpha"].eq(0.1)], 2),
         (lambda v: v[v["kind"].isin(["node", "trace"])], 4),
         (lambda v: v.assign(value=-v["value"].abs()), 4),
@@ -71,20 +119,22 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     ids=["one seed", "no start", "no end", "one alpha", "no ends", "negative"],
 )
 def test_the_figure_copes_with_what_is_missing(keep, expected):
-    drawn, _ = figure.draw(keep(values()).reset_index(drop=True))
-    assert len(titles(drawn)) == expected
-    plt.close(drawn)
+    spectra = keep(values()).reset_index(drop=True)
+    shown, _ = figure.draw(histories(values()), spectra)
+    assert len(titles(shown)) == expected
+    plt.close(shown)
 
 
 def test_the_figure_draws_one_network_and_says_which():
     other = values(seeds=(0,), alphas=(0.01, 0.1), batch_size=16, arch="resnet-14")
-    drawn, tables = figure.draw(pd.concat([other, values()], ignore_index=True))
+    spectra = pd.concat([other, values()], ignore_index=True)
+    shown, tables = figure.draw(histories(spectra), spectra)
     assert set(tables[""]["arch"]) == {"resnet-8"}
     assert set(tables["summary"]["arch"]) == {"resnet-8", "resnet-14"}
     assert "resnet-8 on digits, xavier uniform, B = 64; 2 seeds × 3 probes" in [
-        part.get_suptitle() for part in drawn.subfigs
+        part.get_suptitle() for part in shown.subfigs
     ]
-    plt.close(drawn)
+    plt.close(shown)
 
 
 def test_networks_trained_for_different_times_stand_side_by_side():
@@ -92,31 +142,30 @@ def test_networks_trained_for_different_times_stand_side_by_side():
     late = long["epoch"] > 0
     long.loc[late, ["epochs", "epoch"]] = 12
     extra = long[late & (long["alpha"] == 1.0) & (long["seed"] == 0)]  # fewer runs than at 6 epochs
-    drawn, tables = figure.draw(pd.concat([short[short["alpha"] != 0.01], long[long["alpha"] == 0.01], extra]))
-    assert titles(drawn)[1:] == ["12 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
-    sharpness = next(ax for ax in drawn.axes if "sharpness" in ax.get_ylabel())
+    spectra = pd.concat([short[short["alpha"] != 0.01], long[long["alpha"] == 0.01], extra])
+    shown, tables = figure.draw(histories(spectra), spectra)
+    assert titles(shown)[1:] == ["12 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
+    sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
     medians = [line for line in sharpness.get_lines() if line.get_linestyle() == "-"]
     assert sorted(len(line.get_xdata()) for line in medians) == [2, 3], "a line for each norm, over all α"
     assert set(tables["summary"]["epochs"].dropna()) == {6, 12}
-    plt.close(drawn)
+    plt.close(shown)
 
 
 def test_networks_that_failed_are_crosses_and_in_no_density():
     spectra = values()
-    cells = spectra.loc[spectra["epoch"] > 0, [*figure.NETWORK, "epochs", "norm", "alpha", "seed"]].drop_duplicates()
-    stuck = (cells["norm"] == "none") & (cells["alpha"] == 0.1)
-    history = cells.assign(epoch=6, learning_rate=0.1, failure=np.where(stuck, "stuck", None))
-    drawn, tables = figure.draw(pd.concat([history, spectra], ignore_index=True))
+    history = histories(spectra)
+    history["failure"] = np.where((history["norm"] == "none") & (history["alpha"] == 0.1), "stuck", None)
+    shown, tables = figure.draw(history, spectra)
     nodes, summary = tables[""], tables["summary"]
     assert set(nodes.loc[nodes["alpha"] == 0.1, "norm"]) == {"batch"}
     assert set(summary.loc[summary["failure"] == "stuck", "norm"]) == {"none"}
     assert (summary["failure"] == "stuck").sum() == 2 * 2  # seeds × blocks
-    sharpness = next(ax for ax in drawn.axes if "sharpness" in ax.get_ylabel())
-    crosses = [line for line in sharpness.get_lines() if line.get_marker() == "x"]
-    assert sorted(x for line in crosses for x in line.get_xdata()) == [0.1, 0.1]
-    assert "failed" in [text.get_text() for part in drawn.subfigs for legend in part.legends for text in legend.texts]
-    plt.close(drawn)
-    everyone = history.assign(failure="stuck")
-    drawn, tables = figure.draw(pd.concat([everyone, spectra[spectra["epoch"] > 0]], ignore_index=True))
-    assert len(titles(drawn)) == 3  # nothing sound: what there is, crossed
-    plt.close(drawn)
+    sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
+    crosses = drawn.dots(sharpness, "none", corners=4)
+    assert crosses.tolist() == [[0.1, 10], [0.1, 10]]
+    assert "failed" in [text.get_text() for part in shown.subfigs for legend in part.legends for text in legend.texts]
+    plt.close(shown)
+    shown, tables = figure.draw(histories(spectra, "stuck"), spectra[spectra["epoch"] > 0])
+    assert len(titles(shown)) == 3  # nothing sound: what there is, crossed
+    plt.close(shown)

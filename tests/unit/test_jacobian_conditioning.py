@@ -11,10 +11,10 @@ from torch import nn
 from understanding_bn.analysis import jacobian, random_matrices
 from understanding_bn.analysis.context import Context
 from understanding_bn.data.batches import Augmentation, Split
-from understanding_bn.figures import jacobian_conditioning as figure
 from understanding_bn.measurements import jacobian_conditioning
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.models import resnet
+from understanding_bn.summaries.jacobian_conditioning import conditions
 from understanding_bn.training.loop import Optimiser
 
 MODES = ["train", "eval"]
@@ -136,7 +136,7 @@ def as_values(singular, **changes):
 def test_a_chain_of_orthogonal_matrices_has_condition_one_at_any_depth():
     matrices = [nn.init.orthogonal_(torch.empty(8, 8, dtype=torch.float64)).numpy() for _ in range(50)]
     matrix = jacobian.jacobian(Chain(matrices), images(1, size=1, channels=8), 0)
-    (row,) = figure.conditions(as_values(torch.linalg.svdvals(matrix))).itertuples()
+    (row,) = conditions(as_values(torch.linalg.svdvals(matrix))).itertuples()
     assert (row.size, row.rank, row.resolved) == (8, 8, True)
     assert row.log10_condition == pytest.approx(0, abs=1e-12)
     assert row.log10_largest == pytest.approx(0, abs=1e-12)
@@ -150,7 +150,7 @@ def test_measured_are_all_networks_in_all_modes(context):
     assert set(none["bn_mode"]) == {"none"}
     assert (batch["inputs"] == 64).all()
     assert (batch["outputs"] == 256).all()
-    table = figure.conditions(pd.concat([batch.assign(norm="batch"), none.assign(norm="none")]).assign(seed=0))
+    table = conditions(pd.concat([batch.assign(norm="batch"), none.assign(norm="none")]).assign(seed=0))
     assert set(table["shortcut"]) == {"projection", "none"}
     assert set(table["depth"]) == {8}
     # Fixup's branches give nothing, so that without shortcuts nothing passes.
@@ -169,23 +169,6 @@ def test_a_measurement_depends_on_its_seed_alone(context):
     first, again, other = (measured(context, "batch", seed, networks) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert not np.allclose(first["singular_value"], other["singular_value"])
-
-
-def test_what_is_infinite_to_working_precision_is_no_number():
-    values = [1e3, 1e2, 10, 1e-14]
-    (row,) = figure.conditions(as_values(values)).itertuples()
-    assert (row.size, row.rank, row.resolved) == (4, 3, False)
-    assert math.isnan(row.log10_condition)
-    assert row.log10_median_ratio == pytest.approx(3 - math.log10(55))
-    assert row.log10_passed_ratio == pytest.approx(2)
-    assert row.log10_largest == pytest.approx(3)
-    # Just above what can be resolved: 256 rows.
-    (row,) = figure.conditions(as_values([1, 257 * 2**-52])).itertuples()
-    assert row.resolved
-    assert row.log10_condition == pytest.approx(-math.log10(257 * 2**-52))
-    # Neither overflows nor underflows.
-    (row,) = figure.conditions(as_values([1e-290, 1e-300])).itertuples()
-    assert row.log10_condition == pytest.approx(10)
 
 
 @pytest.mark.parametrize(("factors", "draws"), [(1, 200), (3, 200), (5, 200)])
@@ -207,67 +190,3 @@ def test_quantiles_are_those_of_theorem_1():
         assert random_matrices.cumulative(factors, np.array([s * s]))[0] == pytest.approx(0.3, abs=1e-6)
     # Of very many factors the squared values' M-th roots are uniform (Newman 1986), far below the smallest float.
     assert random_matrices.log10_quantile(2000, 0.1) / 2000 == pytest.approx(-0.5, abs=0.003)
-
-
-def made_up(unresolved=()):
-    """Condition numbers of 10^(slope · depth + a little), for three seeds, in all panels."""
-    parts = []
-    for family, slope in (("resnet", 0.02), ("plain", 0.1)):
-        for norm, bn_mode in (("none", "none"), ("batch", "train"), ("batch", "eval")):
-            for init in ("xavier_uniform", "fixup"):
-                for depth in (8, 14, 20):
-                    for seed in range(3):
-                        smallest = 10 ** -(slope * (1 + 0.1 * (seed - 1)) * depth)
-                        if init == "fixup" or (family, depth, seed) in unresolved:
-                            smallest = 0.0
-                        keys = {"arch": f"{family}-{depth}", "norm": norm, "bn_mode": bn_mode, "init": init}
-                        parts.append(as_values([1, smallest**0.5, smallest], seed=seed, **keys))
-    return pd.concat(parts, ignore_index=True)
-
-
-def test_slopes_are_fitted_with_an_interval_over_seeds():
-    summary = figure.slopes(figure.conditions(made_up())).set_index(figure.NETWORK)
-    row = summary.loc["none", "batch", "train", "xavier_uniform"]
-    assert row["condition_slope"] == pytest.approx(0.1)
-    assert row["median_ratio_slope"] == pytest.approx(0.05)
-    assert 0.09 <= row["condition_low"] < 0.1 < row["condition_high"] <= 0.11
-    expected = [figure.theory(depth, 3)[0] for depth in (8, 14, 20)]
-    assert row["condition_theory"] == pytest.approx(np.polyfit([8, 14, 20], expected, 1)[0])
-    assert (row["matrices"], row["unresolved"], row["seeds"]) == (9, 0, 3)
-    row = summary.loc["none", "none", "none", "fixup"]
-    assert math.isnan(row["condition_slope"])
-    assert (row["unresolved"], row["lowest_rank"]) == (9, 1)
-    assert row["condition_theory"] > 0
-
-
-def test_depths_at_which_a_seed_is_unresolved_are_not_fitted():
-    summary = figure.slopes(figure.conditions(made_up({("plain", 20, 0)}))).set_index(figure.NETWORK)
-    row = summary.loc["none", "none", "none", "xavier_uniform"]
-    # Without the whole depth: leaving out its worst seed alone would make the slope too small.
-    assert row["condition_slope"] == pytest.approx(0.1)
-    assert row["unresolved"] == 1
-    expected = [figure.theory(depth, 3)[0] for depth in (8, 14)]
-    assert row["condition_theory"] == pytest.approx((expected[1] - expected[0]) / 6)
-
-
-def test_the_figure_draws_what_its_table_holds():
-    values = made_up({("plain", 20, 0)})
-    drawn, tables = figure.draw(values)
-    assert list(tables[""].columns) == figure.COLUMNS
-    assert len(tables[""]) == 2 * 3 * 2 * 3 * 3
-    assert len(tables["summary"]) == 2 * 3 * 2
-    assert len(drawn.axes) == 2 * 4
-    texts = {text.get_text() for ax in drawn.axes for text in ax.texts}
-    assert {"Fixup: rank 1", "Xavier: rank 1", "Fixup: ∞"} <= texts
-    dots = [line for line in drawn.axes[4].get_lines() if line.get_marker() == "." and len(line.get_xdata())]
-    heights = np.concatenate([line.get_ydata() for line in dots])
-    here = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
-    assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(here["log10_condition"].dropna()))
-
-
-def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():
-    values = made_up()
-    one = values[(values["arch"] == "plain-8") & (values["init"] == "fixup") & (values["seed"] == 0)]
-    _, tables = figure.draw(one)
-    assert tables[""]["log10_condition"].isna().all()
-    assert tables["summary"]["condition_theory"].isna().all()

@@ -10,9 +10,9 @@ import torch
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.learning_rate_search import bisect, trial
 from understanding_bn.data.batches import Augmentation, Split
-from understanding_bn.figures import max_learning_rate as figure
 from understanding_bn.measurements import max_learning_rate
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
+from understanding_bn.summaries.max_learning_rate import largest_stable
 from understanding_bn.training.loop import Optimiser
 
 GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
@@ -37,7 +37,7 @@ def test_bisection_finds_the_limit_of_a_network_that_is_stable_up_to_it(limit):
     assert len(tried) <= math.ceil(math.log2(len(alphas) + 1))
     trials = pd.DataFrame(tried, columns=["alpha", "outcome", "update"]).assign(seed=0)
     assert trials["update"].tolist() == [5 if outcome == "stable" else 2 for outcome in trials["outcome"]]
-    (found,) = figure.largest_stable(trials, ["seed"]).itertuples()
+    (found,) = largest_stable(trials, ["seed"]).itertuples()
     below = [alpha for alpha in alphas if alpha <= limit]
     if below:
         assert found.alpha == below[-1]
@@ -87,29 +87,3 @@ def trials():
             rows.append(keys | {"seed": seed, "alpha": 2 * limit, "outcome": "collapsed", "update": 20})
             rows.append(keys | {"seed": seed, "alpha": 4 * limit, "outcome": "diverged", "update": 2})
     return pd.DataFrame(rows)
-
-
-def test_the_figure_varies_one_factor_at_a_time():
-    table = figure.found(trials())
-    assert list(table.columns[:4]) == figure.KEYS
-    assert set(table["fails_by"]) == {"collapsed"}
-    by_depth, by_init = figure.varied(table, "depth"), figure.varied(table, "init")
-    assert set(by_depth["init"]) == {"xavier_uniform"}
-    assert set(by_init["depth"]) == {20}
-    assert list(dict.fromkeys(by_init["init"])) == ["xavier_uniform", "kaiming"]
-    drawn, tables = figure.draw(trials())
-    assert set(figure.COLUMNS) == set(tables[""].columns)
-    assert len(tables[""]) == 10
-    assert len(tables["summary"]) == 30
-    assert [text.get_text() for text in drawn.axes[0].get_xticklabels()] == ["8", "20"]
-
-
-def test_networks_that_are_stable_nowhere_are_drawn_as_limits():
-    values = trials()
-    values.loc[values["norm"] == "none", "outcome"] = "diverged"
-    values.loc[values["norm"] == "batch", "outcome"] = "stable"
-    drawn, tables = figure.draw(values)
-    limits = tables[""].groupby("norm")["limit"].unique().map(list).to_dict()
-    assert limits == {"batch": ["above"], "none": ["below"]}
-    markers = {line.get_marker() for line in drawn.axes[0].get_lines() if len(line.get_xdata())}
-    assert "^" in markers

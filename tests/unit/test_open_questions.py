@@ -3,15 +3,19 @@
 import itertools
 import json
 
+import drawn
 import numpy as np
 import pandas as pd
 import pytest
-from understanding_bn.claims.later import explosion
 
 from understanding_bn.claims import job
-from understanding_bn.claims.catalogue import LATER
+from understanding_bn.claims.catalogue import FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
-from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture, trained_runs
+from understanding_bn.claims.followups import explosion
+from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
+from understanding_bn.summaries.gradient_structure import along_training
+from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
+from understanding_bn.summaries.trained_runs import runs
 
 CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}
 ROLES = {"large_alpha": 0.16, "middle_alpha": 0.04, "small_alpha": 0.01, "unstable_alpha": 0.16}
@@ -34,10 +38,10 @@ def gradients(norm, alpha, size, seed, epoch=20, layers=None, **values):
     facts = CELL | {"norm": norm, "alpha": alpha, "batch_size": size, "seed": seed, "epoch": epoch}
     facts |= {"fraction": epoch / 20, "bn_mode": "train" if norm == "batch" else "none"}
     rows = [facts | {"block": "all", "quantity": name, "value": value} for name, value in values.items()]
-    own = {"noise": 0.0, "entry_variance": 1.0, "unit_variation": 0.5, "rank": 4.0, "full_rank": 16.0}
+    shared = {"noise": 0.0, "entry_variance": 1.0, "unit_variation": 0.5, "rank": 4.0, "full_rank": 16.0}
     for layer, squared in (layers or {2: 1.0, 3: 1.0}).items():
-        here = own | {"gradient_norm2": squared}
-        rows += [facts | {"block": str(layer), "quantity": name, "value": value} for name, value in here.items()]
+        of_layer = shared | {"gradient_norm2": squared}
+        rows += [facts | {"block": str(layer), "quantity": name, "value": value} for name, value in of_layer.items()]
     return rows
 
 
@@ -57,10 +61,11 @@ def grid(*norms):
 
 
 def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
-    rows = [run("batch", 0.04, 64, 0), run("batch", 0.04, 64, 1, failure="overflow", accuracy=np.nan)]
-    rows += gradients("batch", 0.04, 64, 0) + gradients("batch", 0.04, 64, 0, epoch=10, noise=99.0)
-    rows += gradients("batch", 0.04, 64, 1) + curvature("batch", 0.04, 64, 0)
-    table = trained_runs.runs(pd.DataFrame(rows)).set_index("seed")
+    histories = [run("batch", 0.04, 64, 0), run("batch", 0.04, 64, 1, failure="overflow", accuracy=np.nan)]
+    structure = gradients("batch", 0.04, 64, 0) + gradients("batch", 0.04, 64, 0, epoch=10, noise=99.0)
+    structure += gradients("batch", 0.04, 64, 1)
+    hessian = curvature("batch", 0.04, 64, 0)
+    table = runs(*map(pd.DataFrame, (histories, structure, hessian))).set_index("seed")
     sound = table.loc[0]
     assert sound["test_accuracy"] == pytest.approx(90)
     assert sound["gap"] == pytest.approx(9)
@@ -77,12 +82,12 @@ def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
 
 def test_neighbours_move_one_way_and_skip_no_cell():
     table = pd.DataFrame([(a, b) for a in ALPHAS for b in SIZES], columns=["alpha", "batch_size"])
-    alone = alpha_batch_grid.neighbours(table, "only α")
+    alone = neighbours(table, ONLY_ALPHA)
     assert len(alone) == 6
     assert all(a[1] == b[1] and b[0] == pytest.approx(4 * a[0]) for a, b, _ in alone)
     assert {doublings for *_, doublings in alone} == {2.0}
-    assert len(alpha_batch_grid.neighbours(table, "only B")) == 6
-    diagonal = alpha_batch_grid.neighbours(table, alpha_batch_grid.MOVES[2])
+    assert len(neighbours(table, ONLY_SIZE)) == 6
+    diagonal = neighbours(table, BOTH)
     assert sorted((a, b) for a, b, _ in diagonal) == [
         ((0.01, 16), (0.04, 64)),
         ((0.01, 64), (0.04, 256)),
@@ -93,49 +98,59 @@ def test_neighbours_move_one_way_and_skip_no_cell():
 
 def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
     """Noise ∝ α² / B and accuracy linear in log2 α: a doubling of α is +2 and 3 points, of B −1, of both +1 and 3."""
-    rows = []
+    histories, structure = [], []
     for norm, alpha, size, seed in grid("batch"):
         failed = alpha == 0.16 and size == 16 and seed < 2
         accuracy = np.nan if failed else 0.5 + 0.03 * np.log2(alpha / 0.01) + 0.001 * seed
-        rows += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
-        rows += gradients(norm, alpha, size, seed, noise=5.0 / size)
-    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows))
-    found = tables["summary"].set_index(["move", "quantity"])
-    for move, noise, accuracy in (("only α", 2, 3), ("only B", -1, 0), ("α and B, α/B fixed", 1, 3)):
-        assert found.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
-        assert found.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
-        assert found.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
-        assert found.loc[(move, "test_accuracy"), "seeds"] == 3
+        histories += [run(norm, alpha, size, seed, accuracy, "overflow" if failed else None)]
+        structure += gradients(norm, alpha, size, seed, noise=5.0 / size)
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+    summary = tables["summary"].set_index(["move", "quantity"])
+    for move, noise, accuracy in ((ONLY_ALPHA, 2, 3), (ONLY_SIZE, -1, 0), (BOTH, 1, 3)):
+        assert summary.loc[(move, "log2 update_noise"), "change"] == pytest.approx(noise)
+        assert summary.loc[(move, "test_accuracy"), "change"] == pytest.approx(accuracy)
+        assert summary.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
+        assert summary.loc[(move, "test_accuracy"), "seeds"] == 3
     assert len(tables[""]) == 27
-    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
-    assert any("(2/3)" in text for text in texts)
+    ax, accuracies = drawn.heatmaps(figure)[0]
+    expected = 50 + 3 * np.log2(np.sort(ALPHAS) / 0.01)[:, None] + [[0.1, 0.1, 0.1]]
+    expected[2, 0] += 0.1  # at the largest α and the smallest B the last seed alone is sound
+    assert accuracies == pytest.approx(expected)
+    assert ax.get_ylim() == (0, 3), "the smallest α is at the foot"
+    assert [text.get_text() for text in ax.texts] == [
+        *("50.1", "50.1", "50.1", "56.1", "56.1", "56.1"),
+        *("62.2  (2/3)", "62.1", "62.1"),
+    ]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0.01", "0.04", "0.16"]
 
 
 def test_before_training_a_network_stands_at_every_alpha():
     rows = gradients("batch", np.nan, 64, 0, epoch=0, noise=8.0)
     rows += [r for a in (0.1, 0.01) for e in (10, 20) for r in gradients("batch", a, 64, 0, epoch=e)]
-    table = noise_along_training.noise(pd.DataFrame(rows))
+    table = along_training(pd.DataFrame(rows))
     start = table[table["epoch"] == 0]
     assert start["alpha"].tolist() == [0.01, 0.1]
     assert start["noise"].tolist() == [8, 8]
     assert start["update_noise"].tolist() == pytest.approx([8e-4, 8e-2])
-    figure, tables = noise_along_training.draw(pd.DataFrame(rows))
+    histories = pd.DataFrame([run("batch", a, 64, 0) for a in (0.1, 0.01)])
+    figure, tables = noise_along_training.draw(histories, pd.DataFrame(rows))
     assert len(tables[""]) == 6
-    assert [ax.get_title() for ax in figure.axes] == [title for _, title in noise_along_training.PANELS]
+    assert [ax.get_title() for ax in figure.axes] == list(noise_along_training.PANELS.values())
 
 
 def test_rank_correlations_with_the_gap():
     """The gap rises with the update's noise over the cells, whatever the other quantities do."""
-    rows = []
+    histories, structure = [], []
     for norm, alpha, size, seed in grid("batch", "none"):
         noise = 7.0 / size * (1 + (norm == "none"))
-        rows += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
-        rows += gradients(norm, alpha, size, seed, noise=noise)
-    figure, tables = noise_by_architecture.draw(pd.DataFrame(rows))
-    found = tables["summary"].set_index(["norm", "quantity", "gap"])
-    every = found.loc[("all", "update_noise", "loss_gap")]
+        histories += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
+        structure += gradients(norm, alpha, size, seed, noise=noise)
+    figure, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+    summary = tables["summary"].set_index(["norm", "quantity", "gap"])
+    every = summary.loc[("all", "update_noise", "loss_gap")]
     assert (every["cells"], every["rho"], every["high"]) == (18, pytest.approx(1), pytest.approx(1))
-    assert found.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
+    assert summary.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
     assert len(tables["cells"]) == 18
     assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
 
@@ -150,22 +165,22 @@ def write(folder, stage, rows, **settings):
 
 
 def judged(tmp_path, histories, structure=(), hessian=()):
-    """The verdicts of predictions on rows of these kinds; each training cell is a job of its own."""
+    """The verdicts of predictions on rows of these kinds; each training cell is one job."""
     paths = []
     table = pd.DataFrame(histories)
     keys = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
-    for number, (cell, here) in enumerate(table.groupby(keys, sort=False)):
+    for number, (cell, rows) in enumerate(table.groupby(keys, sort=False)):
         settings = dict(zip(keys, cell, strict=True)) | {"momentum": 0.9}
-        paths.append(write(tmp_path / f"t{number}", "train", here, **settings))
+        paths.append(write(tmp_path / f"t{number}", "train", rows, **settings))
     for probe, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
         if rows:
             facts = {"arch": "resnet-20", "batch_size": 64, "options": {}}
             paths.append(write(tmp_path / probe, "trained", list(rows), probe=probe, **facts))
-    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "later.json")
-    found = json.loads((tmp_path / "later.json").read_text())
-    assert [claim["id"] for claim in found] == [claim.id for claim in LATER]
-    assert all(claim["source"] for claim in found)
-    return {claim["id"]: claim for claim in found}
+    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "followups.json")
+    claims = json.loads((tmp_path / "followups.json").read_text())
+    assert [claim["id"] for claim in claims] == [claim.id for claim in FOLLOWUPS]
+    assert all(claim["source"] for claim in claims)
+    return {claim["id"]: claim for claim in claims}
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])
@@ -188,20 +203,20 @@ def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains)
     failure = None if trains else "overflow"
     rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in SEEDS]
     rows += [run("none", 0.16, 64, s, 0.94 + 0.001 * s if trains else 0.8, init="fixup") for s in SEEDS]
-    found = judged(tmp_path, rows)
-    assert found["L3"]["verdict"] == found["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
+    claims = judged(tmp_path, rows)
+    assert claims["L3"]["verdict"] == claims["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
 
 
 def test_scaled_branches_are_judged_where_the_unscaled_network_fails_in_every_seed(tmp_path):
     rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
     rows += [run("none", 0.16, 64, s, 0.9, "overflow" if s else None) for s in SEEDS]
     rows += [run("none", 0.16, 64, s, 0.9, "overflow", init="branch_scaled") for s in SEEDS]
-    found = judged(tmp_path / "some", rows)
-    assert found["L3"]["verdict"] == NOT_RUN and "every unscaled run" in found["L3"]["note"]
+    claims = judged(tmp_path / "some", rows)
+    assert claims["L3"]["verdict"] == NOT_RUN and "every unscaled run" in claims["L3"]["note"]
     rows += [run("none", 0.64, 64, s, np.nan, "overflow") for s in SEEDS]
     rows += [run("none", 0.64, 64, s, 0.9, init="branch_scaled") for s in SEEDS]
-    found = judged(tmp_path / "all", rows)
-    assert found["L3"]["verdict"] == REPRODUCED and "α = 0.64" in found["L3"]["measure"]
+    claims = judged(tmp_path / "all", rows)
+    assert claims["L3"]["verdict"] == REPRODUCED and "α = 0.64" in claims["L3"]["measure"]
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, REFUTED)])
@@ -221,9 +236,15 @@ def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
             for norm in ("batch", "none"):
                 structure += gradients(norm, 0.04, 64, seed, epoch=epoch, gradient_norm2=late + 0.001 * seed)
     rows = [run(n, 0.04, 64, s, 0.9, None if s else "stuck at chance") for n in ("batch", "none") for s in SEEDS]
-    figure, tables = noise_along_training.draw(pd.DataFrame(rows + structure))
+    figure, tables = noise_along_training.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert set(tables[""].loc[tables[""]["failure"] != "", "seed"]) == {0}
     assert "2 seeds" in figure.get_suptitle()
+    ((x, median),), ((_, least, most),) = drawn.lines(figure.axes[2], "batch"), drawn.bands(figure.axes[2], "batch")
+    scales = np.array([[128 / (late + 0.001 * seed) for late in (0.5, 0.05)] for seed in (1, 2)])  # tr Σ / |g|²
+    assert x == pytest.approx([10, 100])
+    assert median == pytest.approx(scales.mean(axis=0))
+    assert least == pytest.approx(scales.min(axis=0))
+    assert most == pytest.approx(scales.max(axis=0))
     assert judged(tmp_path, rows, structure)["L5"]["verdict"] == REPRODUCED
 
 
@@ -255,25 +276,25 @@ def test_outliers_and_traces_with_batch_norm_and_without(tmp_path, outlier, shal
     for seed, arch in itertools.product(SEEDS, ("resnet-20", "resnet-8")):
         hessian += curvature("batch", 0.04, 64, seed, top=outlier + seed, trace=shallow, arch=arch)
         hessian += curvature("none", 0.04, 64, seed, top=20.0, trace=5.0, arch=arch)
-    found = judged(tmp_path, rows, hessian=hessian)
-    assert found["L8"]["verdict"] == found["L9"]["verdict"] == verdict
-    assert "ResNet-8" in found["L9"]["measure"]
+    claims = judged(tmp_path, rows, hessian=hessian)
+    assert claims["L8"]["verdict"] == claims["L9"]["verdict"] == verdict
+    assert "ResNet-8" in claims["L9"]["measure"]
 
 
 def test_what_was_not_run_says_so(tmp_path):
-    found = judged(tmp_path, [run("batch", 0.04, 64, 0)])
-    assert {claim["verdict"] for claim in found.values()} == {NOT_RUN}
-    assert all(claim["note"].startswith("needs ") for claim in found.values())
+    claims = judged(tmp_path, [run("batch", 0.04, 64, 0)])
+    assert {claim["verdict"] for claim in claims.values()} == {NOT_RUN}
+    assert all(claim["note"].startswith("needs ") for claim in claims.values())
 
 
 def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
     rows = [run(n, a, b, s, 0.1, "stuck at chance") for n, a, b, s in grid("batch", "none")]
     structure = [row for n, a, b, s in grid("batch", "none") for row in gradients(n, a, b, s)]
-    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows + structure))
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert len(figure.axes) == 3  # one row of panels and its scale
     assert tables["summary"]["change"].isna().all()
-    _, tables = noise_by_architecture.draw(pd.DataFrame(rows + structure))
+    _, tables = noise_by_architecture.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert tables["summary"]["rho"].isna().all()
-    found = judged(tmp_path, rows, structure)
-    assert found["L1"]["verdict"] == found["L2"]["verdict"] == INCONCLUSIVE
-    assert found["L1"]["measured"] is None
+    claims = judged(tmp_path, rows, structure)
+    assert claims["L1"]["verdict"] == claims["L2"]["verdict"] == INCONCLUSIVE
+    assert claims["L1"]["measured"] is None

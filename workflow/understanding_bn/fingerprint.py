@@ -1,8 +1,8 @@
 """Twelve hex digits that change when the numbers that a piece of code makes may change, and at no other time.
 
-They are taken from the syntax tree of each file, so that comments, docstrings, layout, type hints and the words of error
-messages do not count. Snakemake has them as a rule's parameter, and checkpoints in their name: changed code runs again
-just what rests on it.
+They come from the syntax tree of each file, so that comments, docstrings, layout, type hints and the words of messages
+do not count. Snakemake has them as a rule's parameter, and checkpoints in their names: when code changes, just the jobs
+that rest on it run again.
 """
 
 import ast
@@ -38,7 +38,7 @@ def numeric(modules: Sequence[str], others: Iterable[Path] = ()) -> str:
 
 
 def whole(modules: Sequence[str]) -> str:
-    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports."""
+    """The fingerprint of modules whose words belong to their result, as a figure's labels do, and of their imports."""
     return _digest(_closure(modules, silent=False), (), words=True)
 
 
@@ -53,7 +53,7 @@ def _digest(paths: Iterable[Path], others: Iterable[Path], words: bool) -> str:
 
 @functools.cache
 def _meaning(source: str, words: bool) -> str:
-    """A file's syntax tree as text, without what changes no result. The same in every version of Python that we allow."""
+    """A file's syntax tree as text, without what changes no result; the same in every version of Python."""
     return "\n".join(_lines(ast.parse(source), words, 0))
 
 

@@ -1,13 +1,6 @@
 """Figs. 8–9 and Theorem 1: singular values of products of Gaussian matrices."""
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
-
-from understanding_bn import provenance, runs, tables
-from understanding_bn.errors import UserError
-from understanding_bn.progress import Progress
 
 ANGLES = 200_001  # quadrature points of the cumulative distribution; its error is below 1e-8
 # How many of N singular values lie below the median of the smallest one, by Theorem 1. With one factor (2/π) · 0.545 =
@@ -99,24 +92,3 @@ def ks_statistic(singular: np.ndarray, factors: int) -> float:
     share = cumulative(factors, np.sort(singular) ** 2)
     n = len(share)
     return float(max((np.arange(1, n + 1) / n - share).max(), (share - np.arange(n) / n).max()))
-
-
-def run(size: int, factors: list[int], draws: int, out: Path, threads: int) -> None:
-    """Draw the products and write values.parquet (factors, size, draw, rank, singular_value) and run.json."""
-    stopwatch = provenance.Stopwatch()
-    if size < 2:
-        raise UserError(f"random_matrices.size: {size} is too small; expected at least 2")
-    progress = Progress("products of Gaussian matrices", len(factors) * draws, "draws")
-    parts = []
-    for number in factors:
-        for draw in range(draws):
-            progress.show(len(parts))
-            values = singular_values(size, number, draw)
-            table = {"factors": number, "size": size, "draw": draw, "rank": np.arange(1, size + 1)}
-            parts.append(pd.DataFrame(table | {"singular_value": values}))
-    progress.show(len(parts))
-    tables.write(out / "values.parquet", pd.concat(parts, ignore_index=True))
-    settings = {"size": size, "factors": factors, "draws": draws}
-    record = stopwatch.record("analysis.random_matrices", "cpu", threads) | {"dtype": "float64"}
-    record |= {"stage": "random_matrices", "settings": settings, "data": None}
-    runs.finish(out, "random_matrices", ["values.parquet"], record)

@@ -171,7 +171,7 @@ CLAIMS = (
     ),
 )
 
-# Predictions of later work that grids over α, B, norm and architecture can test, kept apart from the paper's own.
+# Predictions of later work that grids over α, B, norm and architecture can test. The paper's claims are counted apart.
 FOLLOWUPS = (
     Claim(
         "L1",

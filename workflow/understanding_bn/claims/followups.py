@@ -192,11 +192,11 @@ def _measured(results: Results) -> pd.DataFrame:
 def _init_runs(results: Results, init: str | None) -> pd.DataFrame:
     """The runs without norm of the main architecture and B, with this initialisation (None: the main one)."""
     table = runs(results.histories())
-    arch, own, size = results.main
-    table = table[(table["norm"] == "none") & (table["init"] == (init or own))]
+    arch, main_init, size = results.main
+    table = table[(table["norm"] == "none") & (table["init"] == (init or main_init))]
     table = table[(table["arch"] == arch) & (table["batch_size"] == size)]
     if table.empty:
-        raise NotRunError(f"training without norm, {init or own} initialisation")
+        raise NotRunError(f"training without norm, {init or main_init} initialisation")
     return table
 
 

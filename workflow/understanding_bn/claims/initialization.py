@@ -1,4 +1,4 @@
-"""The paper's claims about networks before and in their first steps. Each function is one claim; bounds here."""
+"""The paper's claims about networks at initialisation and in their first steps. Each function is one claim."""
 
 from itertools import pairwise
 

@@ -12,7 +12,7 @@ from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 
-# The paper's own learning rates, by the part they play in its claims.
+# The paper's learning rates, by their role in its claims.
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
 
 

@@ -1,4 +1,4 @@
-"""The paper's claims about trained networks. Each function is one claim; bounds stand here, once."""
+"""The paper's claims about trained networks. Each function is one claim; bounds are constants."""
 
 from itertools import combinations
 
@@ -83,7 +83,7 @@ def single_final_norm(results: Results) -> list[Check]:
 def other_norms_same_order(results: Results) -> list[Check]:
     """Claim 19: any two learning rates that BN orders beyond chance are ordered alike with the other norms.
 
-    Where no two are, what is left open is BN's own order.
+    If BN orders no two, the checks are of BN's order itself.
     """
     checks, unordered = [], {}
     for norm in ("layer", "group"):

@@ -24,7 +24,8 @@ def origin(folder: Path) -> str:
     commits = [commit[:12] + " with changes" * ("+" in commit) for commit in commits]
     return (
         f"\n*From `results/reference/{folder.name}`: {data.source}, seeds {', '.join(map(str, seeds))}, "
-        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {run.versions['torch']}, commit {' and '.join(commits)}, "
+        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {run.versions['torch']}, "
+        f"commit {' and '.join(commits)}, "
         f"{record.job_minutes:g} minutes of job time on one thread each, at most {record.peak_memory_mib} MiB a job.*\n"
     )
 

@@ -1,7 +1,7 @@
-"""The jobs of an experiment, as values: each knows its folder, what it needs to be told, and the code behind it.
+"""The jobs of an experiment, as values: each knows its folder, what its command needs to know, and the code behind it.
 
-A job's `spec` is all that its command is told about the science, as JSON, so that the command can be run anywhere; where
-files are is told separately. Paths are relative to results/PRESET.
+A job's `spec` is all that its command needs to know about the science, as JSON, so that the command can be run anywhere.
+Where files are is said separately. Paths are relative to results/PRESET.
 """
 
 from pathlib import Path
@@ -29,12 +29,12 @@ class Job(Options):
 
     @property
     def spec(self) -> str:
-        """What its command is told, as JSON on one line."""
+        """What its command needs to know, as JSON on one line."""
         return self.model_dump_json()
 
     @property
     def code(self) -> str:
-        """What the code behind it is known by."""
+        """The fingerprint of the code behind it."""
         raise NotImplementedError
 
 

@@ -49,7 +49,7 @@ def _must_fit(name: str, function, given: set[str]) -> None:
     """See that the tables given are those that a figure or table is drawn from."""
     parameters = inspect.signature(function).parameters
     needed = {table for table, parameter in parameters.items() if parameter.default is parameter.empty}
-    if not needed <= given <= set(parameters):
+    if not given or not needed <= given <= set(parameters):
         raise UserError(f"{name}: is drawn from {', '.join(parameters)}; got {', '.join(sorted(given)) or 'nothing'}")
 
 

@@ -13,7 +13,7 @@ from understanding_bn.summaries.training import CELL, endings
 
 COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", "accuracy", "arch", "init", "epochs"]
 EXTRAS = {"arch": "", "init": "", "batch_size": "B = ", "epochs": "epochs "}
-MOST_NAMED = 16  # cells of one learning rate that a legend beside its panels has room for
+MOST_NAMED = 16  # cells of one learning rate that a legend next to its panels has room for
 MOST_VECTORS = 500  # epochs; the band of a longer run has more corners than a panel has dots, so it is drawn as dots
 FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}
 
@@ -21,7 +21,7 @@ FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": 
 def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """One row per learning rate, train and test side by side; mean and standard deviation over the sound seeds.
 
-    Diverged seeds have no accuracy to draw. One that stayed at chance is a dotted line of its own, unless all seeds
+    Diverged seeds have no accuracy to draw. A seed that stayed at chance is a separate dotted line, unless all seeds
     that did not diverge stayed there. The legend counts both. It names each cell, or each norm where a learning rate
     has more cells than it could name.
     """
@@ -75,8 +75,10 @@ def _panel(ax: Axes, lines: pd.DataFrame, colours: dict[str, str]) -> None:
         "mean": {"errorbar": "sd", "err_kws": band},
         "alone": {"units": "seed", "estimator": None, "linestyle": ":", "linewidth": 0.9},
     }
-    for part, runs in lines[lines["part"] != ""].groupby("part"):
-        sns.lineplot(runs, x="done", y="percent", hue="cell", palette=palette, legend=False, ax=ax, **looks[part])
+    common = {"x": "done", "y": "percent", "hue": "cell", "palette": palette, "legend": False, "ax": ax}
+    for part, look in looks.items():
+        if len(runs := lines[lines["part"] == part]):
+            sns.lineplot(runs, **look, **common)
 
 
 def _entries(ends: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from understanding_bn.summaries.gradient_histogram import bins, shapes
 def draw(gradient_histogram: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """One panel per norm, a line per seed, logarithmic counts, the Gaussian of the same spread dotted.
 
-    Every entry lies in a bin: the range of a panel is that of its largest entry. On a logarithmic axis a Gaussian is a
+    Every entry is in a bin: the range of a panel is that of its largest entry. On a logarithmic axis a Gaussian is a
     parabola, so that tails show.
     """
     norms = style.ordered(gradient_histogram["norm"])

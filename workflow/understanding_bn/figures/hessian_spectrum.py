@@ -144,9 +144,11 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
     before = start.groupby("norm")[["top_eigenvalue", "trace"]].median()
     for ax, quantity in zip(axes, ("top_eigenvalue", "trace"), strict=True):
         common = {"x": "alpha", "y": quantity, "hue": "norm", "palette": palette, "legend": False, "ax": ax}
-        sns.scatterplot(failed, marker="x", s=16, linewidth=1, **common)
-        sns.scatterplot(sound, **style.DOTS, **common)
-        sns.lineplot(sound, estimator="median", errorbar=None, **common)
+        if len(failed):
+            sns.scatterplot(failed, marker="x", s=16, linewidth=1, **common)
+        if len(sound):
+            sns.scatterplot(sound, **style.DOTS, **common)
+            sns.lineplot(sound, estimator="median", errorbar=None, **common)
         for norm, median in before[quantity].dropna().items():
             ax.axhline(median, color=palette[norm], linestyle=":", linewidth=0.9)
         ax.set(xscale="log", xlabel="learning rate α")

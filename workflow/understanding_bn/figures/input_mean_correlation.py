@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 from understanding_bn.figures import style
 from understanding_bn.summaries.input_mean_correlation import by_layer
 
-# A block's first convolution, an even layer, reads the residual stream; its second what lies inside the branch.
+# A block's first convolution, an even layer, reads the residual stream; its second reads the inside of the branch.
 DASHES = {"stream": "", "branch": (4, 1.5)}
 
 

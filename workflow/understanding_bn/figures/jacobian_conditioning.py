@@ -1,4 +1,4 @@
-"""The condition number of the input–output Jacobian against depth, beside a product of Gaussian matrices."""
+"""The condition number of the input–output Jacobian against depth, and that of a product of Gaussian matrices."""
 
 import math
 
@@ -123,8 +123,8 @@ def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits
         ax.plot([row.condition_low, row.condition_high], [y, y], "-", color=colour)
         ax.plot(row.condition_slope, y, MARKERS[order % len(MARKERS)], color=colour, markersize=3, mew=0)
     for number, init in enumerate(inits):
-        own = summary[summary["init"] == init]
-        if own["condition_slope"].isna().all() and own["condition_theory"].notna().any():
+        of_init = summary[summary["init"] == init]
+        if of_init["condition_slope"].isna().all() and of_init["condition_theory"].notna().any():
             name, colour = _look(init)
             place = {"ha": "center", "va": "center", "transform": ax.get_yaxis_transform()}
             ax.text(0.5, number, f"{name}: ∞", fontsize=5.5, color=colour, **place)

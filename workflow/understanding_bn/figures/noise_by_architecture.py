@@ -75,7 +75,7 @@ def _by_architecture(ax: Axes, networks: pd.DataFrame, quantity: str, palette: d
     for shift, (norm, colour) in zip(np.linspace(-0.25, 0.25, len(palette)), palette.items(), strict=True):
         for fraction, face, offset in ((0, "white", -0.06), (1, colour, 0.06)):
             seeds = networks[(networks["norm"] == norm) & (networks["fraction"] == fraction)]
-            x = seeds["arch"].map(archs.index) + shift + offset
+            x = seeds["arch"].map(archs.index).astype(float) + shift + offset
             ax.plot(x, seeds[quantity], "o", color=colour, markerfacecolor=face, markersize=3.5)
     ax.set_xticks(range(len(archs)), [arch.replace("resnet", "res").replace("-", "\n") for arch in archs])
     ax.set_xlim(-0.5, len(archs) - 0.5)

@@ -1,4 +1,4 @@
-"""One batch norm after the last block, beside batch norm everywhere and nowhere."""
+"""One batch norm after the last block, compared with batch norm everywhere and nowhere."""
 
 from understanding_bn.figures.accuracy_by_alpha import draw
 

@@ -44,7 +44,7 @@ sns.set_theme(
 
 WIDTH = 6.75  # inches, a page's text width
 
-# Okabe & Ito's palette; norms that are not named take the colours left over, in order.
+# Okabe & Ito's palette. Norms that it does not name take the spare colours, in order.
 COLOURS = {
     "batch": "#0072B2",
     "none": "#D55E00",
@@ -53,7 +53,7 @@ COLOURS = {
     "group": "#56B4E9",
     "instance": "#E69F00",
 }
-SPARE = ("#000000", "#999933", "#882255")
+SPARE = ("#999933", "#882255", "#000000")
 LABELS = {
     "batch": "batch norm",
     "none": "no norm",
@@ -70,7 +70,7 @@ LAW = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theory pred
 
 
 def colours(norms: list[str]) -> dict[str, str]:
-    """A colour for each norm, the same in every figure for those that have one of their own."""
+    """A colour for each norm, the same in every figure for the norms of `COLOURS`."""
     spare = cycle(SPARE)
     return {norm: COLOURS.get(norm) or next(spare) for norm in norms}
 
@@ -101,7 +101,7 @@ def by_norm(table: pd.DataFrame) -> dict:
 def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **options) -> None:
     """A legend of those labels in `ax` that are among `names`, in that order and called so, in `ax` or its figure.
 
-    seaborn labels headings, too: they are not among the names.
+    seaborn labels headings, too: these are not among the names.
     """
     labelled = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     shown = {name: labelled[text] for text, name in names.items() if text in labelled}
@@ -111,7 +111,7 @@ def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **optio
 def heatmap(ax: Axes, grid: pd.DataFrame, ticks: int = 4, **options) -> None:
     """A heat map of a table, its first row on top, with about so many ticks on each side.
 
-    It has no colour bar of its own. seaborn draws the whole figure to see whether the numbers on an axis overlap; the
+    It has no colour bar. seaborn draws the whole figure to see whether the numbers on an axis overlap; the
     layout, which takes most of the time, can wait.
     """
     engine = ax.figure.get_layout_engine()

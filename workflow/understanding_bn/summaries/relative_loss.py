@@ -12,7 +12,7 @@ def landmarks(relative_loss: pd.DataFrame) -> pd.DataFrame:
     """Of every curve the minimum and its step, and the first steps beyond it at which it passes 1, 1e3 and 1e6.
 
     Steps are points of the sweep, NaN where the sweep ends first. A curve that overflows has passed everything.
-    The paper's values of the same norm and mini-batch are in columns of their own, at its scale.
+    The paper's values of the same norm and mini-batch are in further columns, at its scale.
     """
     rows = []
     at_scale = paper.is_scale_of(relative_loss)

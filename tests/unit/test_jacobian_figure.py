@@ -1,0 +1,100 @@
+"""Condition numbers and slopes from singular values, and their figure."""
+
+import math
+
+import drawn
+import numpy as np
+import pandas as pd
+import pytest
+
+from understanding_bn.figures import jacobian_conditioning as figure
+from understanding_bn.summaries.jacobian_conditioning import COLUMNS, NETWORK, conditions, slopes, theory
+
+
+def as_values(singular, **changes):
+    """Rows of a measurement with these singular values."""
+    keys = {"arch": "plain-8", "norm": "none", "bn_mode": "none", "init": "kaiming", "seed": 0, "image": 0}
+    keys |= {"batch_size": 8, "outputs": 256, "inputs": len(singular)} | changes
+    return pd.DataFrame(
+        keys | {"index": np.arange(1, len(singular) + 1), "singular_value": np.asarray(singular, float)}
+    )
+
+
+def test_what_is_infinite_to_working_precision_is_no_number():
+    values = [1e3, 1e2, 10, 1e-14]
+    (row,) = conditions(as_values(values)).itertuples()
+    assert (row.size, row.rank, row.resolved) == (4, 3, False)
+    assert math.isnan(row.log10_condition)
+    assert row.log10_median_ratio == pytest.approx(3 - math.log10(55))
+    assert row.log10_passed_ratio == pytest.approx(2)
+    assert row.log10_largest == pytest.approx(3)
+    # Just above what can be resolved: 256 rows.
+    (row,) = conditions(as_values([1, 257 * 2**-52])).itertuples()
+    assert row.resolved
+    assert row.log10_condition == pytest.approx(-math.log10(257 * 2**-52))
+    # Neither overflows nor underflows.
+    (row,) = conditions(as_values([1e-290, 1e-300])).itertuples()
+    assert row.log10_condition == pytest.approx(10)
+
+
+def made_up(unresolved=()):
+    """Condition numbers of 10^(slope · depth + a little), for three seeds, in all panels."""
+    parts = []
+    for family, slope in (("resnet", 0.02), ("plain", 0.1)):
+        for norm, bn_mode in (("none", "none"), ("batch", "train"), ("batch", "eval")):
+            for init in ("xavier_uniform", "fixup"):
+                for depth in (8, 14, 20):
+                    for seed in range(3):
+                        smallest = 10 ** -(slope * (1 + 0.1 * (seed - 1)) * depth)
+                        if init == "fixup" or (family, depth, seed) in unresolved:
+                            smallest = 0.0
+                        keys = {"arch": f"{family}-{depth}", "norm": norm, "bn_mode": bn_mode, "init": init}
+                        parts.append(as_values([1, smallest**0.5, smallest], seed=seed, **keys))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_slopes_are_fitted_with_an_interval_over_seeds():
+    summary = slopes(conditions(made_up())).set_index(NETWORK)
+    row = summary.loc["none", "batch", "train", "xavier_uniform"]
+    assert row["condition_slope"] == pytest.approx(0.1)
+    assert row["median_ratio_slope"] == pytest.approx(0.05)
+    assert 0.09 <= row["condition_low"] < 0.1 < row["condition_high"] <= 0.11
+    expected = [theory(depth, 3)[0] for depth in (8, 14, 20)]
+    assert row["condition_theory"] == pytest.approx(np.polyfit([8, 14, 20], expected, 1)[0])
+    assert (row["matrices"], row["unresolved"], row["seeds"]) == (9, 0, 3)
+    row = summary.loc["none", "none", "none", "fixup"]
+    assert math.isnan(row["condition_slope"])
+    assert (row["unresolved"], row["lowest_rank"]) == (9, 1)
+    assert row["condition_theory"] > 0
+
+
+def test_depths_at_which_a_seed_is_unresolved_are_not_fitted():
+    summary = slopes(conditions(made_up({("plain", 20, 0)}))).set_index(NETWORK)
+    row = summary.loc["none", "none", "none", "xavier_uniform"]
+    # Without the whole depth: leaving out its worst seed alone would make the slope too small.
+    assert row["condition_slope"] == pytest.approx(0.1)
+    assert row["unresolved"] == 1
+    expected = [theory(depth, 3)[0] for depth in (8, 14)]
+    assert row["condition_theory"] == pytest.approx((expected[1] - expected[0]) / 6)
+
+
+def test_the_figure_draws_what_its_table_holds():
+    values = made_up({("plain", 20, 0)})
+    shown, tables = figure.draw(values)
+    assert list(tables[""].columns) == COLUMNS
+    assert len(tables[""]) == 2 * 3 * 2 * 3 * 3
+    assert len(tables["summary"]) == 2 * 3 * 2
+    assert len(shown.axes) == 2 * 4
+    texts = {text.get_text() for ax in shown.axes for text in ax.texts}
+    assert {"Fixup: rank 1", "Xavier: rank 1", "Fixup: ∞"} <= texts
+    heights = drawn.dots(shown.axes[4])[:, 1]
+    networks = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
+    assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(networks["log10_condition"].dropna()))
+
+
+def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():
+    values = made_up()
+    one = values[(values["arch"] == "plain-8") & (values["init"] == "fixup") & (values["seed"] == 0)]
+    _, tables = figure.draw(one)
+    assert tables[""]["log10_condition"].isna().all()
+    assert tables["summary"]["condition_theory"].isna().all()
