@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from understanding_bn.analysis.context import Context, flat
 from understanding_bn.analysis.gradient_moments import Variance
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.measurements import gradient_noise
 from understanding_bn.measurements.gradient_noise import GradientNoise
-from understanding_bn.training.loop import Optimiser
+from understanding_bn.settings import Augmentation, Optimiser
 
 ALPHAS = [0.01, 0.1, 1.0]
 
@@ -22,7 +22,15 @@ ALPHAS = [0.01, 0.1, 1.0]
 @pytest.fixture(scope="module")
 def context(digits):
     split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+    return Context(
+        split,
+        10,
+        "resnet-8",
+        "xavier_uniform",
+        64,
+        Augmentation(pad=1, flip=False),
+        Optimiser(momentum=0.9, weight_decay=5e-4),
+    )
 
 
 def test_streaming_variance_is_numpys():

@@ -9,11 +9,11 @@ import torch
 
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.learning_rate_search import bisect, trial
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.measurements import max_learning_rate
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
+from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.summaries.max_learning_rate import largest_stable
-from understanding_bn.training.loop import Optimiser
 
 GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
 
@@ -21,7 +21,15 @@ GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
 @pytest.fixture(scope="module")
 def context(digits):
     split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(split, 10, "resnet-8", "xavier_uniform", 64, Augmentation(1, False), Optimiser(0.9, 5e-4))
+    return Context(
+        split,
+        10,
+        "resnet-8",
+        "xavier_uniform",
+        64,
+        Augmentation(pad=1, flip=False),
+        Optimiser(momentum=0.9, weight_decay=5e-4),
+    )
 
 
 def test_the_grid_is_whole_steps_of_a_decade_within_the_bounds():

@@ -1,7 +1,7 @@
 """The jobs of an experiment, as values: each knows its folder, what its command needs to know, and the code behind it.
 
-A job's `spec` is all that its command needs to know about the science, as JSON, so that the command can be run anywhere.
-Where files are is said separately. Paths are relative to results/PRESET.
+A job's `spec` is all that its command needs to know about the science, as JSON. So the command can be run anywhere;
+where files are, other arguments say. Paths are relative to results/PRESET.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Measuring: one measurement on the networks of some seeds, from the data store and trained weights to files.
 
-A measurement is a module in measurements/ with a function `measure(context, norm, seed, options) -> DataFrame`, and with
-DTYPE if it does not measure in float32. Batch norm is in train mode unless a column `bn_mode` says otherwise. A network
-at initialisation and a trained one are the same to it: its context provides the network.
+A measurement is a module in measurements/ with a function `measure(context, norm, seed, options) -> DataFrame`, and
+with DTYPE if it does not measure in float32. Batch norm is in train mode unless a column `bn_mode` says otherwise. A
+network at initialisation and a trained one are the same to it: its context provides the network.
 """
 
 import importlib
