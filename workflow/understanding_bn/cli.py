@@ -45,7 +45,7 @@ def _fail(message: str) -> int:
 class _Paths(argparse.Action):
     """Paths; @FILE stands for those that the lines of FILE name. One that begins with @ itself is written ./@…"""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         expanded = (files.read_list(Path(value[1:])) if value.startswith("@") else [value] for value in values)
         setattr(namespace, self.dest, [Path(name) for names in expanded for name in names])
 

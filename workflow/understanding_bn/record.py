@@ -105,7 +105,7 @@ def finish(out: Path, job: Train | Measure | Matrices, facts: dict[str, Any], **
     """
     plugged = [Path(name) for name in getattr(job, "plugins", ())]
     written = Record(
-        stage=job.rule,  # type: ignore[arg-type]
+        stage=job.rule,
         place=job.folder,
         job=job,
         code_fingerprint=job.code,

@@ -141,11 +141,11 @@ def text(jobs: list[State], preset: str, results: Path) -> str:
         failed = [f"{count} {kind}" for kind, count in failures.items() if kind]
         lines.append(f"\nruns trained: {trained}, of which failed: {', '.join(failed) or 'none'}")
     for state in (RUNNING, STOPPED):
-        here = [job for job in jobs if job.state == state]
-        if here:
+        alike = [job for job in jobs if job.state == state]
+        if alike:
             lines.append(f"\n{state}:")
-            lines += [f"  {job.folder}\n    {job.line}" for job in here[:MOST_SHOWN]]
-            lines += [f"  … and {len(here) - MOST_SHOWN} more"] if len(here) > MOST_SHOWN else []
+            lines += [f"  {job.folder}\n    {job.line}" for job in alike[:MOST_SHOWN]]
+            lines += [f"  … and {len(alike) - MOST_SHOWN} more"] if len(alike) > MOST_SHOWN else []
     if total[DONE] == total.total():
         page = results / "report.html"
         what = f"see {page}" if page.is_file() else "figures, claims and report come next"

@@ -1,11 +1,11 @@
 """What passes through a network: outputs of its layers, their moments by channel, and the means of their inputs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from understanding_bn.analysis.context import attached
 from understanding_bn.models.resnet import ResNet
@@ -20,7 +20,7 @@ def recorded(model: ResNet, layers: Iterable[int], site: str) -> Iterator[dict[i
     """While the block runs, keep the outputs of `layers` at `site` in the dict that this yields."""
     outputs: dict[int, Tensor] = {}
 
-    def keep(layer: int):
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         # A copy: the ReLU after a convolution without normalisation writes in place.
         return lambda module, inputs, output: outputs.__setitem__(layer, output.detach().clone())
 
@@ -34,7 +34,7 @@ def input_means(model: ResNet, layers: Iterable[int]) -> Iterator[dict[int, Tens
     """While the block runs, keep the mean of every input channel, (C,) float64, of these convolutions in a dict."""
     means: dict[int, Tensor] = {}
 
-    def keep(layer: int):
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         return lambda module, args: means.__setitem__(layer, args[0].detach().mean((0, 2, 3), dtype=torch.float64))
 
     hooks = [model.layer(layer).register_forward_pre_hook(keep(layer)) for layer in layers]

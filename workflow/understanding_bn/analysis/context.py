@@ -95,7 +95,7 @@ class Context:
         return update
 
 
-def batch_norms(model: nn.Module) -> list[nn.Module]:
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     """The modules that join the images of a mini-batch. Without them, train and eval mode are the same."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 

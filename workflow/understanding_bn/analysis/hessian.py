@@ -88,7 +88,7 @@ class Objective:
 
     def gradient(self) -> Tensor:
         """∇L(θ): (size,) float64."""
-        total = 0.0
+        total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         for images, labels in self.batches:
             gradient = grad(self._cross_entropy)(self._parameters, images, labels, self._constants)
             chosen = [tensor for name, tensor in gradient.items() if name in self._chosen]
@@ -137,13 +137,13 @@ class Objective:
         names = list(self._parameters)
         parameters = dict(zip(names, point[: len(names)], strict=True))
         constants = dict(zip(self._constants, point[len(names) : -2], strict=True))
-        images, labels = point[-2:]
+        images, labels = point[-2], point[-1]
 
         def gradient(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
             return grad(self._cross_entropy)(parameters, images, labels, constants)
 
         along = dict(zip(names, vector, strict=True))
-        value, derivative = jvp(gradient, (parameters,), (along,))
+        value, derivative = jvp(gradient, (parameters,), (along,))[:2]
         return [*(value[name] for name in names), *(derivative[name] for name in names)]
 
     def _cross_entropy(

@@ -40,6 +40,7 @@ def freeze(model: ResNet, images: Tensor) -> None:
     """
 
     def keep(module: nn.BatchNorm2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        assert module.running_mean is not None and module.running_var is not None
         module.running_mean.copy_(inputs[0].mean((0, 2, 3)))
         module.running_var.copy_(inputs[0].var((0, 2, 3), correction=0))
 

@@ -1,9 +1,9 @@
 """The terms of a kernel gradient, one per image and position: their sum, and the sum of their magnitudes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
@@ -42,8 +42,8 @@ def inputs_and_gradients(
     inputs: dict[int, Tensor] = {}
     outputs: dict[int, Tensor] = {}
 
-    def keep(layer: int):
-        def hook(module, args, output):
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             inputs[layer] = args[0].detach().clone()
             outputs[layer] = output
             return output.clone()  # the ReLU after it may write in place

@@ -46,7 +46,8 @@ def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
     """
     most = min(most, len(start))
     basis = torch.empty(most, len(start), dtype=torch.float64, device=start.device)
-    diagonal, off_diagonal = [], []
+    diagonal: list[float] = []
+    off_diagonal: list[float] = []
     direction, scale = start / start.norm(), 0.0
     for step in range(most):
         basis[step] = direction

@@ -55,7 +55,7 @@ def spectrum(
         products are not finite has no rows.
     """
     modes = {mode: mode for mode in bn_modes} if batch_norms(model) else {"train": "none"}
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     blocks = {WHOLE: None} | {str(layer): [names[model.layer(layer).weight]] for layer in layers}
     progress = Progress("Hessian", len(modes) * len(blocks) * (probes + 1), "probes and pairs of ends")
     progress.show(0)

@@ -48,7 +48,7 @@ def loader(store: Store, batch_size: int, pad: int) -> DataLoader:
 def network(arch: str, norm: str, channels: int, classes: int, device: torch.device) -> nn.Module:
     """Our network in torch's default memory layout."""
     model = build(arch, norm, "xavier_uniform", channels, classes, seed=0)
-    return model.to(device, memory_format=torch.contiguous_format)
+    return model.to(memory_format=torch.contiguous_format).to(device)
 
 
 def optimiser(model: nn.Module, rate: float, momentum: float, weight_decay: float) -> torch.optim.SGD:

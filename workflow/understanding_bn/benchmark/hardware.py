@@ -62,13 +62,15 @@ def busy(count: int) -> Iterator[None]:
     processes = [subprocess.Popen([sys.executable, "-c", RESTLESS], stdout=subprocess.PIPE) for _ in range(count)]
     try:
         for process in processes:
+            assert process.stdout is not None
             process.stdout.readline()  # it has begun
         yield
     finally:
         for process in processes:
             process.kill()
             process.wait()
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def synchronise(device: torch.device) -> None:

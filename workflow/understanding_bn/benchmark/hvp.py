@@ -134,7 +134,7 @@ def _case(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
     first_seconds = time.perf_counter() - start
     anew = Objective(model, [batch], mode, memory=0)
     frozen = frozen_copy(model, mode)
-    products = {
+    products: dict[str, Callable[[], Any]] = {
         GRADIENT: lambda: _gradient(model, batch),
         "kept": lambda: kept.hvp(vector),
         "anew": lambda: anew.hvp(vector),
@@ -194,7 +194,7 @@ def _torch_eig() -> Iterator[None]:
         return torch.stack([values, torch.zeros_like(values)], 1), vectors
 
     before = torch.__dict__.get("eig")
-    torch.eig = eig
+    setattr(torch, "eig", eig)  # noqa: B010  (what torch itself has there is of another type)
     try:
         yield
     finally:
@@ -234,7 +234,7 @@ def _double_backward(model: nn.Module, batch: tuple[Tensor, Tensor], vector: Ten
     """Hv as the gradient of g·v, (n,) float64."""
     parameters = list(model.parameters())
     gradient = torch.autograd.grad(F.cross_entropy(model(batch[0]), batch[1]), parameters, create_graph=True)
-    product = torch.autograd.grad(gradient, parameters, _split(vector, parameters))
+    product = torch.autograd.grad(gradient, parameters, _split(vector, [*parameters]))
     return flat(product)
 
 

@@ -76,7 +76,8 @@ def images_of(config: Config, store: Path | None) -> Images:
     dataset = config.dataset
     if dataset not in KNOWN:
         raise UserError(f"dataset {dataset!r} has no size known beforehand; prepare its store and name it with --store")
-    return Images(*(int(images) for images in (config.images("train"), config.images("test"))), *KNOWN[dataset])
+    side, channels, classes = KNOWN[dataset]
+    return Images(int(config.images("train")), int(config.images("test")), side, channels, classes)
 
 
 def read_rates(path: Path) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def estimate(
         trained = cell.epochs * (images.train_images // cell.batch_size * cell.batch_size) * seeds
         tested = cell.epochs * images.test_images * seeds
         flop = flops.step(cell.arch, images.image_size, images.channels, images.classes)
-        row = (
+        row: dict[str, Any] = (
             cell.factors
             | {"alpha": canonical(cell.alpha)}
             | {"seeds": seeds, "jobs": blocks, "images": trained, "test_images_seen": tested}

@@ -135,7 +135,7 @@ def _rounds(
         for ask in (ours, theirs):  # both are built at once, and neither works while the other is measured
             ask(workers.READY, 0)
         asks = dict(zip(SIDES, (ours, theirs), strict=True))
-        sides = {side: partial(_round, ask, case, 0) for side, ask in asks.items()}
+        sides: dict[str, Callable[[int], Any]] = {side: partial(_round, ask, case, 0) for side, ask in asks.items()}
         if neighbours:
             sides |= {BESIDE + side: partial(_round, ask, case, neighbours) for side, ask in asks.items()}
         results = []

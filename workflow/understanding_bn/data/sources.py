@@ -45,9 +45,9 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
     if dataset == "digits":
         return digits()
     files = find(dataset, data_dir)
-    if dataset == "folder":
-        images, labels, source = image_folder.read(data_dir)
-        return Images(images["train"], labels["train"], images["test"], labels["test"], source, flip=None)
+    if dataset == "folder" and data_dir is not None:
+        pictures, labels, source = image_folder.read(data_dir)
+        return Images(pictures["train"], labels["train"], pictures["test"], labels["test"], source, flip=None)
     if files and files[0].suffix == ".parquet":
         images = parquet(files[0], files[1])
         if dataset == "cifar10":
@@ -129,7 +129,7 @@ def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> s
 def _whole_tag(dataset: str, data_dir: Path | None) -> str:
     """The name of the data set without regard to a subset."""
     files = find(dataset, data_dir)
-    if dataset == "folder":
+    if dataset == "folder" and data_dir is not None:
         return f"{dataset}-{hashlib.sha256(image_folder.listing(data_dir)).hexdigest()[:8]}"
     if not files or files[0].suffix != ".parquet":
         return dataset
@@ -145,7 +145,7 @@ def _whole_tag(dataset: str, data_dir: Path | None) -> str:
 
 def checksums(dataset: str, data_dir: Path | None) -> dict[str, str]:
     """The SHA-256 of every file that a data set was read from; of a folder of images, one for each split."""
-    if dataset == "folder":
+    if dataset == "folder" and data_dir is not None:
         return image_folder.checksums(data_dir)
     return {file.name: sha256(file) for file in find(dataset, data_dir)}
 

@@ -121,5 +121,5 @@ def _content_hash(images: np.ndarray, labels: np.ndarray, is_test: np.ndarray) -
     digest = hashlib.sha256()
     for array in (images, labels, is_test):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -5,7 +5,7 @@ where files are, other arguments say. Paths are relative to results/PRESET.
 """
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, field_validator
 
@@ -16,7 +16,7 @@ from understanding_bn.settings import Augmentation, InnerShare, Optimiser, Optio
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {
-    name: next(part for part in field.annotation.__args__ if part is not type(None))
+    name: next(part for part in get_args(field.annotation) if part is not type(None))
     for block in (InitialMeasurements, TrainedMeasurements)
     for name, field in block.model_fields.items()
 }

@@ -11,7 +11,7 @@ from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.checks import measurements
 from understanding_bn.experiment.config import Config
 from understanding_bn.experiment.jobs import Draw, Judge, Matrices, Measure, Measured, Prepare, Train
-from understanding_bn.settings import Trained, Where
+from understanding_bn.settings import Initial, Trained, Where
 
 Inputs = dict[str, list[Measured]]  # jobs by the name of the table that they make
 
@@ -44,7 +44,13 @@ class Plan:
     @property
     def measured(self) -> list[Measured]:
         """Every job that makes numbers, each once, training first."""
-        groups = (self.train, *self.initial.values(), *self.trained.values(), [self.matrices], *self.readings.values())
+        groups: tuple[Iterable[Measured], ...] = (
+            self.train,
+            *self.initial.values(),
+            *self.trained.values(),
+            [self.matrices],
+            *self.readings.values(),
+        )
         return list({job.folder: job for job in itertools.chain(*groups)}.values())
 
     @property
@@ -64,7 +70,7 @@ class Plan:
     def items(self) -> dict[Draw, Inputs]:
         """Every figure and table with what it is drawn from, in the report's order; nothing where it can't be drawn."""
         kinds = (("figures", FIGURES), ("tables", TABLES))
-        return {Draw(name=name, kind=kind): of(self) for kind, items in kinds for name, of in items.items()}  # type: ignore[arg-type]
+        return {Draw(name=name, kind=kind): of(self) for kind, items in kinds for name, of in items.items()}
 
 
 def plan(config: Config) -> Plan:
@@ -90,7 +96,7 @@ def plan(config: Config) -> Plan:
         for block in blocks
     ]
 
-    def at_start(name: str, options, norm: str, arch: str, init: str) -> Measure:
+    def at_start(name: str, options: Initial, norm: str, arch: str, init: str) -> Measure:
         network = Network(arch=arch, init=init, norm=norm, batch_size=config.initialization.batch_size)
         files = needed(norm, init, *options.other_inits())
         return Measure(
@@ -198,7 +204,7 @@ def _with_histories(*names: str) -> Callable[[Plan], Inputs]:
     """From measurements on trained networks, and all histories; nothing if none of them was made."""
 
     def inputs(plan: Plan) -> Inputs:
-        made = {name: [*plan.trained.get(name, [])] for name in names if plan.trained.get(name)}
+        made: Inputs = {name: [*plan.trained.get(name, [])] for name in names if plan.trained.get(name)}
         return {"histories": [*plan.train], **made} if made else {}
 
     return inputs

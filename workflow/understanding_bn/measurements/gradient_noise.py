@@ -84,7 +84,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         for images, labels in batches:
             model.zero_grad(set_to_none=True)
             F.cross_entropy(model(images), labels).backward()
-            gradients.add(flat([p.grad for p in parameters]))
+            gradients.add(flat([p.grad for p in parameters if p.grad is not None]))
             for alpha in options.alphas if disjoint else ():
                 updates[alpha].add(context.first_update(model, origin, alpha))
         noise = gradients.value()

@@ -42,6 +42,6 @@ def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd
     images, labels = next(context.minibatches(seed))
     rows = []
     for layer, (inputs, gradient) in inputs_and_gradients(model, options.layers, images, labels).items():
-        a, b = sums(inputs, gradient, model.layer(layer))
+        a, b = sums(inputs, gradient, model.convolution(layer))
         rows.append((layer, a, b, a / b))
     return pd.DataFrame(rows, columns=["layer", "a", "b", "ratio"])

@@ -40,7 +40,7 @@ def measure(context: Context, norm: str, seed: int, options: KernelGradients) ->
     model = context.model(norm, seed)
     images, labels = next(context.minibatches(seed))
     inputs, gradient = inputs_and_gradients(model, [options.layer], images, labels)[options.layer]
-    magnitudes, total = sums_by_entry(inputs, gradient, model.layer(options.layer))
+    magnitudes, total = sums_by_entry(inputs, gradient, model.convolution(options.layer))
     outs, ins = total.shape[:2]
     return pd.DataFrame(
         {

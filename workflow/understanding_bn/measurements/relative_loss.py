@@ -31,7 +31,7 @@ class Rates(Options):
 
     def of(self, norm: str) -> float:
         """The learning rate of a norm."""
-        return self.model_extra.get(norm, self.default)
+        return (self.model_extra or {}).get(norm, self.default)
 
 
 class RelativeLoss(Initial):
@@ -50,7 +50,7 @@ class RelativeLoss(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         known = ["default", *setting.norms]
-        for norm in self.alpha.model_extra:
+        for norm in self.alpha.model_extra or {}:
             if norm not in known:
                 yield Mistake(("alpha",), f"key {shown(norm)} is unknown; expected {choice(norm, known)}")
         if self.smallest_step >= self.largest_step:

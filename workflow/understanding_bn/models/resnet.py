@@ -29,7 +29,9 @@ class ConvNorm(nn.Sequential):
     @property
     def conv(self) -> nn.Conv2d:
         """The convolution itself."""
-        return self[0]
+        (conv, *_) = self
+        assert isinstance(conv, nn.Conv2d)
+        return conv
 
 
 class PaddedShortcut(nn.Module):
@@ -55,6 +57,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = ConvNorm(inputs, outputs, 3, stride, norm)
         self.second = ConvNorm(outputs, outputs, 3, 1, norm)
+        self.shortcut: nn.Module | None
         if shortcut == "none":
             self.shortcut = None
         elif stride == 1 and inputs == outputs:
@@ -106,6 +109,11 @@ class ResNet(nn.Module):
         """Images (B, channels, H, W) → what is pooled, the last block's output or its norm's: (B, 64, H/4, W/4)."""
         return self.final_norm(self.blocks(F.relu(self.stem(x), inplace=True)))
 
+    @property
+    def residual_blocks(self) -> list[Block]:
+        """The blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def layer(self, number: int) -> nn.Conv2d | nn.Linear:
         """The convolution or linear layer with the paper's number, 1 … depth.
 
@@ -118,8 +126,19 @@ class ResNet(nn.Module):
             return self.stem.conv
         if number == self.depth:
             return self.linear
-        block = self.blocks[(number - 2) // 2]
+        block = self.residual_blocks[(number - 2) // 2]
         return (block.first if number % 2 == 0 else block.second).conv
+
+    def convolution(self, number: int) -> nn.Conv2d:
+        """The convolution with the paper's number, 1 … depth − 1.
+
+        Raises:
+            UserError: the network has no such layer, or it is the linear one.
+        """
+        layer = self.layer(number)
+        if not isinstance(layer, nn.Conv2d):
+            raise UserError(f"layer {number}: is the linear layer; a convolution is meant, 1 to {self.depth - 1}")
+        return layer
 
     def stream(self, number: int) -> nn.Module:
         """The module whose output is the residual stream, after the ReLU, that layer `number` belongs to.

@@ -15,7 +15,7 @@ def run(job: Matrices, out: Path, threads: int) -> None:
     """Draw the products and write values.parquet (factors, size, draw, rank, singular_value) and run.json."""
     stopwatch = provenance.Stopwatch()
     progress = Progress("products of Gaussian matrices", len(job.factors) * job.draws, "draws")
-    parts = []
+    parts: list[pd.DataFrame] = []
     with heartbeat(out):
         for factors in job.factors:
             for draw in range(job.draws):

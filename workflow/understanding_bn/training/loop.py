@@ -113,7 +113,7 @@ def train(
         run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
         failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
         epoch = run.epoch + 1
-        row = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
+        row: dict[str, Any] = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
         row |= dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"))
         if failure.first_bad_step is None:
             row["train_loss"] = float(losses.mean(dtype=np.float64))
