@@ -124,8 +124,9 @@ def read_weights(path: Path) -> dict[int, dict[int, dict[str, torch.Tensor]]]:
     except UserError:
         raise
     except Exception as error:  # pickle, zip and torch each raise their own
-        text = f"{path}: not readable weights ({files.first_line(error)}); delete it and train that cell again"
-        raise UserError(text) from None
+        raise UserError(
+            f"{path}: not readable weights ({files.first_line(error)}); delete it and train that cell again"
+        ) from None
 
 
 def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
