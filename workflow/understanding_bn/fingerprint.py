@@ -8,7 +8,7 @@ just what rests on it.
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -37,12 +37,16 @@ def numeric(modules: Sequence[str], others: Iterable[Path] = (), package: Path =
         others: files outside the package, which count with every byte.
         package: the package's folder, wherever it lies.
     """
-    return _digest(closure(modules, numbers=True, package=package), others, package, words=False)
+    return _digest(closure(modules, is_silent, package), others, package, words=False)
 
 
 def whole(modules: Sequence[str], package: Path = PACKAGE) -> str:
-    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports."""
-    return _digest(closure(modules, package=package), (), package, words=True)
+    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports.
+
+    What measurements compute is no part of it: the types of a config are in their modules, which is why they are
+    imported.
+    """
+    return _digest(closure(modules, _is_measurement, package), (), package, words=True)
 
 
 def _digest(paths: Iterable[str], others: Iterable[Path], package: Path, words: bool) -> str:
@@ -94,16 +98,16 @@ def _name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
-def closure(modules: Sequence[str], numbers: bool = False, package: Path = PACKAGE) -> set[str]:
+def closure(modules: Sequence[str], left_out: Callable[[str], bool], package: Path = PACKAGE) -> set[str]:
     """The files of these modules and of all that they import, directly or not, as paths below the package.
 
-    `numbers`: leave out silent modules, and what only they import.
+    `left_out`: whether a file, and what only such files import, is left out.
     """
     seen: set[str] = set()
     waiting = [_file_of(module, package) for module in modules]
     while waiting:
         path = waiting.pop()
-        if path is None or path in seen or (numbers and is_silent(path)):
+        if path is None or path in seen or left_out(path):
             continue
         seen.add(path)
         waiting += [_file_of(module, package) for module in _imports((package / path).read_text("utf-8"))]
@@ -114,6 +118,10 @@ def is_silent(path: str) -> bool:
     """Whether a file of the package, by its path below it, decides no number."""
     parts = path.removesuffix(".py").split("/")
     return ".".join(parts) in SILENT or parts[0] in SILENT_ROOMS or parts[-1] == "__init__"
+
+
+def _is_measurement(path: str) -> bool:
+    return path.startswith("measurements/")
 
 
 def _file_of(module: str, package: Path) -> str | None:
