@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
@@ -15,16 +14,20 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from understanding_bn import config as configs
-from understanding_bn.benchmark import baseline, data, flops, hardware, measure, plan, synthetic, train, workers
+from understanding_bn import flops
+from understanding_bn.benchmark import baseline, data, hardware, measure, plan, synthetic, train, workers
 from understanding_bn.cell import Cell
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
+from understanding_bn.experiment.load import resolve
+from understanding_bn.messages import columns
 from understanding_bn.models import resnet
+from understanding_bn.settings import Augmentation
 
+SHARED = {"arch": "resnet-20", "init": "xavier_uniform"}
 CELLS = [
-    Cell("resnet-20", "xavier_uniform", "batch", "0.1", 64, 10),
-    Cell("resnet-20", "xavier_uniform", "none", "0.01", 128, 4),
+    Cell(**SHARED, norm="batch", alpha=0.1, batch_size=64, epochs=10),
+    Cell(**SHARED, norm="none", alpha=0.01, batch_size=128, epochs=4),
 ]
 IMAGES = plan.Images(1000, 300, 8, 1, 10)
 
@@ -128,8 +131,8 @@ def test_the_nearest_rate(rates, expected, mark):
 
 def config(**changes):
     entry = {"arch": "resnet-20", "norm": "batch", "alpha": 0.1, "batch_size": 64, "epochs": 2}
-    small = {"preset": "small", "seeds": 3, "seeds_per_job": 2, "grid": [entry], "initialization": {"probes": {}}}
-    return configs.resolve(small | {"augmentation": {"flip": False}} | changes)
+    small = {"preset": "small", "seeds": 3, "seeds_per_job": 2, "grid": [entry], "initialization": {"measurements": {}}}
+    return resolve(small | {"augmentation": {"flip": False}} | changes)
 
 
 def test_a_device_without_a_record_has_no_number(tmp_path, capsys):
@@ -152,13 +155,11 @@ def test_a_device_without_a_record_has_no_number(tmp_path, capsys):
 
 
 def test_the_known_data_sets_are_as_their_sources_say(digits, digits_path):
-    everything = {"train": 0, "test": 0}
-    digits = {"dataset": "digits", "subset": everything}
-    assert plan.images_of(digits, None) == plan.images_of(digits, digits_path)
-    cifar10 = {"dataset": "cifar10", "subset": everything | {"train": 5000}}
+    assert plan.images_of(config(), None) == plan.images_of(config(), digits_path)
+    cifar10 = config(dataset="cifar10", subset={"train": 5000})
     assert plan.images_of(cifar10, None) == plan.Images(5000, 10_000, 32, 3, 10)
     with pytest.raises(UserError, match="--store"):
-        plan.images_of({"dataset": "parquet", "subset": everything}, None)
+        plan.images_of(config(dataset="parquet", data_dir="somewhere"), None)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"rates": 3}', '{"rates": [{"arch": "resnet-8"}]}'])
@@ -186,14 +187,14 @@ def test_sides_take_turns_and_change_order():
 
 
 def test_tables_are_aligned():
-    text = measure.table(["name", "value"], [["long name", "1"], ["x", "1,000"]])
+    text = columns(["name", "value"], [["long name", "1"], ["x", "1,000"]])
     assert text.splitlines() == ["name       value", "long name      1", "x          1,000"]
 
 
 def test_the_baseline_sees_what_our_augmentation_gives():
     """Without padding and mirroring both sides must give the same standardised images."""
     store = synthetic.store(6, 8)
-    ours = next(iter(Split(store, False, 0, torch.device("cpu")).epoch(0, 0, 6, Augmentation(0, False))))
+    ours = next(iter(Split(store, False, 0, torch.device("cpu")).epoch(0, 0, 6, Augmentation(pad=0, flip=False))))
     images, labels = next(iter(baseline.loader(store, 6, 0)))
     assert sorted(labels.tolist()) == sorted(ours[1].tolist())
     assert images.shape == ours[0].shape and images.dtype == ours[0].dtype
@@ -285,12 +286,15 @@ def test_neighbours_are_busy_meanwhile_and_end_with_whoever_started_them():
     def children():
         return [child for child in psutil.Process().children() if hardware.RESTLESS in child.cmdline()]
 
+    def spent(child):
+        return sum(child.cpu_times()[:2])
+
     with hardware.busy(2):
         found = children()
-        before = [sum(child.cpu_times()[:2]) for child in found]
-        time.sleep(0.5)
         assert len(found) == 2
-        assert all(sum(child.cpu_times()[:2]) > spent for child, spent in zip(found, before, strict=True))
+        for child in found:
+            before = spent(child)
+            assert any(spent(child) > before for _ in range(10**6)), "it rests"
     assert not children()
     begun = "from understanding_bn.benchmark import hardware; hold = hardware.busy(1); hold.__enter__()"
     code = f"{begun}; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"

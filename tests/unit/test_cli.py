@@ -6,28 +6,35 @@ import pytest
 
 from understanding_bn import cli, files
 
+CAPTIONS = "--claims c --followups f --items i --captions @captions --out o"
 
-def inputs(*arguments):
-    """What the stage `figure` would be given as its inputs."""
-    return cli._parser().parse_args(["figure", "any", "--inputs", *map(str, arguments), "--out", "."]).inputs
+
+def runs(*arguments):
+    """What the stage `report` would be given as its runs."""
+    return cli.parser().parse_args(["report", "--preset", "p", *CAPTIONS.split(), "--runs", *map(str, arguments)]).runs
 
 
 def test_a_list_file_stands_for_the_paths_on_its_lines(tmp_path):
-    names = ["plain.parquet", "with a space.parquet", "@leading/at.parquet"]
+    names = ["plain.json", "with a space.json", "@leading/at.json"]
     files.write_list(tmp_path / "a list.txt", names)
-    assert inputs(f"@{tmp_path / 'a list.txt'}") == [Path(name) for name in names]
-    mixed = inputs("first", f"@{tmp_path / 'a list.txt'}", "./@last")
+    assert runs(f"@{tmp_path / 'a list.txt'}") == [Path(name) for name in names]
+    mixed = runs("first", f"@{tmp_path / 'a list.txt'}", "./@last")
     assert mixed == [Path("first"), *map(Path, names), Path("@last")]
 
 
-def test_other_options_take_an_at_sign_literally(tmp_path):
-    files.write_list(tmp_path / "list.txt", ["one", "two"])
-    arguments = (
-        f"report --preset p --claims c --later l --items i --runs @{tmp_path}/list.txt --captions @captions --out o"
-    )
-    args = cli._parser().parse_args(arguments.split())
-    assert args.runs == [Path("one"), Path("two")]
+def test_other_options_take_an_at_sign_literally():
+    args = cli.parser().parse_args(["report", "--preset", "p", *CAPTIONS.split(), "--runs", "r"])
     assert args.captions == Path("@captions")
+
+
+def refused(capsys, *arguments):
+    """The one line that a command says before it ends with status 2."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    return said.removeprefix("error: ").rstrip("\n")
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "no such list of files"), ("", "an empty list")])
@@ -35,9 +42,40 @@ def test_a_list_file_that_is_missing_or_empty_is_one_line(tmp_path, capsys, cont
     path = tmp_path / "list.txt"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["figure", "fig1_accuracy", "--inputs", f"@{path}", "--out", str(tmp_path)])
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {path}: {reason}")
-    assert said.count("\n") == 1
+    arguments = ["report", "--preset", "p", *CAPTIONS.split(), "--runs", f"@{path}"]
+    assert refused(capsys, *arguments).startswith(f"{path}: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        ("{", "not valid JSON"),
+        ("[]", "expected lists of files by table"),
+        ("{}", "expected lists of files by table"),
+        ('{"histories": []}', "expected lists of files by table"),
+        ('{"histories": "a.parquet"}', "expected lists of files by table"),
+        ('{"histories": [1]}', "expected lists of files by table"),
+    ],
+)
+def test_inputs_that_are_missing_or_of_another_kind_are_one_line(tmp_path, capsys, content, reason):
+    path = tmp_path / "inputs.json"
+    if content is not None:
+        path.write_text(content)
+    assert refused(capsys, "figure", "fig1_accuracy", "--inputs", path, "--out", tmp_path).startswith(
+        f"{path}: {reason}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "spec", "message"),
+    [
+        ("data", "{", "Invalid JSON"),
+        ("data", '{"dataset": "letters"}', "dataset: Input should be 'digits'"),
+        ("data", '{"dataset": "digits", "more": 1}', "more: Extra inputs are not permitted"),
+        ("random-matrices", '{"size": 2, "factors": [1]}', "draws: Field required"),
+    ],
+)
+def test_a_spec_that_describes_no_job_is_one_line(tmp_path, capsys, stage, spec, message):
+    assert refused(capsys, stage, "--spec", spec, "--out", tmp_path).startswith(f"--spec: {message}")
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import cell, interrupt_after, results, run
+from training_runs import cell, interrupted, results, run
 
 from understanding_bn.training import event_log
 from understanding_bn.training.event_log import SCALARS, EventLog
@@ -36,21 +36,21 @@ def agrees(folder, history):
 
 def test_a_resumed_run_shows_its_history_once(digits_path, tmp_path, logs):
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    interrupt_after(15, lambda: run(*arguments, epochs=3))  # in the second epoch of seed 0
+    interrupted(15, *arguments, epochs=3)  # in the second epoch of seed 0
     first = logs / cell(epochs=3).path / "seed-0"
     assert set(scalars(first)["loss/train"]) == {1}
     run(*arguments, epochs=3)
     history, _, record = results(tmp_path / "out")
-    assert record["resumed_seeds"] == [0]
+    assert record.training.resumed_seeds == (0,)
     for seed, rows in history.groupby("seed"):
         agrees(first.with_name(f"seed-{seed}"), rows)
 
 
 def test_a_run_that_diverged_shows_no_infinities(digits_path, tmp_path, logs):
-    run(digits_path, tmp_path / "out", tmp_path / "state", [0], norm="none", alpha="1e9")
+    run(digits_path, tmp_path / "out", tmp_path / "state", [0], norm="none", alpha=1000.0)
     history = results(tmp_path / "out")[0]
     assert history["first_bad_step"].notna().all()
-    assert scalars(logs / cell(norm="none", alpha="1e9").path / "seed-0").keys() == {"schedule/learning_rate"}
+    assert scalars(logs / cell(norm="none", alpha=1000.0).path / "seed-0").keys() == {"schedule/learning_rate"}
 
 
 def test_results_do_not_depend_on_the_log(digits_path, tmp_path, logs, monkeypatch):
@@ -59,7 +59,9 @@ def test_results_do_not_depend_on_the_log(digits_path, tmp_path, logs, monkeypat
     run(digits_path, tmp_path / "alone", tmp_path / "state", [0])
     watched, alone = results(tmp_path / "watched"), results(tmp_path / "alone")
     pd.testing.assert_frame_equal(watched[0], alone[0], check_exact=True)
-    assert watched[2]["state_keys"] == alone[2]["state_keys"], "a watched run goes on as one that isn't, and back"
+    assert watched[2].training.state_keys == alone[2].training.state_keys, (
+        "a watched run goes on as one that isn't, and back"
+    )
 
 
 def test_nothing_is_written_unless_asked_for(tmp_path, monkeypatch):

@@ -1,13 +1,13 @@
 """Norms and initialisations from files of the user's own."""
 
-import json
-
 import pytest
 import torch
 from torch import nn
 
-from understanding_bn import config, plugins, provenance
+from understanding_bn import plugins
 from understanding_bn.errors import UserError
+from understanding_bn.experiment import load
+from understanding_bn.experiment.plan import plan
 from understanding_bn.models import resnet
 
 MINE = """
@@ -26,13 +26,12 @@ def helper():
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """Writes a plug-in and tells this process of it, as the Snakefile does."""
+def mine(tmp_path):
+    """Writes a plug-in."""
 
     def write(text=MINE, name="mine.py"):
         path = tmp_path / name
         path.write_text(text)
-        monkeypatch.setenv(plugins.VARIABLE, json.dumps([str(path)]))
         return path
 
     return write
@@ -40,22 +39,21 @@ def mine(tmp_path, monkeypatch):
 
 def resolved(*paths, norm="batch"):
     cell = {"arch": "resnet-8", "norm": norm, "alpha": 0.1, "batch_size": 8, "epochs": 1}
-    return config.resolve(config.load(None) | {"plugins": [str(path) for path in paths], "grid": [cell]})
+    return load.resolve(load.load(None) | {"plugins": [str(path) for path in paths], "grid": [cell]})
 
 
 def test_a_plug_in_offers_its_functions_beside_the_packages_own(mine):
     path = mine()
-    assert plugins.found(path) == {"norm": ["my-rms"], "init": ["ones"]}
+    assert plugins.offers(path) == {"norm": ["my-rms"], "init": ["ones"]}
     assert plugins.names("norm", [path])[-1] == "my-rms"
     assert "final" not in plugins.names("norm")
-    assert resolved(path, norm="my-rms")["grid"][0]["norm"] == ["my-rms"]
+    assert resolved(path, norm="my-rms").grid[0].norm == ("my-rms",)
     with pytest.raises(UserError, match="'my-rms' is unknown"):
         resolved(norm="my-rms")
 
 
 def test_networks_are_built_with_it(mine):
-    mine()
-    model = resnet.build("resnet-8", "my-rms", "ones", 1, 10, seed=0)
+    model = resnet.build("resnet-8", "my-rms", "ones", 1, 10, 0, [mine()])
     norms = [module for module in model.modules() if isinstance(module, nn.GroupNorm)]
     assert len(norms) == 9
     assert all(module.num_groups == 2 for module in norms)
@@ -65,29 +63,23 @@ def test_networks_are_built_with_it(mine):
 
 
 def test_none_leaves_the_place_empty(mine):
-    mine("def norm_nothing(channels):\n    return None\n")
-    model = resnet.build("resnet-8", "nothing", "kaiming", 1, 10, seed=0)
+    path = mine("def norm_nothing(channels):\n    return None\n")
+    model = resnet.build("resnet-8", "nothing", "kaiming", 1, 10, 0, [path])
     assert all(module.bias is not None for module in model.modules() if isinstance(module, nn.Conv2d))
 
 
 def test_only_jobs_that_use_it_depend_on_it(mine):
     path = mine()
-    assert plugins.sources("batch", "kaiming") == []
-    assert plugins.sources("my-rms", "kaiming") == plugins.sources("my-rms", "ones", "kaiming") == [path]
-    before = provenance.fingerprint("training.job", [path]), provenance.fingerprint("training.job")
+    assert plugins.sources([path], "batch", ["kaiming"]) == []
+    assert plugins.sources([path], "my-rms", ["kaiming"]) == plugins.sources([path], "my-rms", ["ones"]) == [path]
+    with_it, without = (plan(resolved(path, norm=norm)) for norm in ("my-rms", "batch"))
+    assert [job.plugins for job in with_it.train] == [(str(path),)] * len(with_it.train)
+    assert not any(job.plugins for job in without.train)
+    assert not any(job.plugins for jobs in with_it.initial.values() for job in jobs)
+    before = with_it.train[0].code, without.train[0].code
     mine(MINE + "# a change\n")
-    after = provenance.fingerprint("training.job", [path]), provenance.fingerprint("training.job")
-    assert before[0] != after[0]
-    assert before[1] == after[1] != after[0]
-
-
-def test_a_record_names_it_with_its_checksum_and_without_its_folder(mine, tmp_path):
-    path = mine()
-    record = provenance.Stopwatch().record("training.job", "cpu", 1, [path])
-    assert list(record["plugins"]) == ["mine.py"]
-    assert len(record["plugins"]["mine.py"]) == 64
-    assert str(tmp_path) not in json.dumps(record)
-    assert "plugins" not in provenance.Stopwatch().record("training.job", "cpu", 1)
+    assert with_it.train[0].code not in before
+    assert without.train[0].code == before[1] != before[0]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +119,11 @@ def test_a_missing_or_unreadable_file_and_a_name_in_two_of_them_are_refused(mine
     ],
 )
 def test_a_plug_in_that_fails_is_one_line(mine, text, complaint):
-    mine(text)
+    path = mine(text)
     with pytest.raises(UserError, match=complaint):
-        resnet.build("resnet-8", "x", "kaiming", 1, 10, seed=0)
+        resnet.build("resnet-8", "x", "kaiming", 1, 10, 0, [path])
 
 
 def test_a_norm_that_no_plug_in_has_is_one_line(mine):
-    mine()
     with pytest.raises(UserError, match=r"norm 'rms' is unknown; expected one of none, .*my-rms"):
-        plugins.make("norm", "rms")
+        plugins.make("norm", "rms", [mine()])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from understanding_bn import files
-from understanding_bn.report import job
+from understanding_bn.report import page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORD = ROOT / "results/reference/open-questions"
@@ -29,8 +29,8 @@ def report(tmp_path_factory):
         files.write_json(runs[-1], run)
     items = [*sorted(folder.glob("figures/*.png")), *sorted(folder.glob("tables/*.md"))]
     beside = ROOT / "results/reference/cifar10-init/claims.json"
-    judged = (RECORD / "claims.json", RECORD / "later.json")
-    job.run("open-questions", *judged, items, runs, ROOT / "workflow/report", beside, folder / "report.html")
+    judged = (RECORD / "claims.json", RECORD / "followups.json")
+    page.run("open-questions", *judged, items, runs, ROOT / "workflow/report", beside, folder / "report.html")
     return folder / "report.html"
 
 
@@ -122,7 +122,7 @@ def test_claims_are_filtered_by_verdict_and_a_link_shows_a_hidden_one(opened):
     left = [f"claim-{c['id']}" for c in claims if c["verdict"] == "not reproduced"]
     assert shown(page) == left
     assert form.locator("output").text_content() == f"{len(left)} of {len(claims)} shown"
-    assert len(shown(page, "#later-table")) == 9, "the other table has a filter of its own"
+    assert len(shown(page, "#followups-table")) == 9, "the other table has a filter of its own"
     hidden = next(f"claim-{c['id']}" for c in claims if c["verdict"] == "reproduced")
     page.evaluate(f"location.hash = '{hidden}'")
     page.locator(f"#{hidden}").wait_for()

@@ -3,20 +3,34 @@
 import fcntl
 import itertools
 import multiprocessing
-import os
 import random
 import signal
-import time
 
 import pandas as pd
 import pytest
 import torch
+from clock import Clock
 from damage import flip_a_bit
-from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, interrupt_after, results, run, train
+from training_runs import (
+    AUGMENTATION,
+    BATCHES,
+    CPU,
+    LOOKS,
+    MILESTONES,
+    OPTIMISER,
+    cell,
+    interrupted,
+    job,
+    results,
+    run,
+    signal_at,
+    train,
+)
 
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
-from understanding_bn.training import checkpoint, job, loop, signals
+from understanding_bn.stages import train as stage
+from understanding_bn.training import checkpoint, loop, signals
 
 FORK = multiprocessing.get_context("fork")  # the child has torch loaded already
 
@@ -38,14 +52,15 @@ def state_folder(state):
 def stopped(digits_path, tmp_path, **changes):
     """A job that a signal ended in its second epoch, and its state folder."""
     state = tmp_path / "state"
-    interrupt_after(15, lambda: run(digits_path, tmp_path / "out", state, [0], **changes))
+    interrupted(15, digits_path, tmp_path / "out", state, [0], **changes)
     return state_folder(state)
 
 
-def save_every(seconds, monkeypatch):
-    """Save that often, whatever it costs."""
-    monkeypatch.setattr(job, "CHECKPOINT_SECONDS", seconds)
-    monkeypatch.setattr(job, "SAVING_SHARE", 1e9)
+@pytest.fixture
+def always_saving(monkeypatch):
+    """Save after every mini-batch, whatever it costs."""
+    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(stage, "SAVING_SHARE", 1e9)
 
 
 def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_path):
@@ -74,7 +89,7 @@ def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_pa
             break
         except Interruption:
             continue
-    assert starts == 2 * (1437 // 128 + 1) + 1
+    assert starts == 2 * (BATCHES + 1) + 1
     assert part.rows == whole.rows
     assert list(part.snapshots) == list(whole.snapshots) == [1, 2]
     for epoch, weights in whole.snapshots.items():
@@ -82,85 +97,94 @@ def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_pa
     assert all(torch.equal(v, whole.snapshots[2][k]) for k, v in part.model.state_dict().items())
 
 
-def test_thirty_kills_at_random_moments(digits_path, tmp_path, monkeypatch):
-    settings = {"epochs": 50, "norm": "batch"}
-    expected = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], **settings)
-    save_every(0.02, monkeypatch)
+def kills(count):
+    """Signals, and the look at which each is sent: the second or a later one, so that every start gets on."""
     choose = random.Random(0)
-    ends = []
-    while len(ends) < 30:
-        process = FORK.Process(
-            target=run, args=(digits_path, tmp_path / "killed", tmp_path / "s2", [0, 1]), kwargs=settings
-        )
+    numbers = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]
+    return [(choose.randint(2, 9), choose.choice(numbers)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, always_saving, count):
+    out, state = tmp_path / "killed", tmp_path / "s2"
+    epochs = 1 + sum(look for look, _ in kills(count)) // (2 * LOOKS)  # two seeds' epochs outlast all starts
+    expected = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=epochs)
+    for look, number in kills(count):
+        arguments = (digits_path, out, state, [0, 1], signal_at(look, number))
+        process = FORK.Process(target=run, args=arguments, kwargs={"epochs": epochs})
         process.start()
-        time.sleep(choose.uniform(0.02, 0.6))
-        assert process.is_alive(), "the job ended before it had been killed thirty times"
-        os.kill(process.pid, choose.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
         process.join()
-        ends.append(process.exitcode)
-        assert not (tmp_path / "killed" / "run.json").exists()
-    assert ends.count(-signal.SIGKILL) >= 10
-    killed = train(digits_path, tmp_path / "killed", tmp_path / "s2", [0, 1], **settings)
-    same(killed, expected)
-    assert killed[2]["resumed_seeds"]
-    assert not any((tmp_path / "s2").iterdir())
-    assert not list((tmp_path / "killed").glob(".*"))
+        assert process.exitcode == (-number if number == signal.SIGKILL else 1)
+        assert not (out / "run.json").exists()
+    finished = train(digits_path, out, state, [0, 1], epochs=epochs)
+    same(finished, expected)
+    assert finished[2].training.resumed_seeds
+    assert not any(state.iterdir())
+    assert not list(out.glob(".*"))
+
+
+def test_killed_while_saving_it_ends_the_same(digits_path, tmp_path, always_saving):
+    out, state, many = tmp_path / "killed", tmp_path / "s2", {"epochs": 5}
+    for _ in range(3):
+        process = FORK.Process(target=run, args=(digits_path, out, state, [0]), kwargs=many)
+        process.start()
+        while process.is_alive() and not list(state.glob("*/.newest.*.part.checkpoint")):
+            pass
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "none of its many checkpoints was seen half-written"
+    finished = train(digits_path, out, state, [0], **many)
+    same(finished, train(digits_path, tmp_path / "whole", tmp_path / "s1", [0], **many))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_told_to_stop_it_saves_and_says_where_it_stands(digits_path, tmp_path, number):
     before = signal.getsignal(number)
-    error = interrupt_after(15, lambda: run(digits_path, tmp_path / "out", tmp_path / "state", [0, 1]), number)
+    error = interrupted(15, digits_path, tmp_path / "out", tmp_path / "state", [0, 1], number=number)
     assert error.number == number
     said = f"stopped by {signal.Signals(number).name} in seed 0 after 1 epochs and 2 mini-batches; "
     assert str(error) == said + "the next start goes on from there"
     assert signal.getsignal(number) == before
     assert not (tmp_path / "out").exists()
     again = train(digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    assert again[2]["resumed_seeds"] == [0]
+    assert again[2].training.resumed_seeds == (0,)
     same(again, train(digits_path, tmp_path / "whole", tmp_path / "s", [0, 1]))
 
 
-def test_training_seconds_count_every_start(digits_path, tmp_path, monkeypatch):
+def test_training_seconds_count_every_start(digits_path, tmp_path):
     """The clock moves ten seconds before every look: one a mini-batch, one in testing, one after the epoch."""
-    now = [0.0]
-    original = job._Watch.tick
+    arguments = (digits_path, tmp_path / "out", tmp_path / "state")
+    clock, stop = Clock(), signal_at(5)
+    begun = clock.seconds
 
-    def tick(watch):
-        now[0] += 10.0
-        original(watch)
+    def tick():
+        clock.advance()
+        stop()
 
-    monkeypatch.setattr(job.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(job._Watch, "tick", tick)
-    interrupt_after(5, lambda: run(digits_path, tmp_path / "out", tmp_path / "state", [0]))
-    record = train(digits_path, tmp_path / "out", tmp_path / "state", [0])[2]
-    looks = 2 * (1437 // 128 + 1 + 1)
-    assert record["training_seconds"] == [10.0 * looks]
-    assert record["wall_seconds"] == 10.0 * (looks - 5)
+    with pytest.raises(Stopped):
+        stage.run(job(), *arguments, 1, "cpu", clock, tick)
+    assert clock.seconds == begun + 50
+    stage.run(job(), *arguments, 1, "cpu", clock, clock.advance)
+    record = results(tmp_path / "out")[2]
+    assert record.training.seconds == (10.0 * 2 * LOOKS,)
+    assert record.wall_seconds == 10.0 * (2 * LOOKS - 5)
 
 
 def test_saving_takes_a_hundredth_of_the_time_at_most(digits_path, tmp_path, monkeypatch):
     """With a slow disk the interval grows: the clock here moves only while saving and between mini-batches."""
-    now, saves = [0.0], []
+    clock, saves = Clock(), []
+    begun = clock.seconds
 
     def save(run, folder):
-        saves.append(now[0])
-        now[0] += 2.0
+        saves.append(clock.seconds)
+        clock.advance(2.0)
 
-    original = job._Watch.tick
-
-    def tick(watch):
-        now[0] += 10.0
-        original(watch)
-
-    monkeypatch.setattr(job.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(job.checkpoint, "save", save)
-    monkeypatch.setattr(job._Watch, "tick", tick)
-    run(digits_path, tmp_path / "out", tmp_path / "state", [0], epochs=10)
+    monkeypatch.setattr(checkpoint, "save", save)
+    stage.run(job(epochs=10), digits_path, tmp_path / "out", tmp_path / "state", 1, "cpu", clock, clock.advance)
     gaps = [later - earlier for earlier, later in itertools.pairwise(saves[:-1])]
     assert len(gaps) > 3
     assert all(200 <= gap <= 220 for gap in gaps)
-    assert saves[0] <= job.CHECKPOINT_SECONDS + 10
+    assert saves[0] <= begun + stage.CHECKPOINT_SECONDS + 10
 
 
 def cut(path):
@@ -172,8 +196,9 @@ def empty(path):
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, cut, empty])
-def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(digits_path, tmp_path, capsys, monkeypatch, damage):
-    save_every(0, monkeypatch)
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
+    digits_path, tmp_path, capsys, always_saving, damage
+):
     folder = stopped(digits_path, tmp_path)
     damage(folder / "newest.checkpoint")
     capsys.readouterr()
@@ -184,14 +209,13 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(digits_path,
     same(again, train(digits_path, tmp_path / "whole", tmp_path / "s", [0]))
 
 
-def test_with_both_checkpoints_damaged_it_starts_anew(digits_path, tmp_path, capsys, monkeypatch):
-    save_every(0, monkeypatch)
+def test_with_both_checkpoints_damaged_it_starts_anew(digits_path, tmp_path, capsys, always_saving):
     folder = stopped(digits_path, tmp_path)
     cut(folder / "newest.checkpoint")
     flip_a_bit(folder / "previous.checkpoint")
     again = train(digits_path, tmp_path / "out", tmp_path / "state", [0])
     assert capsys.readouterr().err.count("is damaged") == 2
-    assert again[2]["resumed_seeds"] == []
+    assert again[2].training.resumed_seeds == ()
     same(again, train(digits_path, tmp_path / "whole", tmp_path / "s", [0]))
 
 
@@ -298,15 +322,15 @@ def test_two_jobs_at_once_train_once(digits_path, tmp_path, monkeypatch):
     """The second waits for the first and finds its work done."""
     monkeypatch.setattr(checkpoint, "WAIT_SECONDS", 0.05)
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    processes = [FORK.Process(target=run, args=arguments, kwargs={"epochs": 8}) for _ in range(2)]
+    processes = [FORK.Process(target=run, args=arguments, kwargs={"epochs": 4}) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     both = results(tmp_path / "out")
-    same(both, train(digits_path, tmp_path / "whole", tmp_path / "s", [0, 1], epochs=8))
-    assert both[2]["resumed_seeds"] == []  # the second wrote nothing
+    same(both, train(digits_path, tmp_path / "whole", tmp_path / "s", [0, 1], epochs=4))
+    assert both[2].training.resumed_seeds == ()  # the second wrote nothing
     assert not any((tmp_path / "state").iterdir())
 
 

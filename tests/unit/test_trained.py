@@ -1,7 +1,5 @@
 """Measurements on trained networks: which networks, at which moments, and what stands in front of the values."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +7,15 @@ import torch
 from damage import flip_a_bit
 from training_runs import AUGMENTATION, OPTIMISER, cell, run
 
-from understanding_bn import config as configs
-from understanding_bn import grid
-from understanding_bn.analysis import job
+from understanding_bn import record
 from understanding_bn.analysis.context import Context
+from understanding_bn.cell import Network
 from understanding_bn.errors import UserError
+from understanding_bn.experiment.jobs import Measure
+from understanding_bn.experiment.load import resolve
+from understanding_bn.experiment.plan import cells, plan, times
+from understanding_bn.measurements.gradient_structure import GradientStructure
+from understanding_bn.stages import measure
 
 
 @pytest.fixture(scope="module")
@@ -24,51 +26,59 @@ def sound(digits_path, tmp_path_factory):
     return out
 
 
-def measured(digits_path, weights, out, at, seeds=(0, 1), probe="gradient_structure", **changes):
-    options = {"minibatches": 2} if probe == "gradient_structure" else {}
-    facts = (cell(**changes), OPTIMISER, AUGMENTATION, at, options, list(seeds), out)
-    job.run_trained(probe, digits_path, weights / "weights.pt", *facts, threads=1, wanted_device="cpu")
-    return pd.read_parquet(out / "values.parquet"), json.loads((out / "run.json").read_text())
+def job(network, at, seeds):
+    options = GradientStructure(at=at, minibatches=2)
+    facts = {"optimiser": OPTIMISER, "augmentation": AUGMENTATION}
+    return Measure(measurement="gradient_structure", network=network, options=options, seeds=seeds, **facts)
+
+
+def measured(digits_path, weights, out, at, seeds=(0, 1), **changes):
+    made = job(cell(**changes), at, seeds)
+    measure.run(made, digits_path, weights / "weights.pt", out, threads=1, wanted_device="cpu")
+    return pd.read_parquet(out / "values.parquet"), record.read(out / "run.json")
 
 
 def test_each_moment_and_seed_is_measured(digits_path, sound, tmp_path):
-    table, record = measured(digits_path, sound, tmp_path, [1, 0, 0.5])
+    table, run = measured(digits_path, sound, tmp_path, [1, 0, 0.5])
     moments = table[["seed", "epoch", "fraction"]].drop_duplicates()
     assert moments.to_numpy().tolist() == [[s, e, e / 2] for s in (0, 1) for e in (0, 1, 2)]
     assert table["alpha"].isna().equals(table["epoch"] == 0)  # before training a network is the same for every α
     assert table[["arch", "norm", "batch_size", "epochs"]].iloc[0].tolist() == ["resnet-8", "batch", 128, 2]
-    assert record["stage"] == "trained"
-    assert record["settings"]["at"] == [1, 0, 0.5]
-    assert record["bn_mode"] == "train"
+    assert (run.stage, run.bn_mode) == ("trained", "train")
+    assert run.job == job(cell(), [1, 0, 0.5], (0, 1))
+    assert run.weights_sha256 == record.read(sound / "run.json").outputs["weights.pt"]
 
 
 def test_the_network_measured_is_the_one_that_training_left(digits_path, sound, tmp_path, monkeypatch):
     left = torch.load(sound / "weights.pt", weights_only=True)
-    models = []
-    own = Context.model
-    monkeypatch.setattr(
-        Context, "model", lambda self, norm, seed: models.append(own(self, norm, seed).eval()) or models[-1]
-    )
-    measured(digits_path, sound, tmp_path, [0.5, 1], seeds=[1], probe="logit_gradients")
-    for model, epoch in zip(models, (1, 2), strict=True):
-        for name, value in model.state_dict().items():
+    models, build = [], Context.model
+
+    def built(self, norm, seed):
+        models.append(build(self, norm, seed).eval())
+        return models[-1]
+
+    monkeypatch.setattr(Context, "model", built)
+    measured(digits_path, sound, tmp_path, [0.5, 1], seeds=[1])
+    assert len(models) % 2 == 0  # as many after each epoch
+    for position, model in enumerate(models):
+        for name, value in left[1][1 + 2 * position // len(models)].items():
             if "running" not in name and "tracked" not in name:  # measuring goes on counting these
-                assert torch.equal(value, left[1][epoch][name])
+                assert torch.equal(model.state_dict()[name], value)
 
 
-def test_any_measurement_can_be_made_on_trained_networks(digits_path, sound, tmp_path):
-    """Those written for networks at initialisation see no difference: at epoch 0 their values are the same."""
-    table, _ = measured(digits_path, sound, tmp_path / "trained", [0, 1], seeds=[0], probe="logit_gradients")
-    facts = ("resnet-8", "xavier_uniform", "batch", 128, OPTIMISER, AUGMENTATION, {}, [0])
-    job.run("logit_gradients", digits_path, *facts, tmp_path / "start", threads=1, wanted_device="cpu")
+def test_before_training_the_values_are_those_of_a_network_at_initialisation(digits_path, sound, tmp_path):
+    """A measurement sees no difference: its context hands it the network."""
+    table, _ = measured(digits_path, sound, tmp_path / "trained", [0, 1], seeds=[0])
+    network = Network(arch="resnet-8", init="xavier_uniform", norm="batch", batch_size=128)
+    measure.run(job(network, [0], [0]), digits_path, None, tmp_path / "start", threads=1, wanted_device="cpu")
     start = pd.read_parquet(tmp_path / "start" / "values.parquet")
-    before = table.loc[table["epoch"] == 0, "gradient"].to_numpy()
-    assert np.array_equal(before, start["gradient"].to_numpy())
-    assert not np.array_equal(before, table.loc[table["epoch"] == 2, "gradient"].to_numpy())
+    before, after = (table[table["epoch"] == epoch].reset_index(drop=True)["value"] for epoch in (0, 2))
+    assert np.array_equal(before, start["value"], equal_nan=True)
+    assert not np.array_equal(before, after, equal_nan=True)
 
 
 def test_a_network_that_diverged_has_no_rows(digits_path, tmp_path):
-    changes = {"norm": "none", "alpha": "1000"}
+    changes = {"norm": "none", "alpha": 1000.0}
     run(digits_path, tmp_path, tmp_path / "state", [0, 1], **changes)
     table, _ = measured(digits_path, tmp_path, tmp_path / "a", [0, 0.5, 1], **changes)
     assert set(table["epoch"]) == {0}
@@ -76,11 +86,14 @@ def test_a_network_that_diverged_has_no_rows(digits_path, tmp_path):
     assert len(table) == 0
 
 
-def test_weights_that_are_damaged_missing_or_of_another_run_are_refused(digits_path, sound, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="trained with epochs 2, not 100"):
+def test_weights_that_are_damaged_missing_or_of_another_run_are_refused(digits_path, sound, tmp_path):
+    with pytest.raises(UserError, match="trained as .*epochs-2.*, not as .*epochs-100"):
         measured(digits_path, sound, tmp_path / "x", [0.01], seeds=[0], epochs=100)
-    with pytest.raises(UserError, match="no weights of seed 7 after 2 epochs"):
-        monkeypatch.setattr(job, "last_sound_epoch", lambda history, seed: 2)
+    with pytest.raises(UserError, match="no weights of seed 0 after 1 epochs"):
+        other = tmp_path / "without a snapshot"
+        run(digits_path, other, tmp_path / "state", [0], snapshots=())
+        measured(digits_path, other, tmp_path / "x", [0.5], seeds=[0])
+    with pytest.raises(UserError, match="holds no seed 7"):
         measured(digits_path, sound, tmp_path / "x", [1], seeds=[7])
     with pytest.raises(UserError, match="no such file; train that cell first"):
         measured(digits_path, tmp_path, tmp_path / "x", [1])
@@ -91,44 +104,56 @@ def test_weights_that_are_damaged_missing_or_of_another_run_are_refused(digits_p
     assert not (tmp_path / "x").exists()
 
 
+ENTRY = {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.01], "batch_size": [8, 16], "epochs": 4}
+CONFIG = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"measurements": {}}, "grid": [ENTRY]}
+
+
+def config(changes=None, **options):
+    """A config that measures gradient_structure with these options."""
+    measurements = {"gradient_structure": {"minibatches": 2} | options}
+    return resolve(CONFIG | (changes or {}) | {"trained": {"measurements": measurements}})
+
+
+def moments(**options):
+    """At which shares of training each cell of the grid is measured."""
+    resolved = config(**options)
+    return times(cells(resolved), resolved.trained.measurements.gradient_structure)
+
+
 def test_before_training_each_network_is_measured_once():
-    entry = {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.01], "batch_size": [8, 16], "epochs": 4}
-    probes = {"gradient_structure": {"at": [0, 1], "minibatches": 2}}
-    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": [entry]}
-    found = grid.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
-    assert len(found) == 8
-    assert [shares for shares in found.values() if 0 in shares] == [[0, 1]] * 4
-    only = {"gradient_structure": {"at": [0], "minibatches": 2}}
-    found = grid.moments(configs.resolve(config | {"trained": {"probes": only}}), "gradient_structure")
-    assert {(c.norm, c.batch_size) for c in found} == {(n, b) for n in ("batch", "none") for b in (8, 16)}
+    both = moments(at=[0, 1])
+    assert len(both) == 8
+    assert [shares for shares in both.values() if 0 in shares] == [(0, 1)] * 4
+    assert {(c.norm, c.batch_size) for c in moments(at=[0])} == {(n, b) for n in ("batch", "none") for b in (8, 16)}
+    assert len(moments(at=[0])) == 4
 
 
 def test_cells_and_moments_are_chosen_by_the_config():
-    entry = {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.01], "batch_size": [8, 16], "epochs": 4}
-    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": [entry]}
+    some = moments(at=[1], where={"norm": ["none"], "batch_size": [16]})
+    assert [(c.norm, c.batch_size, c.alpha) for c in some] == [("none", 16, 0.1), ("none", 16, 0.01)]
+    assert moments(at=[]) == {}
+    place = r"trained\.measurements\.gradient_structure\.where\.norm\[0\]"
+    with pytest.raises(UserError, match=rf"{place}: 'bach' is unknown"):
+        moments(at=[1], where={"norm": ["bach"]})
 
-    def found(**options):
-        probes = {"gradient_structure": {"minibatches": 2} | options}
-        return grid.moments(configs.resolve(config | {"trained": {"probes": probes}}), "gradient_structure")
 
-    assert {c.batch_size for c in found(at=[1], where={"norm": ["none"], "batch_size": [16]})} == {16}
-    assert len(found(at=[1], where={"norm": ["none"], "batch_size": [16]})) == 2
-    assert found(at=[]) == {}
-    with pytest.raises(UserError, match=r"trained\.probes\.gradient_structure\.where\.norm\[0\]: 'bach' is unknown"):
-        found(at=[1], where={"norm": ["bach"]})
+def test_the_jobs_of_a_plan_measure_at_these_moments():
+    made = plan(config({"seeds": 2}, at=[0, 1])).trained["gradient_structure"]
+    assert {job.network: job.options.at for job in made} == moments(at=[0, 1])
+    assert [job.seeds for job in made[:2]] == [(0,), (1,)]
+    assert made[0].options.where.model_dump() == {}  # where a measurement is made is no part of what a job does
 
 
 @pytest.mark.parametrize(
-    ("trained", "message"),
+    ("options", "message"),
     [
-        ({"at": [0, 0.3], "minibatches": 2}, r"trained\.probes\.gradient_structure\.at\[1\]: 0\.3 is no snapshot"),
-        ({"at": [1], "minibatches": 1}, "1"),
+        ({"at": [0, 0.3]}, r"trained\.measurements\.gradient_structure\.at\[1\]: 0\.3 is no snapshot"),
+        ({"at": [1], "minibatches": 1}, r"gradient_structure\.minibatches: 1 "),
     ],
 )
-def test_moments_without_a_snapshot_are_refused(trained, message):
-    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "snapshots": [0.5]}
+def test_moments_without_a_snapshot_are_refused(options, message):
     with pytest.raises(UserError, match=message):
-        configs.resolve(config | {"trained": {"probes": {"gradient_structure": trained}}})
+        config({"snapshots": [0.5]}, **options)
 
 
 def test_the_main_network_is_that_of_most_cells():
@@ -136,6 +161,5 @@ def test_the_main_network_is_that_of_most_cells():
         {"arch": "resnet-14", "norm": "batch", "alpha": 0.1, "epochs": 1},
         {"arch": "resnet-8", "norm": ["batch", "none"], "alpha": [0.1, 0.2], "batch_size": [64, 32], "epochs": 1},
     ]
-    config = {"preset": "p", "augmentation": {"flip": False}, "initialization": {"probes": {}}, "grid": entries}
-    assert grid.main_network(configs.resolve(config)) == ("resnet-8", "xavier_uniform", 64)
-    assert grid.main_network(configs.resolve(config | {"grid": []})) is None
+    assert plan(resolve(CONFIG | {"grid": entries})).main == ("resnet-8", "xavier_uniform", 64)
+    assert plan(resolve(CONFIG | {"grid": []})).main is None

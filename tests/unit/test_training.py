@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
-from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, train
+from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, job, train
 
 from understanding_bn.data import store as stores
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
-from understanding_bn.training import divergence, job, loop
+from understanding_bn.settings import Augmentation
+from understanding_bn.stages import train as stage
+from understanding_bn.training import divergence, loop
 
 
 @pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
@@ -84,11 +86,8 @@ def test_first_update_is_momentum_sgd_with_weight_decay(digits):
     images, labels = next(split.epoch(0, 0, 128, AUGMENTATION))
     loss = F.cross_entropy(reference(images.double()), labels)
     gradients = torch.autograd.grad(loss, list(reference.parameters()))
-    one_batch = Split.__new__(Split)
-    one_batch.__dict__.update(split.__dict__)
-    one_batch.epoch = lambda *_, **__: iter([(images, labels)])
-    loop._train_epoch(run, 0, 128, one_batch, AUGMENTATION, lambda: None)
-    assert run.losses[0].item() == pytest.approx(loss.item(), rel=1e-5)
+    ours, _ = loop.step(run.model, run.optimiser, images, labels)
+    assert ours.item() == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs, gradient in zip(run.model.parameters(), reference.parameters(), gradients, strict=True):
         expected = theirs.detach() - 0.05 * (gradient + 5e-4 * theirs.detach())
         assert torch.allclose(ours.double(), expected, atol=1e-5)
@@ -111,10 +110,10 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
         history["test_accuracy"].iloc[-1] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
     )
     assert history["test_loss"].iloc[-1] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
-    assert record["seeds"] == [0]
-    assert record["data"]["sha256"] == digits.info["sha256"]
-    assert record["settings"]["weight_decay"] == 5e-4
-    assert {"code_fingerprint", "versions", "device", "wall_seconds", "peak_memory_mib", "flags"} <= set(record)
+    assert record.job == job([0])
+    assert record.place == job([0]).folder
+    assert record.data.sha256 == digits.info["sha256"]
+    assert (record.device, record.threads, record.code_fingerprint) == ("cpu", 1, job([0]).code)
     assert not any((tmp_path / "state").iterdir())
 
 
@@ -131,7 +130,7 @@ def test_a_seed_alone_equals_the_same_seed_in_a_block(digits_path, tmp_path):
 def test_snapshots_are_the_weights_of_their_moment(digits_path, tmp_path):
     """Those of a run that is stopped there, because the learning rate has not fallen by then."""
     _, long, record = train(digits_path, tmp_path / "long", tmp_path / "s", [0], epochs=4)
-    assert record["settings"]["snapshots"] == [2]
+    assert record.job.snapshots == (0.5,)
     assert list(long[0]) == [2, 4]
     splits = Split(stores.load(digits_path), False, 1, CPU), Split(stores.load(digits_path), True, 0, CPU)
     run = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
@@ -150,7 +149,7 @@ def test_snapshots_are_the_weights_of_their_moment(digits_path, tmp_path):
 
 
 def test_diverged_runs_are_results(digits_path, tmp_path):
-    history, _, _ = train(digits_path, tmp_path / "d", tmp_path / "s", [0, 1], norm="none", alpha="1000", epochs=3)
+    history, _, _ = train(digits_path, tmp_path / "d", tmp_path / "s", [0, 1], norm="none", alpha=1000.0, epochs=3)
     last = history.groupby("seed").tail(1)
     assert last["failure"].isin(["overflow", "NaN"]).all()
     assert (last["first_bad_step"] >= 2).all()
@@ -163,19 +162,8 @@ def test_diverged_runs_are_results(digits_path, tmp_path):
 
 def test_flip_is_refused_for_digits(digits_path, tmp_path):
     with pytest.raises(UserError, match="mirrored digits are other signs"):
-        job.run(
-            digits_path,
-            cell(),
-            OPTIMISER,
-            Augmentation(1, True),
-            MILESTONES,
-            [],
-            [0],
-            tmp_path,
-            tmp_path,
-            threads=1,
-            wanted_device="cpu",
-        )
+        flipped = job([0]).model_copy(update={"augmentation": Augmentation(pad=1, flip=True)})
+        stage.run(flipped, digits_path, tmp_path, tmp_path, threads=1, wanted_device="cpu")
 
 
 def test_weight_norm_is_that_of_all_parameters_together():

@@ -1,6 +1,5 @@
 """Small training runs on the embedded digits, for several test modules."""
 
-import json
 import os
 import signal
 
@@ -8,37 +7,35 @@ import pandas as pd
 import pytest
 import torch
 
+from understanding_bn import record
 from understanding_bn.cell import Cell
-from understanding_bn.data.batches import Augmentation
 from understanding_bn.errors import Stopped
-from understanding_bn.training import job, loop
+from understanding_bn.experiment.jobs import Train
+from understanding_bn.settings import Augmentation, Optimiser
+from understanding_bn.stages import train as stage
 
 CPU = torch.device("cpu")
-MILESTONES = [0.5, 0.75]
-SNAPSHOTS = [0.5]
-AUGMENTATION = Augmentation(1, False)
-OPTIMISER = loop.Optimiser(0.9, 5e-4)
+MILESTONES = (0.5, 0.75)
+AUGMENTATION = Augmentation(pad=1, flip=False)
+OPTIMISER = Optimiser(momentum=0.9, weight_decay=5e-4)
+BATCHES = 1437 // 128  # mini-batches of an epoch
+LOOKS = BATCHES + 2  # and ticks: one for each, one in testing, one after the epoch
 
 
-def cell(norm="batch", alpha="0.05", epochs=2, arch="resnet-8", batch_size=128):
-    return Cell(arch, "xavier_uniform", norm, alpha, batch_size, epochs)
+def cell(norm="batch", alpha=0.05, epochs=2, arch="resnet-8", batch_size=128):
+    facts = {"norm": norm, "alpha": alpha, "epochs": epochs, "arch": arch, "batch_size": batch_size}
+    return Cell(init="xavier_uniform", **facts)
 
 
-def run(path, out, state, seeds, **changes):
+def job(seeds=(0,), snapshots=(0.5,), **changes):
+    """The training job of a cell."""
+    settings = {"optimiser": OPTIMISER, "augmentation": AUGMENTATION, "milestones": MILESTONES, "snapshots": snapshots}
+    return Train(cell=cell(**changes), seeds=tuple(seeds), **settings)
+
+
+def run(path, out, state, seeds, tick=lambda: None, **changes):
     """The training job itself, in this process."""
-    job.run(
-        path,
-        cell(**changes),
-        OPTIMISER,
-        AUGMENTATION,
-        MILESTONES,
-        SNAPSHOTS,
-        seeds,
-        out,
-        state,
-        threads=1,
-        wanted_device="cpu",
-    )
+    stage.run(job(seeds, **changes), path, out, state, threads=1, wanted_device="cpu", tick=tick)
 
 
 def results(out):
@@ -46,7 +43,7 @@ def results(out):
     return (
         pd.read_parquet(out / "history.parquet"),
         torch.load(out / "weights.pt", weights_only=True),
-        json.loads((out / "run.json").read_text()),
+        record.read(out / "run.json"),
     )
 
 
@@ -55,19 +52,20 @@ def train(path, out, state, seeds, **changes):
     return results(out)
 
 
-def interrupt_after(ticks, call, number=signal.SIGTERM):
-    """Run `call`; its process gets a signal as soon as it has made so many mini-batches."""
-    original = job._Watch.tick
-    left = [ticks]
+def signal_at(look, number=signal.SIGTERM):
+    """A tick that sends this process a signal when it is called for the `look`-th time."""
+    left = [look]
 
-    def tick(watch):
+    def tick():
         left[0] -= 1
         if left[0] == 0:
             os.kill(os.getpid(), number)
-        original(watch)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job._Watch, "tick", tick)
-        with pytest.raises(Stopped) as caught:
-            call()
+    return tick
+
+
+def interrupted(look, *arguments, number=signal.SIGTERM, **changes):
+    """Run a job that gets a signal after so many mini-batches; returns what it ends with."""
+    with pytest.raises(Stopped) as caught:
+        run(*arguments, tick=signal_at(look, number), **changes)
     return caught.value

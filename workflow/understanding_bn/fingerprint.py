@@ -8,7 +8,7 @@ that rest on it run again.
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -29,23 +29,30 @@ SKIPPED = ("annotation", "returns", "type_comment", "kind", "ctx", "type_params"
 SPEAKING = frozenset({"print", "warn", "Mistake", "Progress", "show"})
 
 
-def numeric(modules: Sequence[str], others: Iterable[Path] = ()) -> str:
-    """The fingerprint of what decides numbers in these modules (dotted, relative to the package) and their imports.
+def numeric(modules: Sequence[str], others: Iterable[Path] = (), package: Path = PACKAGE) -> str:
+    """The fingerprint of what decides numbers in these modules and their imports.
 
-    `others`: files outside the package, which count with every byte.
+    Args:
+        modules: dotted, relative to the package.
+        others: files outside the package, which count with every byte.
+        package: the package's folder, wherever it lies.
     """
-    return _digest(_closure(modules, silent=True), others, words=False)
+    return _digest(closure(modules, is_silent, package), others, package, words=False)
 
 
-def whole(modules: Sequence[str]) -> str:
-    """The fingerprint of modules whose words belong to their result, as a figure's labels do, and of their imports."""
-    return _digest(_closure(modules, silent=False), (), words=True)
+def whole(modules: Sequence[str], package: Path = PACKAGE) -> str:
+    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports.
+
+    What measurements compute is no part of it: the types of a config are in their modules, which is why they are
+    imported.
+    """
+    return _digest(closure(modules, _is_measurement, package), (), package, words=True)
 
 
-def _digest(paths: Iterable[Path], others: Iterable[Path], words: bool) -> str:
+def _digest(paths: Iterable[str], others: Iterable[Path], package: Path, words: bool) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n{_meaning(path.read_text('utf-8'), words)}\n".encode())
+        digest.update(f"{path}\n{_meaning((package / path).read_text('utf-8'), words)}\n".encode())
     for path in others:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -91,43 +98,47 @@ def _name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
-def file_of(module: str) -> Path:
-    """The source file of a dotted module of this package, or its folder's __init__.py."""
-    path = PACKAGE.joinpath(*module.split("."))
-    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+def closure(modules: Sequence[str], left_out: Callable[[str], bool], package: Path = PACKAGE) -> set[str]:
+    """The files of these modules and of all that they import, directly or not, as paths below the package.
 
-
-def _closure(modules: Sequence[str], silent: bool) -> set[Path]:
-    """The files of these modules and of all that they import, directly or not; without silent ones if asked so."""
-    seen: set[Path] = set()
-    waiting = [file_of(module) for module in modules]
+    `left_out`: whether a file, and what only such files import, is left out.
+    """
+    seen: set[str] = set()
+    waiting = [_file_of(module, package) for module in modules]
     while waiting:
         path = waiting.pop()
-        if path not in seen and not (silent and _is_silent(path)):
-            seen.add(path)
-            waiting += imports(path)
+        if path is None or path in seen or left_out(path):
+            continue
+        seen.add(path)
+        waiting += [_file_of(module, package) for module in _imports((package / path).read_text("utf-8"))]
     return seen
 
 
-def _is_silent(path: Path) -> bool:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
+def is_silent(path: str) -> bool:
+    """Whether a file of the package, by its path below it, decides no number."""
+    parts = path.removesuffix(".py").split("/")
     return ".".join(parts) in SILENT or parts[0] in SILENT_ROOMS or parts[-1] == "__init__"
 
 
-def imports(path: Path) -> frozenset[Path]:
-    """The files of this package that one of its files imports when it runs, inside functions too."""
-    return _imports(path.read_text(encoding="utf-8"))
+def _is_measurement(path: str) -> bool:
+    return path.startswith("measurements/")
+
+
+def _file_of(module: str, package: Path) -> str | None:
+    """The file of a dotted module, or its folder's __init__.py, as a path below the package; None if there is none."""
+    place = module.replace(".", "/")
+    return next((path for path in (f"{place}.py", f"{place}/__init__.py") if (package / path).is_file()), None)
 
 
 @functools.cache
-def _imports(source: str) -> frozenset[Path]:
-    found: set[Path] = set()
+def _imports(source: str) -> frozenset[str]:
+    """What a file imports of this package when it runs, inside functions too: dotted names, some of them no modules."""
+    names: set[str] = set()
     for node in _walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
-            parent = ".".join(node.module.split(".")[1:])
-            found.add(file_of(parent) if parent else PACKAGE / "__init__.py")
-            found |= {file_of(f"{parent}.{alias.name}".lstrip(".")) for alias in node.names}
-    return frozenset(path for path in found if path.is_file())
+            parent = node.module.split(".")[1:]
+            names |= {".".join(parent), *(".".join([*parent, alias.name]) for alias in node.names)}
+    return frozenset(names)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

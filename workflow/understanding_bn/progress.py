@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,30 @@ class Progress:
         unit: what they are called, in the plural.
         rate: what to give the speed in, and how many of these make a unit: ("images", 50_000).
         interval: seconds between lines.
+        now: the time in seconds, from any moment on.
     """
 
-    def __init__(self, label: str, total: int, unit: str, rate: tuple[str, int] | None = None, interval: float = 10.0):
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        unit: str,
+        rate: tuple[str, int] | None = None,
+        interval: float = 10.0,
+        now: Callable[[], float] = time.monotonic,
+    ):
         self.label, self.total, self.unit, self.rate, self.interval = label, total, unit, rate, interval
-        self.start = self.last = time.monotonic()
+        self.now = now
+        self.start = self.last = now()
         self.first: float | None = None
 
     def due(self, done: float) -> bool:
         """Whether a line would be printed now, for callers that would rather not make up a note in vain."""
-        return self.first is None or done >= self.total or time.monotonic() - self.last >= self.interval
+        return self.first is None or done >= self.total or self.now() - self.last >= self.interval
 
     def show(self, done: float, note: str = "") -> None:
         """Report that `done` of `total` units are done; the first call sets where this process began."""
-        now = time.monotonic()
+        now = self.now()
         if self.first is None:
             self.first, self.start = done, now
             if done < self.total:
@@ -71,7 +81,8 @@ def clock(seconds: float) -> str:
 def heartbeat(out: Path) -> Iterator[None]:
     """While the block runs, keep how far its job has come in a file next to the job's folder, for `status`.
 
-    If the block is left by an exception the file stays, and says where the job stopped.
+    If the block is left by an exception the file stays, and says where the job stopped. No trouble with this file ends
+    the job: that a disk is full is the job's to say.
     """
     global _beating
     path = _beating = beat_of(out)
@@ -80,7 +91,8 @@ def heartbeat(out: Path) -> Iterator[None]:
         yield
     finally:
         _beating = None
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def beat_of(out: Path) -> Path:
@@ -89,7 +101,7 @@ def beat_of(out: Path) -> Path:
 
 
 def _beat(state: dict[str, Any]) -> None:
-    """Write the heartbeat, if a job keeps one. That a disk is full is the job's to say, not its heartbeat's."""
+    """Write the heartbeat, if a job keeps one."""
     if _beating is not None:
         with suppress(OSError):
             files.write_json(_beating, state | {"process": os.getpid(), "host": socket.gethostname()})

@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ REPORTED = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", 
 
 
 class Stopwatch:
-    """Measures a job from its creation: wall seconds and peak memory."""
+    """Measures a job from its creation: wall seconds and peak memory. `now`: the time in seconds, from any moment on."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.started = datetime.now(UTC)
-        self._start = time.monotonic()
+        self._now, self._start = now, now()
 
     def facts(self, device: str, threads: int) -> dict[str, Any]:
         """What every record holds about commit, versions, machine and cost, but for the job's own facts."""
@@ -30,7 +31,7 @@ class Stopwatch:
             "threads": threads,
             "flags": {"tf32": False, "flush_denormal": True},
             "started": self.started.isoformat(timespec="seconds"),
-            "wall_seconds": round(time.monotonic() - self._start, 2),
+            "wall_seconds": round(self._now() - self._start, 2),
             "peak_memory_mib": round(peak_memory_mib()),
         }
 

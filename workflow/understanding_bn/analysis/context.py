@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from understanding_bn.data.batches import Split, stream
 from understanding_bn.models.resnet import ResNet, build
 from understanding_bn.settings import Augmentation, Optimiser
-from understanding_bn.training import loop
+from understanding_bn.training.update import sgd
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Context:
 
     def sgd(self, model: nn.Module, alpha: float) -> torch.optim.SGD:
         """Ordinary training's optimiser at learning rate α."""
-        return loop.sgd(model, alpha, self.optimiser)
+        return sgd(model, alpha, self.optimiser)
 
     @torch.no_grad()
     def first_update(self, model: nn.Module, origin: list[Tensor], alpha: float) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from understanding_bn.analysis.context import Context, loss_at
 from understanding_bn.training.divergence import BOUND
-from understanding_bn.training.loop import step
+from understanding_bn.training.update import step
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from understanding_bn.analysis.context import Context
 from understanding_bn.training import divergence
-from understanding_bn.training.loop import step
+from understanding_bn.training.update import step
 
 STABLE = "stable"
 

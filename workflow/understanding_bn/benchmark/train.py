@@ -24,6 +24,7 @@ from understanding_bn.messages import columns
 from understanding_bn.progress import Progress
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import loop
+from understanding_bn.training.update import step
 
 MODULE = "benchmark.train"
 SIDES = ("ours", "baseline")
@@ -161,7 +162,7 @@ def _round(ask: workers.Ask, case: Case, neighbours: int, number: int) -> dict[s
 
 
 def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
-    """Our side's process: the step of `training.loop` on mini-batches of `data.batches`."""
+    """Our side's process: the step of `training.update` on mini-batches of `data.batches`."""
     device = hardware.device(threads, kind)
     pad = synthetic.padding(case.image_size)
     split = Split(synthetic.store(case.images, case.image_size), False, pad, device)
@@ -175,7 +176,7 @@ def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
         training.model.train()
         losses, correct = [], []
         for images, labels in itertools.islice(split.epoch(0, number, case.batch_size, augmentation), steps):
-            loss, logits = loop.step(training.model, training.optimiser, images, labels)
+            loss, logits = step(training.model, training.optimiser, images, labels)
             # Jobs also count what was right, and look at each loss on a CPU but only at the epoch's end on a GPU.
             losses.append(loss)
             correct.append((logits.argmax(1) == labels).sum())

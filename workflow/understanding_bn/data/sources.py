@@ -247,8 +247,10 @@ def _download(fetch: Callable[[], object]) -> None:
                 if attempt == ATTEMPTS:
                     raise
                 pause = PAUSE * attempt
-                said = f"download failed ({first_line(error)}); trying again in {pause:g} s, {attempt} of {ATTEMPTS}"
-                print(said, file=sys.stderr)
+                print(
+                    f"download failed ({first_line(error)}); trying again in {pause:g} s, {attempt} of {ATTEMPTS}",
+                    file=sys.stderr,
+                )
                 time.sleep(pause)
     finally:
         socket.setdefaulttimeout(before)

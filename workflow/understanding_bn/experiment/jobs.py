@@ -33,9 +33,14 @@ class Job(Options):
         return self.model_dump_json()
 
     @property
+    def modules(self) -> list[str]:
+        """The modules that its code begins with."""
+        raise NotImplementedError
+
+    @property
     def code(self) -> str:
         """The fingerprint of the code behind it."""
-        raise NotImplementedError
+        return fingerprint.numeric(self.modules, map(Path, getattr(self, "plugins", ())))
 
 
 class Prepare(Job):
@@ -48,8 +53,8 @@ class Prepare(Job):
     test: int = 0
 
     @property
-    def code(self) -> str:
-        return fingerprint.numeric(["data.store"])
+    def modules(self) -> list[str]:
+        return ["data.store"]
 
 
 class Train(Job):
@@ -88,8 +93,8 @@ class Train(Job):
         return (self.cell,)
 
     @property
-    def code(self) -> str:
-        return fingerprint.numeric(["stages.train"], map(Path, self.plugins))
+    def modules(self) -> list[str]:
+        return ["stages.train"]
 
 
 class Measure(Job):
@@ -157,9 +162,8 @@ class Measure(Job):
         return f"{self.folder}/values.parquet"
 
     @property
-    def code(self) -> str:
-        modules = ["stages.measure", f"measurements.{self.measurement}"]
-        return fingerprint.numeric(modules, map(Path, self.plugins))
+    def modules(self) -> list[str]:
+        return ["stages.measure", f"measurements.{self.measurement}"]
 
 
 class Matrices(Job):
@@ -176,8 +180,8 @@ class Matrices(Job):
     draws: int
 
     @property
-    def code(self) -> str:
-        return fingerprint.numeric(["stages.matrices"])
+    def modules(self) -> list[str]:
+        return ["stages.matrices"]
 
 
 Measured = Train | Measure | Matrices  # the jobs that make numbers
@@ -206,8 +210,12 @@ class Draw(Job):
         return first if any(character.isdigit() for character in first) else None
 
     @property
+    def modules(self) -> list[str]:
+        return ["figures.drawing", f"figures.{self.name}"]
+
+    @property
     def code(self) -> str:
-        return fingerprint.whole(["figures.drawing", f"figures.{self.name}"])
+        return fingerprint.whole(self.modules)
 
 
 class Judge(Job):
@@ -217,5 +225,9 @@ class Judge(Job):
     roles: Roles
 
     @property
+    def modules(self) -> list[str]:
+        return ["claims.judging"]
+
+    @property
     def code(self) -> str:
-        return fingerprint.whole(["claims.judging"])
+        return fingerprint.whole(self.modules)

@@ -54,8 +54,10 @@ class MaxLearningRate(Initial):
         if self.smallest_alpha >= self.largest_alpha:
             yield Mistake(("smallest_alpha",), f"{smallest} is not below largest_alpha, expected less than {largest}")
         elif not grid(self.smallest_alpha, self.largest_alpha, self.steps_per_decade):
-            text = f"puts no learning rate between {smallest} and {largest}; expected more steps"
-            yield Mistake(("steps_per_decade",), f"{self.steps_per_decade} {text}")
+            yield Mistake(
+                ("steps_per_decade",),
+                f"{self.steps_per_decade} puts no learning rate between {smallest} and {largest}; expected more steps",
+            )
 
 
 def grid(smallest: float, largest: float, steps_per_decade: int) -> list[float]:

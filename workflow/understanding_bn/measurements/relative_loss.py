@@ -71,7 +71,7 @@ def measure(context: Context, norm: str, seed: int, options: RelativeLoss) -> pd
     import pandas as pd
 
     from understanding_bn.analysis.gradient_line import relative_losses
-    from understanding_bn.training.loop import step
+    from understanding_bn.training.update import step
 
     model = context.model(norm, seed)
     alpha = options.alpha.of(norm)

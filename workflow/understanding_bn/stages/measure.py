@@ -90,9 +90,13 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
     """
     assert isinstance(job.options, Trained)
     snapshots = read_weights(weights)
-    trained = record.read(weights.with_name("run.json")).job
-    if getattr(trained, "cell", None) != cell:
-        raise UserError(f"{weights}: trained as {trained.folder}, not as {cell.path}, as its run.json says")
+    trained = record.read(weights.with_name("run.json"))
+    if getattr(trained.job, "cell", None) != cell:
+        raise UserError(f"{weights}: trained as {trained.place}, not as {cell.path}, as its run.json says")
+    if other := sorted(set(job.seeds) - set(trained.seeds)):
+        raise UserError(
+            f"{weights}: holds no seed {other[0]}, as its run.json says; name the weights of that seed's job"
+        )
     history = tables.read([weights.with_name("history.parquet")])
     points = []
     for seed in job.seeds:
@@ -124,8 +128,9 @@ def read_weights(path: Path) -> dict[int, dict[int, dict[str, torch.Tensor]]]:
     except UserError:
         raise
     except Exception as error:  # pickle, zip and torch each raise their own
-        text = f"{path}: not readable weights ({files.first_line(error)}); delete it and train that cell again"
-        raise UserError(text) from None
+        raise UserError(
+            f"{path}: not readable weights ({files.first_line(error)}); delete it and train that cell again"
+        ) from None
 
 
 def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:

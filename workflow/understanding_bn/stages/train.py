@@ -3,6 +3,7 @@
 import io
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,16 @@ CHECKPOINT_SECONDS = 30  # between checkpoints; more, if saving would take more 
 SAVING_SHARE = 0.01
 
 
-def run(job: Train, store_path: Path, out: Path, state: Path, threads: int, wanted_device: str = "auto") -> None:
+def run(
+    job: Train,
+    store_path: Path,
+    out: Path,
+    state: Path,
+    threads: int,
+    wanted_device: str = "auto",
+    now: Callable[[], float] = time.monotonic,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
     """Train every seed of the job, one after the other, and write history.parquet, weights.pt and run.json to `out`.
 
     weights.pt is {seed: {epochs done: weights}}, after each of the job's snapshots and at the end.
@@ -32,11 +42,16 @@ def run(job: Train, store_path: Path, out: Path, state: Path, threads: int, want
     A seed's result does not depend on the others: nothing is shared between them but the data. However it was
     interrupted, the job goes on from the last checkpoint in `state` when it is started again with the same settings.
 
+    Args:
+        now: the time in seconds, from any moment on.
+        tick: called after every mini-batch, of training and of the test split, and after every epoch, before the run
+            is saved. It may raise.
+
     Raises:
         UserError: a setting does not suit the data.
         Stopped: the job was told to stop by a signal, and has saved where it stands.
     """
-    stopwatch = provenance.Stopwatch()
+    stopwatch = provenance.Stopwatch(now)
     device = devices.prepare(threads, wanted_device)
     store = stores.load(store_path)
     if job.augmentation.flip and store.info["flip"] is False:
@@ -53,7 +68,7 @@ def run(job: Train, store_path: Path, out: Path, state: Path, threads: int, want
 
     batches = splits[0].count // cell.batch_size
     rate = ("images", batches * cell.batch_size)
-    shown = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate)
+    shown = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate, now=now)
     histories, weights, resumed, seconds, failures = [], {}, [], [], []
     with signals.listening() as stop, ExitStack() as held, progress.heartbeat(out):
         for position, seed in enumerate(job.seeds):
@@ -67,8 +82,13 @@ def run(job: Train, store_path: Path, out: Path, state: Path, threads: int, want
                 resumed.append(seed)
                 print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
             log = held.enter_context(closing(EventLog(f"{cell.path}/seed-{seed}")))
-            watch = _Watch(training, f"seed {seed}", folder, stop, shown, log, position * cell.epochs, batches)
-            loop.train(training, cell, seed, *splits, job.augmentation, job.milestones, watch.tick, keep)
+            watch = _Watch(training, f"seed {seed}", folder, stop, shown, log, position * cell.epochs, batches, now)
+
+            def look(watch: _Watch = watch) -> None:
+                tick()
+                watch.tick()
+
+            loop.train(training, cell, seed, *splits, job.augmentation, job.milestones, look, keep)
             watch.save()
             seconds.append(round(training.seconds, 2))
             rows = loop.finish(training, splits[0].count, store.info["majority_share"])
@@ -107,10 +127,12 @@ class _Watch:
         log: EventLog,
         before: int,
         batches: int,
+        now: Callable[[], float],
     ):
         self.training, self.name, self.folder, self.stop = training, name, folder, stop
         self.progress, self.log, self.before, self.batches = shown, log, before, batches
-        self.saved_at = self.counted_at = time.monotonic()
+        self.now = now
+        self.saved_at = self.counted_at = now()
         self.interval: float = CHECKPOINT_SECONDS
         self._tell()
 
@@ -119,17 +141,17 @@ class _Watch:
         if self.stop.signal is not None:
             self.save()
             self.stop.check(f"in {self.name} after {self.training.where}")
-        if time.monotonic() - self.saved_at > self.interval:
+        if self.now() - self.saved_at > self.interval:
             self.save()
         self._tell()
 
     def save(self) -> None:
         """Write a checkpoint. The next is due so late that saving takes no more than its share of the time."""
-        begun = time.monotonic()
+        begun = self.now()
         self.training.seconds += begun - self.counted_at
         self.counted_at = begun
         checkpoint.save(self.training, self.folder)
-        self.saved_at = time.monotonic()
+        self.saved_at = self.now()
         self.interval = max(CHECKPOINT_SECONDS, (self.saved_at - begun) / SAVING_SHARE)
 
     def _tell(self) -> None:

@@ -15,6 +15,7 @@ from understanding_bn.data.batches import Split
 from understanding_bn.models.resnet import build
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import divergence
+from understanding_bn.training.update import sgd, step
 
 
 @dataclass
@@ -57,23 +58,6 @@ def start(
     """A run of `seed` before its first step. `plugged`: files that may hold its norm or initialisation."""
     model = build(cell.arch, cell.norm, cell.init, channels, classes, seed, plugged).to(device)
     return Run(model, sgd(model, cell.alpha, optimiser, fused=True))
-
-
-def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool | None = None) -> torch.optim.SGD:
-    """Stochastic gradient descent on all parameters at learning rate α. `fused`: in one kernel; None: torch decides."""
-    return torch.optim.SGD(
-        model.parameters(), lr=alpha, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay, fused=fused
-    )
-
-
-def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """One update on a mini-batch. Returns its loss (nats, a scalar) and logits (B, classes) before the update."""
-    logits = model(images)
-    loss = F.cross_entropy(logits, labels)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.detach(), logits.detach()
 
 
 def learning_rate(alpha: float, epoch: int, epochs: int, milestones: Sequence[float]) -> float:
