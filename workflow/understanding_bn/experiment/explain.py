@@ -61,6 +61,8 @@ def _words(error: ErrorDetails) -> str:
     value, allowed = shown(given), _alternatives_at(tuple(error["loc"]))
     if kind in ABOUT_KEYS:
         return _about_a_key(error)
+    if kind == "string_unicode" and "object" in _all(allowed, "type"):  # half of a surrogate pair as a key
+        return f"key {value} is unknown; expected {_known_keys(allowed)}"
     if kind in WORDS:
         bounds = {name: _plain(bound) for name, bound in context.items()}
         return WORDS[kind].format(**{"value": value, "kind": kind_of(given), "said": error["msg"]} | bounds)
@@ -88,8 +90,13 @@ def _about_a_key(error: ErrorDetails) -> str:
         return f"key {key!r} is missing; expected {choice('', names) if (names := _all(missing, 'enum')) else kinds}"
     if error["type"] == "invalid_key":  # it is no text
         key = error["input"]
-    known = sorted(_all(_alternatives_at(tuple(block)), "properties"))
-    return f"key {shown(key)} is unknown; expected {choice(key, known) if known else 'no keys'}"
+    return f"key {shown(key)} is unknown; expected {_known_keys(_alternatives_at(tuple(block)), key)}"
+
+
+def _known_keys(blocks: list[dict[str, Any]], given: Any = "") -> str:
+    """The keys that a block may have, with a guess at which was meant."""
+    known = sorted(_all(blocks, "properties"))
+    return choice(given, known) if known else "no keys"
 
 
 def _alternatives(part: dict[str, Any]) -> list[dict[str, Any]]:
