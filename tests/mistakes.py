@@ -9,10 +9,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from strategies import FEW_NAMES, HOSTILE, NORMS, RESERVED, SCHEMA
+from strategies import FEW_NAMES, HOSTILE, NORMS, RESERVED
 
-from understanding_bn import config as configs
-from understanding_bn import grid
+from understanding_bn.experiment.checks import LONGEST_SEEDS
+from understanding_bn.experiment.config import IMAGES
+from understanding_bn.experiment.schema import schema
+from understanding_bn.settings import canonical
+
+Config = dict[str, Any]  # a resolved one, as JSON: `config.model_dump(mode="json")`
 
 
 @dataclass(frozen=True)
@@ -54,18 +58,18 @@ class Mistake:
 MISSING = object()
 
 
-def mistakes(config: dict[str, Any]) -> list[Mistake]:
+def mistakes(config: Config) -> list[Mistake]:
     """Every mistake that can be made in a resolved config, by its schema and by what its values mean together."""
-    return [*_by_schema(config, SCHEMA, ()), *_by_meaning(config)]
+    return [*_by_schema(config, [schema()], ()), *_by_meaning(config)]
 
 
-def one_of_each_kind(config: dict[str, Any]) -> list[Mistake]:
+def one_of_each_kind(config: Config) -> list[Mistake]:
     """A mistake of every kind that can be made in a resolved config, at places that depend on the config alone."""
     chance = random.Random(repr(config))
     by_kind: dict[str, list[Mistake]] = {}
     for mistake in mistakes(config):
         by_kind.setdefault(mistake.kind, []).append(mistake)
-    return [chance.choice(found) for found in by_kind.values()]
+    return [chance.choice(alike) for alike in by_kind.values()]
 
 
 def _shown(value: Any) -> str:
@@ -73,33 +77,45 @@ def _shown(value: Any) -> str:
     return repr(value)[:50]
 
 
-def _by_schema(value: Any, schema: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Mistake]:
-    """The mistakes that break the schema, at this place and below."""
-    if "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
-    for wrong in _of_another_type(schema):
+def alternatives(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas of which a value must fit one, without references."""
+    if "$ref" in part:
+        return [schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]]
+    return [deeper for below in part["anyOf"] for deeper in alternatives(below)] if "anyOf" in part else [part]
+
+
+def _by_schema(value: Any, allowed: list[dict[str, Any]], path: tuple[Any, ...]) -> Iterator[Mistake]:
+    """The mistakes that break the schema, at this place and below; a value here must fit one that is `allowed`."""
+    types = {part["type"] for part in allowed}
+    for wrong in _of_another_type(types, few_names="enum" in allowed[0]):
         if path and (path[0], wrong) != ("seeds", "7"):  # on the command line, numbers in lists come as text
             yield Mistake("type", path, wrong, _shown(wrong))
+    if value is None:
+        return
+    kind = {dict: "object", list: "array", str: "string", bool: "boolean"}.get(type(value), "number")
+    fits = next(part for part in allowed if part["type"] in {kind, *(["integer"] if kind == "number" else [])})
     if isinstance(value, dict):
-        yield from _of_keys(value, schema, path)
+        yield from _of_keys(value, fits, path)
         for key, below in value.items():
-            deeper = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
-            yield from _by_schema(below, deeper, (*path, key))
+            deeper = fits.get("properties", {}).get(key, fits.get("additionalProperties"))
+            yield from _by_schema(below, alternatives(deeper), (*path, key))
+        if fits.get("minProperties"):
+            yield Mistake("empty block", path, {}, "the block is empty")
     elif isinstance(value, list):
-        if schema.get("minItems"):
+        if fits.get("minItems"):
             yield Mistake("empty list", path, [], "empty")
-        if schema.get("minItems", 0) > 1:
+        if fits.get("minItems", 0) > 1:
             yield Mistake("empty list", path, value[:1], "too short")
-        if schema.get("uniqueItems") and value:
+        if fits.get("uniqueItems") and value:
             yield Mistake("twice", path, [*value, value[0]], "twice")
         for index, below in enumerate(value):
-            yield from _by_schema(below, schema["items"], (*path, index))
+            yield from _by_schema(below, alternatives(fits["items"]), (*path, index))
     elif isinstance(value, str):
         names = [name for name in HOSTILE if not _is_allowed(name, path)]
         for name in [*names, value[:-1] + "\n", value + "\n"] + ([value[:-1]] if path[-1] in FEW_NAMES else []):
             yield Mistake("name", path, name, _shown(name))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        for wrong in _out_of_range(schema):
+    elif not isinstance(value, bool):
+        for wrong in _out_of_range(fits):
             yield Mistake("range", path, wrong, _shown(wrong))
         for wrong in (math.nan, math.inf, -math.inf):
             yield Mistake("not finite", path, wrong, _shown(wrong))
@@ -112,24 +128,20 @@ def _is_allowed(name: str, path: tuple[Any, ...]) -> bool:
     return path in {("preset",), ("extends",)} and re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None
 
 
-def _of_another_type(schema: dict[str, Any]) -> list[Any]:
-    """Values of types that are not allowed here."""
-    kind = schema.get("type")
-    if kind == "integer":
-        return ["1e-4", "many", "7", True, None, [], {}, 2.5]
-    if kind == "number":
-        return ["1e-4", "fast", "0.1", "1_0", True, None, [], {}]
-    if kind == "boolean":
-        return [0, 1, "yes", "true", None, []]
-    if kind == "array":
-        return [{}, None, True, {"a": 1}]
-    if kind == "object":
-        return [None, [], "text", 3, [{}], False]
-    if kind == "string":
-        return [3, 2.5, True, None, [], {}]
-    if kind == ["string", "null"]:
-        return [3, True, [], {}]
-    return [3, None, [], {}]  # one of a few names
+def _of_another_type(types: set[str], few_names: bool) -> list[Any]:
+    """Values of types that are not allowed where values of these are."""
+    nothing = [] if "null" in types else [None]
+    if "array" in types:
+        return [*nothing, {}, True, {"a": 1}]
+    if "integer" in types:
+        return [*nothing, "1e-4", "many", "7", True, [], {}, 2.5]
+    if "number" in types:
+        return [*nothing, "1e-4", "fast", "0.1", "1_0", True, [], {}]
+    if "boolean" in types:
+        return [*nothing, 0, 1, "yes", "true", []]
+    if "object" in types:
+        return [*nothing, [], "text", 3, [{}], False]
+    return [*nothing, 3, [], {}, *([] if few_names else [2.5, True])]
 
 
 def _of_keys(value: dict[str, Any], schema: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Mistake]:
@@ -164,24 +176,30 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
     yield from (Mistake("reserved", ("preset",), name, _shown(name)) for name in RESERVED)
     yield from (Mistake("count", ("seeds",), count, _shown(count)) for count in (0, -1, 1001, 10**9))
     yield Mistake("order", ("schedule", "milestones"), [0.75, 0.5], "[0.75, 0.5]")
-    for probe, options in config["trained"]["probes"].items():
+    for name, options in made(config["trained"]):
         if options["at"]:
-            yield Mistake("order", ("trained", "probes", probe, "at", 0), 0.123456789, "0.123456789 is no snapshot")
+            path = ("trained", "measurements", name, "at", 0)
+            yield Mistake("order", path, 0.123456789, "0.123456789 is no snapshot")
     if config["claims"]["middle_alpha"] < 1000:
         yield Mistake("order", ("claims", "small_alpha"), 1000, "1000 is more than middle_alpha")
-    if config["grid"] and len("-".join(map(str, config["seeds"]))) > configs.LONGEST_SEEDS:
+    if config["grid"] and len("-".join(map(str, config["seeds"]))) > LONGEST_SEEDS:
         yield Mistake("long name", ("seeds_per_job",), 1000, "1000 makes names of")
     if config["dataset"] == "digits":
         yield Mistake("range", ("subset", "train"), 1438, "1438 is more than the 1437 images that digits has")
         yield Mistake("range", ("subset", "test"), 361, "361 is more than the 360 images that digits has")
         yield Mistake("flip", ("augmentation", "flip"), True, "true")
     yield from _of_networks(config)
-    jacobians = config["initialization"]["probes"].get("jacobian_conditioning")
+    jacobians = config["initialization"]["measurements"]["jacobian_conditioning"]
     if jacobians and jacobians["batch_size"] < 1_000_000:
-        path = ("initialization", "probes", "jacobian_conditioning", "images")
+        path = ("initialization", "measurements", "jacobian_conditioning", "images")
         many = jacobians["batch_size"] + 1
         yield Mistake("images", path, many, f"{many} is more than batch_size")
-    yield from _of_sweeps(config["initialization"]["probes"])
+    yield from _of_sweeps(config["initialization"]["measurements"])
+
+
+def made(block: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The measurements that a block names, with their options."""
+    return [(name, options) for name, options in block["measurements"].items() if options is not None]
 
 
 def _of_networks(config: dict[str, Any]) -> Iterator[Mistake]:
@@ -189,20 +207,21 @@ def _of_networks(config: dict[str, Any]) -> Iterator[Mistake]:
     start = config["initialization"]
     places = [("initialization", "arch")]
     places += [("grid", i, "arch", j) for i, entry in enumerate(config["grid"]) for j in range(len(entry["arch"]))]
-    places += [("initialization", "readings", i, "arch") for i in range(len(start["readings"]))]
+    readings = [i for i, reading in enumerate(start["readings"]) if reading["arch"]]
+    places += [("initialization", "readings", i, "arch") for i in readings]
     for path in places:
         for arch in ("resnet-9", "resnet-2", "resnet-08", "resnet-0", "resnet-110000", "vgg-16", "resnet", "resnet-"):
             yield Mistake("depth", path, arch, _shown(arch))
     depth = int(start["arch"].rsplit("-", 1)[1])
-    for probe, options in start["probes"].items():
-        beyond = depth + (probe == "channel_moments")
-        path = ("initialization", "probes", probe)
+    for name, options in made(start):
+        beyond = depth + (name == "channel_moments")
+        path = ("initialization", "measurements", name)
         if "layer" in options:
             yield Mistake("layer", (*path, "layer"), beyond, f"layer {beyond} is too deep")
         for index in range(len(options.get("layers", []))):
             changed = (*path, "layers", index)
             yield Mistake("layer", changed, beyond + 1000, f"layer {beyond + 1000} is too deep")
-    most = grid.images(config, "train")
+    most = config["subset"]["train"] or IMAGES.get(config["dataset"], {}).get("train", math.inf)
     if most < math.inf:
         yield Mistake("batch size", ("initialization", "batch_size"), most + 1, f"{most + 1} is more than the {most}")
         for i, entry in enumerate(config["grid"]):
@@ -210,9 +229,10 @@ def _of_networks(config: dict[str, Any]) -> Iterator[Mistake]:
                 yield Mistake("batch size", ("grid", i, "batch_size", j), most + 1, f"{most + 1} is more than")
 
 
-def _of_sweeps(probes: dict[str, Any]) -> Iterator[Mistake]:
+def _of_sweeps(options: dict[str, Any]) -> Iterator[Mistake]:
     """Sweeps that end before they begin, or have nothing in them."""
-    for probe, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
-        if probe in probes:
-            end = probes[probe][f"largest_{what}"]
-            yield Mistake("order", ("initialization", "probes", probe, f"smallest_{what}"), end, _shown(end))
+    for name, what in (("relative_loss", "step"), ("max_learning_rate", "alpha")):
+        if options[name]:
+            end = options[name][f"largest_{what}"]
+            path = ("initialization", "measurements", name, f"smallest_{what}")
+            yield Mistake("order", path, end, f"{canonical(end)} is not below largest_{what}")

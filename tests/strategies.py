@@ -3,14 +3,11 @@
 import functools
 from typing import Any
 
-import yaml
 from hypothesis import strategies as st
 
 from understanding_bn import architecture, plugins
-from understanding_bn import config as configs
+from understanding_bn.experiment.config import RESERVED
 
-SCHEMA = yaml.safe_load(configs.SCHEMA.read_text(encoding="utf-8"))
-RESERVED = SCHEMA["properties"]["preset"]["not"]["enum"]
 ARCHS = [f"{family}-{6 * n + 2}" for family in architecture.SHORTCUTS for n in range(1, 20)]
 INITS, NORMS = plugins.names("init"), plugins.names("norm")
 FEW_NAMES = ("dataset", "site")  # without its last letter, none of their values is another one
@@ -99,8 +96,8 @@ def searches(draw, largest_batch: int) -> dict[str, Any]:
     high = draw(st.integers(low + 1, 3))
     options = {"archs": several(archs(), 2), "inits": several(st.sampled_from(INITS), 2)}
     required = {"batch_size": whole(2, largest_batch), "updates": whole(2, 100_000), "steps_per_decade": whole(1, 100)}
-    found = draw(st.fixed_dictionaries(required, optional=options))
-    return found | {"smallest_alpha": 10.0**low, "largest_alpha": 10.0**high}
+    search = draw(st.fixed_dictionaries(required, optional=options))
+    return search | {"smallest_alpha": 10.0**low, "largest_alpha": 10.0**high}
 
 
 @st.composite
@@ -133,12 +130,12 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
         "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),
         "hessian_spectrum": st.fixed_dictionaries(shared | hessian, optional=where | modes),
     }
-    return {"probes": draw(st.fixed_dictionaries({}, optional=blocks))}
+    return {"measurements": draw(st.fixed_dictionaries({}, optional=blocks))}
 
 
 @st.composite
-def probes(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, Any]:
-    """Any selection of measurements on a network of `depth` layers, beside readings whose least is `shallowest`."""
+def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, Any]:
+    """Any selection of measurements on a network of `depth` layers; the shallowest reading has `shallowest`."""
     steps = draw(several(st.floats(1e-30, 1000), 2, least=2).map(sorted))
     rates = st.fixed_dictionaries({"default": alphas()}, optional=dict.fromkeys(NORMS, alphas()))
     options = {
@@ -188,18 +185,17 @@ def initializations(draw, largest_batch: int) -> dict[str, Any]:
         "norms": several(st.sampled_from(NORMS), 4),
         "batch_size": whole(2, largest_batch),
     }
-    found = draw(
-        st.fixed_dictionaries({"probes": probes(depth, min([depth, *depths]), largest_batch)}, optional=optional)
-    )
-    return found | ({"arch": own} if own else {}) | ({} if readings is None else {"readings": readings})
+    required = {"measurements": measurements(depth, min([depth, *depths]), largest_batch)}
+    block = draw(st.fixed_dictionaries(required, optional=optional))
+    return block | ({"arch": own} if own else {}) | ({} if readings is None else {"readings": readings})
 
 
 @st.composite
 def claims(draw) -> dict[str, float]:
     """Learning rates that play the parts of the paper's: none, or an ascending three, and others."""
     names = draw(st.sampled_from([(), ("small_alpha", "middle_alpha", "large_alpha")]))
-    found = dict(zip(names, sorted(draw(alphas()) for _ in names), strict=True))
-    return found | draw(
+    ascending = dict(zip(names, sorted(draw(alphas()) for _ in names), strict=True))
+    return ascending | draw(
         st.fixed_dictionaries({}, optional={"unstable_alpha": alphas(), "single_final_alpha": alphas()})
     )
 

@@ -1,15 +1,18 @@
 """The config: defaults, canonical names, and one line for every mistake."""
 
 import copy
+import json
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
-from understanding_bn import complaints, grid
-from understanding_bn import config as configs
 from understanding_bn.errors import UserError
+from understanding_bn.experiment import load
+from understanding_bn.experiment.load import resolve
+from understanding_bn.settings import canonical
 
-ROOT = configs.SCHEMA.parent.parent.parent
+ROOT = load.DEFAULT.parent
 
 
 def quick():
@@ -18,32 +21,41 @@ def quick():
 
 @pytest.mark.parametrize("path", [ROOT / "config.yaml", *sorted((ROOT / "workflow/presets").glob("*.yaml"))])
 def test_presets_are_valid_and_named_after_their_file(path):
-    resolved = configs.resolve(configs.load(path))
-    assert resolved["preset"] == ("quick" if path.name == "config.yaml" else path.stem)
+    config = resolve(load.load(path))
+    assert config.preset == ("quick" if path.name == "config.yaml" else path.stem)
 
 
 def test_the_quick_preset_needs_no_download_and_has_three_seeds():
-    resolved = configs.resolve(quick())
-    assert resolved["dataset"] == "digits"
-    assert len(resolved["seeds"]) >= 3
+    config = resolve(quick())
+    assert config.dataset == "digits"
+    assert len(config.seeds) >= 3
 
 
 def test_defaults_are_the_papers():
-    resolved = configs.resolve({"preset": "p", "initialization": {"probes": {}}, "augmentation": {"flip": False}})
-    assert resolved["optimiser"] == {"momentum": 0.9, "weight_decay": 0.0005}
-    assert resolved["seeds"] == [0, 1, 2, 3, 4]
-    assert resolved["initialization"]["arch"] == "resnet-110"
-    assert resolved["random_matrices"] == {"size": 1000, "factors": [1, 2, 3, 5], "draws": 10}
-    assert resolved["claims"]["large_alpha"] == 0.1
-    assert resolved["augmentation"]["pad"] == 4
+    config = resolve({"preset": "p", "initialization": {"measurements": {}}, "augmentation": {"flip": False}})
+    assert config.optimiser.model_dump() == {"momentum": 0.9, "weight_decay": 0.0005}
+    assert config.schedule.milestones == (0.5, 0.75)
+    assert config.seeds == (0, 1, 2, 3, 4)
+    assert config.initialization.arch == "resnet-110"
+    assert config.random_matrices.model_dump() == {"size": 1000, "factors": (1, 2, 3, 5), "draws": 10}
+    assert config.claims.large_alpha == 0.1
+    assert config.augmentation.pad == 4
 
 
 def test_resolving_leaves_its_argument_alone_and_is_idempotent():
     raw = quick()
     before = copy.deepcopy(raw)
-    once = configs.resolve(raw)
+    once = resolve(raw)
     assert raw == before
-    assert configs.resolve(once) == once
+    assert resolve(once.model_dump(mode="json")) == once
+    assert resolve(json.loads(once.model_dump_json())) == once
+
+
+def test_a_resolved_config_cannot_be_changed():
+    config = resolve(quick())
+    with pytest.raises(ValidationError, match="frozen"):
+        config.seeds = (1,)
+    assert hash(config.optimiser) == hash(resolve(quick()).optimiser)
 
 
 @pytest.mark.parametrize(
@@ -59,46 +71,31 @@ def test_resolving_leaves_its_argument_alone_and_is_idempotent():
     ],
 )
 def test_learning_rates_have_one_spelling(alpha, text):
-    assert complaints.canonical(alpha) == text
-    assert float(complaints.canonical(alpha)) == alpha
-
-
-def test_cells_are_products_and_come_once():
-    raw = quick() | {
-        "grid": [
-            {
-                "arch": "resnet-8",
-                "norm": ["batch", "none"],
-                "alpha": [0.1, 0.01],
-                "batch_size": [8, 16],
-                "epochs": 1,
-            },
-            {"arch": "resnet-8", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 1},
-        ]
-    }
-    cells = grid.cells(configs.resolve(raw))
-    assert len(cells) == len(set(cells)) == 8
-    assert len({cell.path for cell in cells}) == 8
-    expected = "resnet-8/xavier_uniform/norm-batch/alpha-0.01/batch-16/epochs-1"
-    assert expected in {cell.path for cell in cells}
-
-
-def test_a_fraction_of_the_epochs_is_at_least_one():
-    entries = [{"arch": "resnet-8", "norm": "batch", "alpha": a, "epochs": e} for a, e in ((0.1, 165), (0.2, 2))]
-    resolved = configs.resolve(quick() | {"grid": entries, "epochs_fraction": 0.1})
-    assert [cell.epochs for cell in grid.cells(resolved)] == [16, 1]
+    assert canonical(alpha) == text
+    assert float(canonical(alpha)) == alpha
 
 
 def test_presets_build_on_one_another():
-    assert configs.bases({}) == []
-    paper, short = (
-        configs.resolve(configs.load(ROOT / f"workflow/presets/{n}.yaml")) for n in ("paper", "paper-short")
-    )
-    assert short["grid"] == paper["grid"]
-    assert paper["initialization"]["probes"]["max_learning_rate"]["updates"] == 100
-    assert paper["dataset"] == "cifar10"
-    assert [c.epochs for c in grid.cells(short)] == [round(c.epochs / 10) for c in grid.cells(paper)]
-    assert [path.stem for path in configs.bases({"extends": "paper"})] == ["cifar10-init", "paper"]
+    assert load.bases({}) == []
+    paper, short = (resolve(load.load(ROOT / f"workflow/presets/{name}.yaml")) for name in ("paper", "paper-short"))
+    assert short.grid == paper.grid
+    assert (short.epochs_fraction, short.preset) == (0.1, "paper-short")
+    assert paper.initialization.measurements.max_learning_rate.updates == 100
+    assert paper.dataset == "cifar10"
+    assert [path.stem for path in load.bases({"extends": "paper"})] == ["cifar10-init", "paper"]
+
+
+def test_null_removes_a_measurement_that_another_preset_makes():
+    own = {"extends": "cifar10-init", "initialization": {"measurements": {"gradient_noise": None}}}
+    measurements = resolve(load.complete(own)).initialization.measurements
+    assert measurements.gradient_noise is None
+    assert measurements.relative_loss is not None
+
+
+def test_completing_leaves_the_callers_blocks_alone():
+    own = {"extends": "paper", "augmentation": {"pad": 2}}
+    assert load.complete(own)["augmentation"] == {"pad": 2, "flip": True}
+    assert own == {"extends": "paper", "augmentation": {"pad": 2}}
 
 
 @pytest.mark.parametrize("name", ["papre", "../presets/paper", "", 3])
@@ -106,7 +103,7 @@ def test_unknown_bases_are_refused(name):
     with pytest.raises(
         UserError, match=r"config key extends: .* is no preset; expected one of cifar10-init, cifar10-small, open-"
     ):
-        configs.bases({"extends": name})
+        load.bases({"extends": name})
 
 
 @pytest.mark.parametrize(
@@ -114,56 +111,29 @@ def test_unknown_bases_are_refused(name):
 )
 def test_unreadable_presets_are_refused(tmp_path, text, message):
     with pytest.raises(UserError, match="no such file"):
-        configs.load(tmp_path / "mine.yaml")
+        load.load(tmp_path / "mine.yaml")
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(UserError, match=message):
-        configs.load(tmp_path / "mine.yaml")
+        load.load(tmp_path / "mine.yaml")
 
 
 def test_a_preset_cannot_build_on_itself(tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text("extends: b")
     (tmp_path / "b.yaml").write_text("extends: a")
-    monkeypatch.setattr(configs, "PRESETS", tmp_path)
+    monkeypatch.setattr(load, "PRESETS", tmp_path)
     with pytest.raises(UserError, match="builds on itself"):
-        configs.bases({"extends": "a"})
+        load.bases({"extends": "a"})
 
 
-def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
-    raw = quick()
-    raw["initialization"]["probes"]["max_learning_rate"] |= {"archs": ["resnet-8", "resnet-110"], "inits": ["kaiming"]}
-    resolved = configs.resolve(raw)
-    own, shallow = ("resnet-110", "xavier_uniform"), ("resnet-8", "xavier_uniform")
-    assert grid.networks(resolved, "max_learning_rate", "batch") == [own, shallow]
-    assert grid.networks(resolved, "max_learning_rate", "none") == [own, shallow, ("resnet-110", "kaiming")]
-    assert grid.networks(resolved, "gradient_sums", "none") == [own]
-    assert not {"archs", "inits"} & set(grid.options(resolved, "max_learning_rate"))
+def test_seeds_are_counted_out():
+    assert resolve(quick() | {"seeds": 3}).seeds == (0, 1, 2)
+    assert resolve(quick() | {"seeds": ["3", "7"]}).seeds == (3, 7)  # as Snakemake's command line reads lists
 
 
-def test_networks_that_one_job_crosses_are_told_to_it():
-    resolved = configs.resolve(quick() | jacobians())
-    assert grid.networks(resolved, "jacobian_conditioning", "none") == [("resnet-110", "xavier_uniform")]
-    options = grid.options(resolved, "jacobian_conditioning")
-    assert options["networks"] == {"archs": ["plain-8"], "inits": ["fixup"]}
-    assert (options["images"], options["bn_modes"]) == (1, ["train", "eval"])
-
-
-def test_readings_differ_from_the_presets_own_network_in_what_they_name():
-    raw = quick()
-    raw["initialization"]["readings"] = [{"arch": "resnet-padded-110"}, {"init": "kaiming"}]
-    assert grid.readings(configs.resolve(raw)) == [
-        ("resnet-110", "xavier_uniform"),
-        ("resnet-padded-110", "xavier_uniform"),
-        ("resnet-110", "kaiming"),
-    ]
-
-
-def test_seeds_are_counted_out_and_blocked():
-    resolved = configs.resolve(quick() | {"seeds": 5, "seeds_per_job": 2})
-    assert grid.seed_blocks(resolved) == [[0, 1], [2, 3], [4]]
-    assert configs.resolve(quick() | {"seeds": ["3", "7"]})["seeds"] == [
-        3,
-        7,
-    ]  # as Snakemake's command line reads lists
+def test_one_value_stands_for_a_list_of_it():
+    entry = {"arch": "resnet-8", "init": "kaiming", "norm": "batch", "alpha": 1, "batch_size": 8, "epochs": 1}
+    lists = {key: [value] for key, value in entry.items() if key != "epochs"}
+    assert resolve(quick() | {"grid": [entry]}) == resolve(quick() | {"grid": [entry | lists]})
 
 
 def entry(**changes):
@@ -172,20 +142,19 @@ def entry(**changes):
 
 
 def start(**changes):
-    return {"initialization": {"probes": {}} | changes}
+    return {"initialization": {"measurements": {}} | changes}
 
 
 def search(**changes):
     options = {"batch_size": 8, "updates": 5, "smallest_alpha": 0.1, "largest_alpha": 1, "steps_per_decade": 1}
-    return start(probes={"max_learning_rate": options | changes})
+    return start(measurements={"max_learning_rate": options | changes})
 
 
 def jacobians(**changes):
-    networks = {"archs": ["plain-8"], "inits": ["fixup"]} | {
-        k: v for k, v in changes.items() if k in ("archs", "inits")
-    }
-    options = {"networks": networks, "batch_size": 8} | {k: v for k, v in changes.items() if k not in networks}
-    return start(probes={"jacobian_conditioning": options})
+    networks = {"archs": ["plain-8"], "inits": ["fixup"]}
+    networks |= {key: changes.pop(key) for key in list(changes) if key in networks}
+    options = {"networks": networks, "batch_size": 8} | changes
+    return start(measurements={"jacobian_conditioning": options})
 
 
 @pytest.mark.parametrize(
@@ -200,7 +169,7 @@ def jacobians(**changes):
         (quick() | {"tensorboard": "yes"}, ["tensorboard", "'yes' is text, expected true or false"]),
         (entry(alpha="fast"), ["grid[0].alpha[0]", "'fast' is text, expected a number"]),
         (entry(alpha=float("nan")), ["grid[0].alpha[0]", "not a finite number"]),
-        (entry(alpha=float("inf")), ["grid[0].alpha[0]", "at most 1000"]),
+        (entry(alpha=float("inf")), ["grid[0].alpha[0]", "inf is not a finite number"]),
         (entry(alpha=[0.1, 0.1]), ["grid[0].alpha", "twice"]),
         (entry(alpha=[]), ["grid[0].alpha", "empty"]),
         (entry(batch_size=1), ["grid[0].batch_size[0]", "at least 2"]),
@@ -217,8 +186,8 @@ def jacobians(**changes):
         (start(readings=[{"init": "xavier"}]), ["initialization.readings[0].init", "'xavier' is unknown"]),
         (start(readings=[{"arch": "resnet-9"}]), ["initialization.readings[0].arch", "6n + 2"]),
         (start(readings=[{"norm": "none"}]), ["initialization.readings[0]", "'norm' is unknown"]),
-        (search(archs=["resnet-9"]), ["initialization.probes.max_learning_rate.arch", "6n + 2"]),
-        (search(inits=["he"]), ["initialization.probes.max_learning_rate.init", "'he' is unknown"]),
+        (search(archs=["resnet-9"]), ["initialization.measurements.max_learning_rate.arch", "6n + 2"]),
+        (search(inits=["he"]), ["initialization.measurements.max_learning_rate.init", "'he' is unknown"]),
         (jacobians(archs=["plain-9"]), ["jacobian_conditioning.networks.archs[0]", "'plain-9'", "6n + 2"]),
         (jacobians(inits=["he"]), ["jacobian_conditioning.networks.inits[0]", "'he' is unknown"]),
         (jacobians(images=9), ["jacobian_conditioning.images", "9 is more than batch_size, expected at most 8"]),
@@ -248,21 +217,21 @@ def jacobians(**changes):
         ({"augmentation": {"flip": True}}, ["augmentation.flip", "mirrored digit"]),
         ({"augmentation": {"pad": -1, "flip": False}}, ["augmentation.pad", "at least 0"]),
         ({"optimiser": {"momentum": 1}}, ["optimiser.momentum", "less than 1"]),
-        ({"initialization": {"norms": ["batch", "nome"], "probes": {}}}, ["initialization.norm", "'nome'"]),
+        ({"initialization": {"norms": ["batch", "nome"], "measurements": {}}}, ["initialization.norm", "'nome'"]),
         (
-            {"initialization": {"arch": "resnet-20", "probes": {"gradient_sums": {"layers": [20]}}}},
+            {"initialization": {"arch": "resnet-20", "measurements": {"gradient_sums": {"layers": [20]}}}},
             ["gradient_sums", "layer 20 is too deep", "1 to 19"],
         ),
         (
-            {"initialization": {"probes": {"channel_moment": {}}}},
-            ["initialization.probes", "'channel_moment' is unknown", "did you mean 'channel_moments'?"],
+            {"initialization": {"measurements": {"channel_moment": {}}}},
+            ["initialization.measurements", "'channel_moment' is unknown", "did you mean 'channel_moments'?"],
         ),
         ({"claims": {"large_alpha": "1e-1"}}, ["claims.large_alpha", "write 0.1"]),
     ],
 )
 def test_every_mistake_is_one_line_that_names_key_and_value(change, parts):
     with pytest.raises(UserError) as caught:
-        configs.resolve(quick() | change)
+        resolve(quick() | change)
     message = str(caught.value)
     assert message.startswith("config key ")
     assert "\n" not in message
@@ -272,4 +241,4 @@ def test_every_mistake_is_one_line_that_names_key_and_value(change, parts):
 
 def test_an_empty_config_is_a_mistake_too():
     with pytest.raises(UserError, match="'preset' is missing"):
-        configs.resolve({})
+        resolve({})

@@ -5,7 +5,7 @@ below it, which is its description in the generated reference of keys.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,11 +16,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     Strict,
     model_serializer,
 )
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
 from understanding_bn import architecture
 
@@ -89,12 +90,6 @@ def _finite(value: float) -> float:
     return value
 
 
-def _spelled(alpha: float) -> float:
-    if alpha < SMALLEST_ALPHA:
-        raise PydanticCustomError("too_small", "at least {least}", {"least": SMALLEST_ALPHA})
-    return alpha
-
-
 def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
     if any(value in values[:position] for position, value in enumerate(values)):
         raise PydanticCustomError("twice", "each value once")
@@ -106,14 +101,24 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+@dataclass(frozen=True)
+class InSchema:
+    """Marks a type whose JSON schema must say more than pydantic knows of it: `change` adds that."""
+
+    change: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return self.change(handler(core))
+
+
 # A number. Text is never taken for one: YAML reads 1e-4 as text, and silence would hide that.
 Whole = Annotated[int, BeforeValidator(whole), Strict()]
 Number = Annotated[float, Strict(), AfterValidator(_finite)]
 # Different values, any number of them or at least one.
-Distinct = Annotated[tuple[T, ...], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
+Distinct = Annotated[tuple[T, ...], AfterValidator(_unique), InSchema(lambda listed: listed | {"uniqueItems": True})]
 Several = Annotated[Distinct[T], Field(min_length=1)]
 
-Alpha = Annotated[Number, Field(gt=0, le=1000), AfterValidator(_spelled)]
+Alpha = Annotated[Number, Field(gt=0, ge=SMALLEST_ALPHA, le=1000)]
 Arch = Annotated[str, Strict(), Field(pattern=ARCH)]
 Name = Annotated[str, Strict()]
 BatchSize = Annotated[Whole, Field(ge=2, le=1_000_000)]

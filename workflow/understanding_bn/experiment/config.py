@@ -8,7 +8,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from understanding_bn.measurements.channel_moments import ChannelMoments
@@ -32,6 +32,7 @@ from understanding_bn.settings import (
     BatchSize,
     Distinct,
     InnerShare,
+    InSchema,
     Name,
     Number,
     Optimiser,
@@ -44,10 +45,11 @@ from understanding_bn.settings import (
 
 # How many images there are in each split, where that is known before the data is read.
 IMAGES = {"digits": {"train": 1437, "test": 360}, "cifar10": {"train": 50_000, "test": 10_000}}
+MOST_SEEDS = 1000  # where they are counted
 RESERVED = ("data", "reference", "rebuilt", "benchmark")  # folders in results/ that are no preset's
 
 PRESET = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
-FOLDER = "^[^{}\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
+FOLDER = "^[^{}\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$"
 ALLOWED[PRESET] = "letters, digits, '.', '_' and '-', the first a letter or a digit"
 ALLOWED[FOLDER] = "a folder whose path has no line breaks, other control characters or (Snakemake's own) braces"
 
@@ -56,6 +58,10 @@ def _not_reserved(name: str) -> str:
     if name in RESERVED:
         raise PydanticCustomError("reserved", "none of {names}", {"names": ", ".join(RESERVED)})
     return name
+
+
+def _without_reserved(names: dict[str, Any]) -> dict[str, Any]:
+    return names | {"not": {"enum": [*RESERVED]}}
 
 
 def _encodable(path: Any) -> Any:
@@ -70,8 +76,8 @@ def _counted(seeds: Any) -> Any:
     if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple):
         raise PydanticCustomError("not_a_list", "a list of whole numbers, or how many")
     if isinstance(seeds, int):
-        if not 1 <= seeds <= 1000:
-            size, bound = ("few", "at least 1") if seeds < 1 else ("many", "at most 1000")
+        if not 1 <= seeds <= MOST_SEEDS:
+            size, bound = ("few", "at least 1") if seeds < 1 else ("many", f"at most {MOST_SEEDS}")
             raise PydanticCustomError(
                 "count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound}
             )
@@ -85,11 +91,15 @@ def _file_names(names: Any) -> Any:
     return as_list(names)
 
 
+COUNTED = {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS}
+OR_ONE = InSchema(lambda several: {"anyOf": [several["items"], several]})
 # One value, or several different ones, of which each entry of the grid takes every combination.
-Factor = Annotated[Several[T], BeforeValidator(as_list)]
+Factor = Annotated[Several[T], BeforeValidator(as_list), OR_ONE]
 PresetName = Annotated[str, Strict(), Field(pattern=PRESET, max_length=100)]
+FileName = Annotated[Name, Field(min_length=1)]
 Flag = Annotated[bool, Strict()]
 Seed = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
+Seeds = Annotated[Several[Seed], BeforeValidator(_counted), InSchema(lambda seeds: {"anyOf": [COUNTED, seeds]})]
 Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
 
 
@@ -128,6 +138,8 @@ class GridEntry(Options):
 
 class Reading(Options):
     """Another reading of the paper: what differs from `arch` and `init`."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     arch: Arch | None = None
     init: Name | None = None
@@ -218,7 +230,7 @@ class Config(Options):
 
     extends: PresetName | None = None
     """another preset, workflow/presets/<name>.yaml, that this one builds on"""
-    preset: Annotated[PresetName, AfterValidator(_not_reserved)]
+    preset: Annotated[PresetName, AfterValidator(_not_reserved), InSchema(_without_reserved)]
     """name of the results folder, results/<preset>"""
     dataset: Literal["digits", "cifar10", "parquet", "folder"] = "digits"
     """digits (embedded), cifar10 (downloaded, or found in data_dir), parquet or folder (found in data_dir)"""
@@ -226,9 +238,9 @@ class Config(Options):
     """folder with train.parquet and test.parquet, torchvision's cifar-10-batches-py, or train/CLASS/ and test/CLASS/"""
     subset: Subset = Subset()
     """take only so many images, the same share of every class, drawn once for all seeds (0: all)"""
-    plugins: Annotated[Distinct[Annotated[Name, Field(min_length=1)]], BeforeValidator(_file_names)] = ()
+    plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
     """Python files of your own with functions norm_NAME(channels) or init_NAME(model, generator)"""
-    seeds: Annotated[Several[Seed], BeforeValidator(_counted)] = (0, 1, 2, 3, 4)
+    seeds: Seeds = (0, 1, 2, 3, 4)
     """how many seeds (0, 1, …), or a list of them"""
     seeds_per_job: Annotated[Whole, Field(ge=1)] = 1
     """how many seeds of a cell one training job does, one after the other"""

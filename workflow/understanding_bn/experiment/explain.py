@@ -1,142 +1,141 @@
 """One line for a mistake in the config: the key, the value, and what is expected there."""
 
-import functools
 import math
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from understanding_bn.experiment.config import Config
+from understanding_bn.experiment.schema import schema
 from understanding_bn.messages import choice, kind_of, place, shown
 from understanding_bn.settings import ALLOWED, canonical
 
 TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "array": "a list"}
 TYPES |= {"object": "a block of keys", "boolean": "true or false", "null": "nothing"}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than"}
+BOUNDS |= {"maximum": "at most", "exclusiveMaximum": "less than"}
+ABOUT_KEYS = ("missing", "extra_forbidden", "invalid_key")
 # What a value of the wrong type was expected to be, by pydantic's name of the error.
 WANTED = {
     "int_type": "a whole number",
-    "int_from_float": "a whole number",
     "float_type": "a number",
     "string_type": "text",
     "bool_type": "true or false",
     "tuple_type": "a list",
-    "list_type": "a list",
     "model_type": "a block of keys",
-    "model_attributes_type": "a block of keys",
-    "dict_type": "a block of keys",
+}
+# What is said of other errors: `said` is the message that a check of ours raises, other names are pydantic's.
+WORDS = {
+    "reserved": "{value} is reserved; choose another name, expected {said}",
+    "not_allowed": "{value} is not allowed; expected {said}",
+    "string_too_short": "{value} is too short; expected at least {min_length} character",
+    "string_too_long": "{value} is too long; expected at most {max_length} characters",
+    "greater_than": "{value} is too small; expected more than {gt}",
+    "greater_than_equal": "{value} is too small; expected at least {ge}",
+    "less_than": "{value} is too large; expected less than {lt}",
+    "less_than_equal": "{value} is too large; expected at most {le}",
+    "not_finite": "{value} is not a finite number, expected one",
+    "twice": "{value} names a value twice; expected each once",
+    "count": "{value} is too {said}",
+    "empty_block": "the block is empty; expected {said}",
+    "not_a_list": "{value} is {kind}, expected {said}",
 }
 
 
 def explain(error: ValidationError) -> str:
-    """One line for the mistake that lies least deep in the config.
-
-    Every keyword of the models has its words here; `test_every_kind_of_mistake_has_words` sees to it.
-    """
+    """One line for the mistake that lies least deep in the config."""
     details = error.errors(include_url=False)
-    first = min(details, key=lambda detail: (len(detail["loc"]), str(detail["loc"])))
-    return _line(first)
+    first = min(details, key=lambda detail: (len(_place(detail)), str(_place(detail))))
+    return f"config key {place(_place(first)) or '(top level)'}: {_words(first)}"
 
 
-def _line(error: ErrorDetails) -> str:
-    kind, parts, context = error["type"], tuple(error["loc"]), error.get("ctx", {})
-    if kind in ("extra_forbidden", "missing", "invalid_key"):
-        where = f"config key {place(parts[:-1]) or '(top level)'}"
-        return f"{where}: {_about_a_key(kind, parts, error['input'])}"
-    where, value = f"config key {place(parts) or '(top level)'}", shown(error["input"])
-    match kind:
-        case "literal_error":
-            names = [str(name) for name in _schema_at(parts).get("enum", [context.get("expected")])]
-            return f"{where}: {value} is unknown; expected {choice(error['input'], names)}"
-        case "reserved":
-            return f"{where}: {value} is reserved; choose another name, expected {error['msg']}"
-        case "string_pattern_mismatch":
-            return f"{where}: {value} is not allowed; expected {ALLOWED[context['pattern']]}"
-        case "string_unicode" | "not_allowed":
-            return f"{where}: {value} is not allowed; expected {_allowed(parts, error['msg'])}"
-        case "string_too_short":
-            return f"{where}: {value} is too short; expected at least {context['min_length']} character"
-        case "string_too_long":
-            return f"{where}: {value} is too long; expected at most {context['max_length']} characters"
-        case "greater_than":
-            return f"{where}: {value} is too small; expected more than {context['gt']:g}"
-        case "greater_than_equal":
-            return f"{where}: {value} is too small; expected at least {_plain(context['ge'])}"
-        case "too_small":
-            return f"{where}: {value} is too small; expected {error['msg']}"
-        case "less_than":
-            return f"{where}: {value} is too large; expected less than {context['lt']:g}"
-        case "less_than_equal":
-            return f"{where}: {value} is too large; expected at most {_plain(context['le'])}"
-        case "not_finite" | "finite_number":
-            return f"{where}: {value} is not a finite number, expected one"
-        case "too_short":
-            few = "the list is empty" if not error["input"] else f"{value} is too short"
-            least = context["min_length"]
-            return f"{where}: {few}; expected at least {least} value{'s' if least > 1 else ''}"
-        case "twice":
-            return f"{where}: {value} names a value twice; expected each once"
-        case "count":
-            return f"{where}: {value} is too {error['msg']}"
-        case "empty_block":
-            return f"{where}: the block is empty; expected {error['msg']}"
-        case "not_a_list":
-            return f"{where}: {value} is {kind_of(error['input'])}, expected {error['msg']}"
-    if kind == "float_type" and isinstance(error["input"], int) and not isinstance(error["input"], bool):
-        bound = _schema_at(parts)["maximum"] if error["input"] > 0 else 0  # a whole number that no float can hold
-        size = "large; expected at most" if error["input"] > 0 else "small; expected at least"
-        return f"{where}: {value} is too {size} {bound:g}"
-    if kind in WANTED:
-        wanted = WANTED[kind] + (" or nothing" if _may_be_nothing(parts) else "")
-        return f"{where}: {value} is {kind_of(error['input'])}, expected {wanted}{_hint(error['input'], wanted)}"
-    raise NotImplementedError(f"no words for pydantic's error {kind!r}")
+def _place(error: ErrorDetails) -> tuple[Any, ...]:
+    """The place that a message names: of a key that is missing or unknown, the block around it."""
+    parts = tuple(error["loc"])
+    return parts[:-1] if error["type"] in ABOUT_KEYS else parts
 
 
-def _about_a_key(kind: str, parts: tuple[Any, ...], value: Any) -> str:
+def _words(error: ErrorDetails) -> str:
+    """What is wrong at that place, and what is expected there."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    value, allowed = shown(given), _alternatives_at(tuple(error["loc"]))
+    if kind in ABOUT_KEYS:
+        return _about_a_key(error)
+    if kind == "string_unicode" and "object" in _all(allowed, "type"):  # half of a surrogate pair as a key
+        return f"key {value} is unknown; expected {_known_keys(allowed)}"
+    if kind in WORDS:
+        bounds = {name: _plain(bound) for name, bound in context.items()}
+        return WORDS[kind].format(**{"value": value, "kind": kind_of(given), "said": error["msg"]} | bounds)
+    if kind == "literal_error":
+        return f"{value} is unknown; expected {choice(given, _all(allowed, 'enum'))}"
+    if kind == "too_short":
+        few, least = "the list is empty" if not given else f"{value} is too short", context["min_length"]
+        return f"{few}; expected at least {least} value{'s' if least > 1 else ''}"
+    if kind in ("string_pattern_mismatch", "string_unicode"):  # the latter is half of a surrogate pair
+        patterns = [ALLOWED[part["pattern"]] for part in allowed if "pattern" in part]
+        names = [choice(given, part["enum"]) for part in allowed if "enum" in part]
+        return f"{value} is not allowed; expected {[*patterns, *names, 'text that UTF-8 can hold'][0]}"
+    if kind == "float_type" and isinstance(given, int) and not isinstance(given, bool):  # no float can hold it
+        return f"{value} is too {_bound(allowed, upper=given > 0)}"
+    wanted = " or ".join([WANTED[kind], *(["nothing"] if "null" in _all(allowed, "type") else [])])
+    return f"{value} is {kind_of(given)}, expected {wanted}{_hint(given, wanted)}"
+
+
+def _about_a_key(error: ErrorDetails) -> str:
     """What is wrong with a key that is missing, or that there is not."""
-    known = _schema_at(parts[:-1]).get("properties", {})
-    if kind == "missing":
-        schema = _resolved(known[parts[-1]])
-        wanted = choice(parts[-1], schema["enum"]) if "enum" in schema else TYPES.get(schema.get("type", ""), "a value")
-        return f"key {parts[-1]!r} is missing; expected {wanted}"
-    expected = choice(parts[-1], sorted(known)) if known else "no keys"
-    return f"key {shown(parts[-1])} is unknown; expected {expected}"
+    *block, key = error["loc"]
+    if error["type"] == "missing":
+        missing = _alternatives_at(error["loc"])
+        kinds = " or ".join(TYPES[name] for name in _all(missing, "type"))
+        return f"key {key!r} is missing; expected {choice('', names) if (names := _all(missing, 'enum')) else kinds}"
+    if error["type"] == "invalid_key":  # it is no text
+        key = error["input"]
+    return f"key {shown(key)} is unknown; expected {_known_keys(_alternatives_at(tuple(block)), key)}"
 
 
-@functools.cache
-def _schema() -> dict[str, Any]:
-    """The JSON schema of the config. Every caller gets the same, so none may change it."""
-    return Config.model_json_schema()
+def _known_keys(blocks: list[dict[str, Any]], given: Any = "") -> str:
+    """The keys that a block may have, with a guess at which was meant."""
+    known = sorted(_all(blocks, "properties"))
+    return choice(given, known) if known else "no keys"
 
 
-def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without reference, and of one that also allows null the other half."""
-    if "anyOf" in schema:
-        schema = next(part for part in schema["anyOf"] if part.get("type") != "null") | {"nullable": True}
-    if "$ref" in schema:
-        schema = schema | _schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    return schema
+def _alternatives(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas of which a value must fit one, without references."""
+    if "$ref" in part:
+        part = part | schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]
+    return [deeper for below in part["anyOf"] for deeper in _alternatives(below)] if "anyOf" in part else [part]
 
 
-def _schema_at(parts: tuple[Any, ...]) -> dict[str, Any]:
-    """The schema of a place in the config; empty where there is none."""
-    schema: dict[str, Any] = _schema()
+def _alternatives_at(parts: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Those of a place in the config; none where there is no such place."""
+    places = [schema()]
     for part in parts:
-        below = schema.get("items") if isinstance(part, int) else schema.get("properties", {}).get(part)
-        schema = _resolved(below if isinstance(below, dict) else schema.get("additionalProperties") or {})
-    return schema
+        steps = [_below(place, part) for place in places]
+        places = [deeper for below in steps if below for deeper in _alternatives(below)]
+    return places
 
 
-def _may_be_nothing(parts: tuple[Any, ...]) -> bool:
-    return bool(_schema_at(parts).get("nullable"))
+def _below(block: dict[str, Any], part: str | int) -> Any:
+    """The schema of a key of a block, or of a list's values; false or nothing where there is none."""
+    if isinstance(part, int):
+        return block.get("items")
+    return block.get("properties", {}).get(part, block.get("additionalProperties"))
 
 
-def _allowed(parts: tuple[Any, ...], otherwise: str) -> str:
-    """What may stand where a pattern is required, for text that could not be compared with it."""
-    return ALLOWED.get(_schema_at(parts).get("pattern", ""), otherwise)
+def _all(alternatives: list[dict[str, Any]], keyword: str) -> list[str]:
+    """What all of them list or name by a keyword, as text."""
+    values = [part[keyword] for part in alternatives if keyword in part]
+    return [str(name) for value in values for name in ([value] if isinstance(value, str) else value)]
 
 
-def _plain(bound: float) -> str:
+def _bound(alternatives: list[dict[str, Any]], upper: bool) -> str:
+    """The bound that a number is beyond, in words."""
+    size, names = ("large", ("maximum", "exclusiveMaximum")) if upper else ("small", ("exclusiveMinimum", "minimum"))
+    name, bound = next((name, part[name]) for name in names for part in alternatives if name in part)
+    return f"{size}; expected {BOUNDS[name]} {_plain(bound)}"
+
+
+def _plain(bound: Any) -> str:
     return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
