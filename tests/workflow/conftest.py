@@ -16,7 +16,7 @@ def checkout(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def planned_only(tmp_path_factory):
+def plans(tmp_path_factory):
     """A checkout that tests make plans in: they must leave its files as they are."""
     made = Checkout(tmp_path_factory.mktemp("plans") / "checkout")
     yield made
