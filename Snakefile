@@ -17,8 +17,9 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
 
 
+# The default target, because it is the first rule that is not included. A workflow that uses this one as a module keeps
+# its own.
 rule all:
-    default_target: True
     input:
         report=f"{RESULTS}/report.html",
         claims=f"{RESULTS}/claims.json",

@@ -1,6 +1,7 @@
 """A copy of the checkout to run Snakemake in, and a config that is small enough to run whole."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -15,12 +16,10 @@ import torch
 import yaml
 from PIL import Image
 
-from understanding_bn import config as configs
-from understanding_bn import grid
 from understanding_bn.benchmark.scale import copy_workflow
-from understanding_bn.data.batches import Augmentation
-from understanding_bn.training import job
-from understanding_bn.training.loop import Optimiser
+from understanding_bn.experiment import load
+from understanding_bn.experiment.plan import plan
+from understanding_bn.stages import train
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -29,6 +28,7 @@ TINY = {
     "dataset": "digits",
     "seeds": 2,
     "seeds_per_job": 2,
+    "plugins": "mine.py",
     "augmentation": {"pad": 1, "flip": False},
     "grid": [
         # At α = 1000 a network without norm and with Kaiming's start overflows at its second mini-batch, for any seed.
@@ -40,11 +40,11 @@ TINY = {
             "batch_size": 128,
             "epochs": 1,
         },
-        {"arch": "resnet-14", "init": "kaiming", "norm": "batch-final", "alpha": 0.05, "batch_size": 128, "epochs": 1},
+        {"arch": "resnet-14", "init": "kaiming", "norm": ["batch-final", "half"], "alpha": 0.05, "batch_size": 128, "epochs": 1},
         {"arch": "resnet-14", "init": "kaiming", "norm": "batch", "alpha": 0.05, "batch_size": 256, "epochs": 1},
     ],
     "trained": {
-        "probes": {
+        "measurements": {
             "gradient_structure": {"at": [0, 1], "minibatches": 2},
             "hessian_spectrum": {
                 "at": [1],
@@ -60,7 +60,7 @@ TINY = {
         "arch": "resnet-8",
         "norms": ["batch", "none"],
         "batch_size": 16,
-        "probes": {
+        "measurements": {
             "gradient_histogram": {"layer": 4, "minibatches": 2},
             "relative_loss": {
                 "alpha": {"default": 0.01},
@@ -103,6 +103,21 @@ TINY = {
 }
 
 
+# A norm of the user's own, in a file of his own.
+PLUGIN = """
+from torch import nn
+
+
+class Half(nn.Module):
+    def forward(self, x):
+        return x / 2
+
+
+def norm_half(channels):
+    return Half()
+"""
+
+
 class Checkout:
     """A copy of the project in a folder of its own."""
 
@@ -112,11 +127,37 @@ class Checkout:
         copy_workflow(folder)
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        (folder / "mine.py").write_text(PLUGIN)
+        self._planner: subprocess.Popen | None = None
 
     def run(self, *arguments, tiny=True):
         """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
         command = self.command(*arguments, tiny=tiny)
         return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True)
+
+    def plan(self, *arguments, tiny=True):
+        """What `snakemake ARGUMENTS --dry-run` answers here: a dict with `status`, `jobs` and what it `said`.
+
+        All plans of a checkout are made in one process, which saves most of what Snakemake needs to start.
+        """
+        if self._planner is None:
+            program = Path(__file__).with_name("planner.py")
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            self._planner = subprocess.Popen(
+                [sys.executable, program], cwd=self.folder, env=environment(), text=True, **pipes
+            )
+        words = [*self.command(*arguments, tiny=tiny)[3:], "--dry-run"]
+        self._planner.stdin.write(json.dumps(words) + "\n")
+        self._planner.stdin.flush()
+        answer = self._planner.stdout.readline()
+        assert answer, f"the planner ended at {' '.join(words)}"
+        return json.loads(answer)
+
+    def close(self):
+        """End the process that plans, if there is one."""
+        if self._planner is not None:
+            self._planner.communicate()
+            self._planner = None
 
     def start(self, *arguments, tiny=True):
         """The same in the background, in a process group of its own. What it says goes to said.txt."""
@@ -152,9 +193,9 @@ class Checkout:
 
     def rules_planned(self, *arguments, tiny=True):
         """The number of jobs of each rule that a dry run plans."""
-        done = self.run(*arguments, "--dry-run", "--quiet", "host", tiny=tiny)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return planned(done.stdout + done.stderr)
+        answer = self.plan(*arguments, tiny=tiny)
+        assert answer["status"] == 0, answer["said"]
+        return answer["jobs"]
 
 
 def environment():
@@ -164,76 +205,52 @@ def environment():
     return found
 
 
-def only_line(done):
-    """What a run that must fail says; it must be one line beside Snakemake's own on the files that it reads."""
-    assert done.returncode != 0
-    said = (done.stdout + done.stderr).splitlines()
-    lines = [line for line in said if not line.startswith(("Using workflow specific profile", "Config file "))]
+def only_line(said):
+    """What a run that must fail says; it must be one line besides Snakemake's own on the files that it reads."""
+    lines = [line for line in said.splitlines() if not line.startswith(("Using workflow specific profile", "Config file "))]
     assert len(lines) == 1, lines
     return lines[0]
 
 
 def refused(checkout, *arguments):
-    """The one line with which Snakemake must fail; it must have written nothing."""
-    line = only_line(checkout.run(*arguments, tiny=False))
+    """The one line with which a start of Snakemake must fail; it must have written nothing."""
+    answer = checkout.plan(*arguments, tiny=False)
+    assert answer["status"] != 0
+    line = only_line(answer["said"])
     assert line.startswith("error: ")
     assert not (checkout.folder / "results").exists()
     assert not (checkout.folder / "logs").exists()
     return line
 
 
-def planned(text):
-    """The table under 'Job stats:' in Snakemake's output, as a dict; empty if there is none."""
-    if "Job stats:" not in text:
-        return {}
-    lines = text.rsplit("Job stats:", 1)[1].splitlines()[3:]
-    jobs = {}
-    for line in lines:
-        parts = line.split()
-        if len(parts) != 2 or parts[0] == "total":
-            break
-        jobs[parts[0]] = int(parts[1])
-    return jobs
-
-
 def cells(checkout, *grid, seeds=1, measured_at=()):
     """The configuration file of a preset that trains these cells (of ResNet-8, if they don't say) and little else."""
     base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
     config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
-    config |= {"grid": [base | cell for cell in grid], "initialization": {"probes": {}}}
-    config["trained"] = {"probes": {"gradient_structure": {"at": [*measured_at], "minibatches": 2}}}
+    config |= {"grid": [base | cell for cell in grid], "initialization": {"measurements": {}}}
+    config["trained"] = {"measurements": {"gradient_structure": {"at": [*measured_at], "minibatches": 2}}}
     (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
     return "cells.yaml"
 
 
 def undisturbed(checkout, digits_path, folder):
     """Train the same cells here, and compare."""
-    config = configs.resolve(yaml.safe_load((checkout.folder / "cells.yaml").read_text()))
-    augmentation = Augmentation(**config["augmentation"])
-    for cell in grid.cells(config):
-        seeds = config["seeds"]
-        out = folder / cell.path
-        job.run(
-            digits_path,
-            cell,
-            Optimiser(**config["optimiser"]),
-            augmentation,
-            config["schedule"]["milestones"],
-            config["snapshots"],
-            seeds,
-            out,
-            folder / "state",
-            threads=1,
-            wanted_device="cpu",
-        )
-        theirs = checkout.folder / "results/cells/train" / cell.path / f"seeds-{'-'.join(map(str, seeds))}"
-        left, right = (pd.read_parquet(each / "history.parquet") for each in (out, theirs))
-        pd.testing.assert_frame_equal(left, right, check_exact=True)
-        left, right = (torch.load(each / "weights.pt", weights_only=True) for each in (out, theirs))
-        for seed, epochs in left.items():
-            assert epochs.keys() == right[seed].keys()
-            for epoch, weights in epochs.items():
-                assert all(torch.equal(value, right[seed][epoch][name]) for name, value in weights.items())
+    config = load.resolve(load.load(checkout.folder / "cells.yaml"))
+    for job in plan(config).train:
+        train.run(job, digits_path, folder / job.folder, folder / "state", threads=1, wanted_device="cpu")
+        must_equal(folder / job.folder, checkout.folder / "results/cells" / job.folder)
+
+
+def must_equal(left, right):
+    """The results of two training jobs, in their folders, must be the same bit for bit."""
+    ours, theirs = (pd.read_parquet(folder / "history.parquet") for folder in (left, right))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    ours, theirs = (torch.load(folder / "weights.pt", weights_only=True) for folder in (left, right))
+    assert ours.keys() == theirs.keys()
+    for seed, epochs in ours.items():
+        assert epochs.keys() == theirs[seed].keys()
+        for epoch, weights in epochs.items():
+            assert all(torch.equal(value, theirs[seed][epoch][name]) for name, value in weights.items())
 
 
 def write_parquet(folder, size=12, classes=3):

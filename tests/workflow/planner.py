@@ -1,41 +1,66 @@
-"""Plans one config after another in one process: `python planner.py CHECKOUT`, a config as JSON on each line.
+"""`snakemake --dry-run`, again and again in one process: `python planner.py`, in a checkout.
 
-Answers each with a line: the number of jobs of each rule, as JSON, or the message that Snakemake ended with.
+Each line of standard input is a list of arguments as JSON. Each is answered with a line: the exit status, the number of
+jobs of each rule (empty if it failed), and all that Snakemake said.
 """
 
 import json
 import os
 import sys
-from collections import Counter
-from pathlib import Path
+import tempfile
+from typing import Any
 
-import yaml
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import DAGSettings, OutputSettings, Quietness, ResourceSettings
+from snakemake.cli import args_to_api, parse_args, print_exception
 
 
-def plan(folder: Path, config: dict) -> dict[str, int]:
-    """The number of jobs of each rule that a dry run in a checkout plans with this config."""
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-        workflow = api.workflow(
-            resource_settings=ResourceSettings(cores=2), snakefile=folder / "Snakefile", workdir=folder
-        )
-        workflow.dag(DAGSettings()).execute_workflow(executor="dryrun")
-        return dict(Counter(job.rule.name for job in workflow._workflow.dag.jobs))
+def planned(text):
+    """The table under 'Job stats:' in Snakemake's output, as a dict; empty if there is none."""
+    if "Job stats:" not in text:
+        return {}
+    lines = text.rsplit("Job stats:", 1)[1].splitlines()[3:]
+    jobs = {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 2 or parts[0] == "total":
+            break
+        jobs[parts[0]] = int(parts[1])
+    return jobs
+
+
+def answer(arguments: list[str]) -> dict[str, Any]:
+    """What the command line answers; Snakemake's own output goes to a file meanwhile."""
+    with tempfile.TemporaryFile("w+") as said:
+        before = sys.stdout, sys.stderr
+        sys.stdout = sys.stderr = said
+        try:
+            status = _status(arguments)
+        finally:
+            sys.stdout, sys.stderr = before
+        said.seek(0)
+        text = said.read()
+    return {"status": status, "jobs": planned(text) if status == 0 else {}, "said": text}
+
+
+def _status(arguments: list[str]) -> int:
+    """Snakemake's exit status, as its `main` makes it."""
+    try:
+        parser, args = parse_args(arguments)
+        return 0 if args_to_api(args, parser) else 1
+    except SystemExit as end:  # the Snakefile found a mistake
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else 1
+    except Exception as error:
+        print_exception(error)
+        return 1
 
 
 def main() -> None:
     """Answer every line of standard input with one on what was standard output; all else goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    folder = Path(sys.argv[1])
     for line in sys.stdin:
-        try:
-            answer = {"jobs": plan(folder, json.loads(line))}
-        except (Exception, SystemExit) as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

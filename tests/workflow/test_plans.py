@@ -2,10 +2,10 @@
 
 import pytest
 import yaml
-from checkouts import ROOT, commands, refused
+from checkouts import ROOT, commands, only_line, refused
 
 from understanding_bn.claims.catalogue import CLAIMS
-from understanding_bn.report import rule_graph
+from understanding_bn.docs_pages import rule_graph
 
 FIGURES = ["fig2_gradient_histogram", "fig3_relative_loss", "fig4_divergence_heatmap", "fig5_channel_moments"]
 FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_sums"]
@@ -13,8 +13,19 @@ FIGURES += ["fig6_logit_gradients", "fig7_kernel_gradients", "table1_gradient_su
 NAMED = {"gradient_noise": 2, "input_mean_correlation": 2, "jacobian_conditioning": 2, "max_learning_rate": 6}
 
 
-def test_the_whole_preset_plans(checkout):
-    jobs = checkout.rules_planned(tiny=False)
+@pytest.fixture
+def images(tmp_path):
+    """A folder that is taken for a data set of one's own, as long as none of its images is read."""
+    for name in ("train.parquet", "test.parquet"):
+        (tmp_path / name).write_bytes(b"any")
+    for split in ("train", "test"):
+        (tmp_path / split / "a class").mkdir(parents=True)
+        (tmp_path / split / "a class/image.png").write_bytes(b"any")
+    return tmp_path
+
+
+def test_the_whole_preset_plans(plans):
+    jobs = plans.rules_planned(tiny=False)
     assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
     assert jobs["train"] == 7
     assert jobs["trained"] == 7 + 6  # gradients everywhere, curvature without the single final BN
@@ -22,34 +33,35 @@ def test_the_whole_preset_plans(checkout):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_at_initialisation_train_nothing(checkout, name):
-    jobs = checkout.rules_planned(name.split("_")[0], tiny=False)
+def test_figures_at_initialisation_train_nothing(plans, name):
+    jobs = plans.rules_planned(name.split("_")[0], tiny=False)
     assert jobs.pop(name.split("_")[0]) == 1
     assert jobs == {name: 1, "initialization": 2, "data": 1}
-    assert checkout.rules_planned(name, tiny=False) == jobs
+    assert plans.rules_planned(name, tiny=False) == jobs
 
 
 @pytest.mark.parametrize(("name", "measurements"), NAMED.items())
-def test_measurements_train_nothing(checkout, name, measurements):
-    jobs = checkout.rules_planned(name, tiny=False)
+def test_measurements_train_nothing(plans, name, measurements):
+    jobs = plans.rules_planned(name, tiny=False)
     assert jobs == {name: 1, "initialization": measurements, "data": 1}
 
 
 @pytest.mark.parametrize("target", ["fig1", "fig1_accuracy", "single_final_bn", "other_norms"])
-def test_a_target_without_data_says_so(checkout, tmp_path, target):
-    for name in ("train.parquet", "test.parquet"):
-        (tmp_path / name).write_bytes(b"any")
-    options = ["--configfile", "workflow/presets/cifar10-init.yaml", "--config", f"data_dir={tmp_path}"]
-    done = checkout.run(target, *options, tiny=False)
+def test_a_target_without_data_is_a_rule_of_its_own(plans, images, target):
+    options = ["--configfile", "workflow/presets/cifar10-init.yaml", "--config", f"data_dir={images}"]
+    assert plans.rules_planned(target, *options, tiny=False) == {target: 1}
+
+
+def test_a_target_without_data_says_so(checkout, images):
+    options = ["--configfile", "workflow/presets/cifar10-init.yaml", "--config", f"data_dir={images}"]
+    done = checkout.run("fig1", *options, tiny=False)
     assert done.returncode != 0
-    assert "error: preset cifar10-init has nothing to draw" in done.stdout + done.stderr
+    assert "error: preset cifar10-init has nothing to draw fig1_accuracy from" in done.stdout + done.stderr
 
 
-def test_the_whole_paper_plans_with_every_cell_and_seed(checkout, tmp_path):
-    for name in ("train.parquet", "test.parquet"):
-        (tmp_path / name).write_bytes(b"any")
-    arguments = ["--config", f"data_dir={tmp_path}", "--configfile"]
-    jobs = checkout.rules_planned(*arguments, "workflow/presets/paper.yaml", tiny=False)
+def test_the_whole_paper_plans_with_every_cell_and_seed(plans, images):
+    arguments = ["--config", f"data_dir={images}", "--configfile"]
+    jobs = plans.rules_planned(*arguments, "workflow/presets/paper.yaml", tiny=False)
     # Six learning rates with and without BN, three for layer and group norm, one for the single final BN.
     assert jobs["train"] == 5 * (2 * 6 + 2 * 3 + 1)
     figures = {
@@ -61,26 +73,26 @@ def test_the_whole_paper_plans_with_every_cell_and_seed(checkout, tmp_path):
         "readings",
     }
     assert all(jobs[name] == 1 for name in figures)
-    assert checkout.rules_planned(*arguments, "workflow/presets/paper-short.yaml", tiny=False)["train"] == 2 * 19
+    assert plans.rules_planned(*arguments, "workflow/presets/paper-short.yaml", tiny=False)["train"] == 2 * 19
 
 
-def test_fig1_and_fig8(checkout):
-    jobs = checkout.rules_planned("fig1", tiny=False)
+def test_fig1_and_fig8(plans):
+    jobs = plans.rules_planned("fig1", tiny=False)
     assert (jobs["train"], jobs["data"]) == (7, 1)
     assert "initialization" not in jobs
-    jobs = checkout.rules_planned("fig8", tiny=False)
+    jobs = plans.rules_planned("fig8", tiny=False)
     assert jobs == {"random_matrices": 1, "fig8_singular_values": 1, "fig8": 1}
 
 
-def test_targets_by_path(checkout):
-    jobs = checkout.rules_planned("results/quick/figures/fig5_channel_moments.pdf", tiny=False)
+def test_targets_by_path(plans):
+    jobs = plans.rules_planned("results/quick/figures/fig5_channel_moments.pdf", tiny=False)
     assert jobs == {"fig5_channel_moments": 1, "initialization": 2, "data": 1}
-    assert checkout.rules_planned("results/quick/claims.json", tiny=False)["claims"] == 1
+    assert plans.rules_planned("results/quick/claims.json", tiny=False)["claims"] == 1
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=lambda p: p.stem)
-def test_presets_plan(checkout, preset):
-    jobs = checkout.rules_planned("--configfile", f"workflow/presets/{preset.name}", tiny=False)
+def test_presets_plan(plans, preset):
+    jobs = plans.rules_planned("--configfile", f"workflow/presets/{preset.name}", tiny=False)
     assert jobs["all"] == 1
 
 
@@ -106,9 +118,16 @@ def test_the_slurm_profile_is_found_by_its_short_name(checkout):
         (["dataset=cifar10", "data_dir=workflow"], ["data_dir", "holds no cifar10 data"]),
     ],
 )
-def test_mistakes_on_the_command_line(checkout, settings, parts):
-    line = refused(checkout, "--config", *settings)
+def test_mistakes_on_the_command_line(plans, settings, parts):
+    line = refused(plans, "--config", *settings)
     assert all(part in line for part in parts), line
+
+
+def test_a_mistake_ends_a_real_start_with_one_line(checkout):
+    done = checkout.run("--config", "sedes=3", tiny=False)
+    assert done.returncode != 0
+    assert only_line(done.stdout + done.stderr).startswith("error: config key (top level): key 'sedes' is unknown")
+    assert not (checkout.folder / "results").exists()
 
 
 @pytest.mark.parametrize(
@@ -119,32 +138,26 @@ def test_mistakes_on_the_command_line(checkout, settings, parts):
         ({"alpha": "1e-4"}, ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
     ],
 )
-def test_mistakes_in_the_config_file(checkout, change, parts):
-    config = yaml.safe_load((checkout.folder / "config.yaml").read_text())
-    config["grid"] = [config["grid"][0] | change]
-    (checkout.folder / "config.yaml").write_text(yaml.safe_dump(config))
-    line = refused(checkout)
+def test_mistakes_in_a_config_file(plans, tmp_path, change, parts):
+    quick = yaml.safe_load((ROOT / "config.yaml").read_text())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"grid": [quick["grid"][0] | change]}))
+    line = refused(plans, "--configfile", tmp_path / "mine.yaml")
     assert all(part in line for part in parts), line
 
 
-def test_alpha_as_yaml_reads_it(checkout):
-    text = (checkout.folder / "config.yaml").read_text()
-    (checkout.folder / "config.yaml").write_text(text.replace("alpha: 0.1,", "alpha: 1e-4,", 1))
-    assert "'1e-4' is text" in refused(checkout)
+def test_alpha_as_yaml_reads_it(plans, tmp_path):
+    text = (ROOT / "config.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("alpha: 0.1,", "alpha: 1e-4,", 1))
+    assert "'1e-4' is text" in refused(plans, "--configfile", tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_pages_commands_plan(checkout, tmp_path, command):
-    (tmp_path / "train.parquet").write_bytes(b"any")
-    (tmp_path / "test.parquet").write_bytes(b"any")
-    for split in ("train", "test"):
-        (tmp_path / split / "a class").mkdir(parents=True)
-        (tmp_path / split / "a class/image.png").write_bytes(b"any")
-    arguments = command.replace("FOLDER", str(tmp_path)).split()[1:]
+def test_the_pages_commands_plan(plans, images, command):
+    arguments = command.replace("FOLDER", str(images)).split()[1:]
     if "slurm" in arguments:
         arguments += ["--executor", "dryrun"]
-    done = checkout.run(*arguments, "--dry-run", tiny=False)
-    assert done.returncode == 0, done.stderr
+    answer = plans.plan(*arguments, tiny=False)
+    assert answer["status"] == 0, answer["said"]
 
 
 def test_the_kept_graph_of_the_rules_is_that_of_today(checkout, tmp_path):

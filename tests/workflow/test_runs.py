@@ -1,24 +1,20 @@
-"""The tiny preset for real: every file, what reruns when, other data sets, failures."""
+"""The tiny preset for real: every file that it leaves, and what can be done with them."""
 
 import json
-import os
 import re
-import shutil
-from contextlib import contextmanager
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-import yaml
-from checkouts import write_parquet
+from checkouts import ROOT, write_parquet
 from PIL import Image
 from rocrate.rocrate import ROCrate
 
-from understanding_bn import status
+from understanding_bn import record, status
 from understanding_bn.claims.catalogue import CLAIMS
 from understanding_bn.errors import UserError
+from understanding_bn.experiment import load
 from understanding_bn.report import rebuild, reference
 
 COLUMNS = {
@@ -44,6 +40,7 @@ COLUMNS = {
     "figures/jacobian_conditioning.csv": "arch norm init depth seed log10_condition bn_mode shortcut image size rank",
     "figures/jacobian_conditioning_summary.csv": "shortcut norm bn_mode init condition_slope condition_theory",
     "figures/single_final_bn.csv": "norm alpha seed test_accuracy failure",
+    "figures/other_norms.csv": "norm alpha seed test_accuracy failure",
     "tables/table1_gradient_sums.csv": "norm seed layer a b ratio",
     "tables/readings.csv": "arch init site norm quantity value paper",
 }
@@ -98,16 +95,19 @@ def test_run_json_says_what_was_done(finished):
     records = list(results(finished[0]).rglob("run.json"))
     # Training; gradients of all its networks and Hessians of three; ten measurements of two norms; the search on four
     # and two networks; another reading's three; matrices.
-    assert len(records) == 6 + 6 + 3 + 2 * 10 + 4 + 2 + 2 * 3 + 1
+    assert len(records) == 7 + 7 + 3 + 2 * 10 + 4 + 2 + 2 * 3 + 1
     for path in records:
-        record = json.loads(path.read_text())
-        assert {"stage", "settings", "code_fingerprint", "commit", "versions", "device", "dtype"} <= set(record)
-        assert record["wall_seconds"] > 0
-        assert record["peak_memory_mib"] > 10
-        if record["stage"] != "random_matrices":
-            assert record["seeds"] == [0, 1]
-            assert record["bn_mode"]
-            assert record["data"]["source"].startswith("scikit-learn digits")
+        run = record.read(path)
+        assert run.wall_seconds > 0
+        assert run.peak_memory_mib > 10
+        assert run.place == str(path.parent.relative_to(results(finished[0])))
+        assert list(run.plugins) == (["mine.py"] if "norm-half" in run.place else [])
+        if run.stage == "random_matrices":
+            assert run.data is None
+            continue
+        assert run.seeds == (0, 1)
+        assert run.bn_mode
+        assert run.data.source.startswith("scikit-learn digits")
 
 
 class Page(HTMLParser):
@@ -159,49 +159,53 @@ def test_progress_is_shown_and_logged(finished):
 def test_benchmarks_are_kept_for_every_job(finished):
     files = list((finished[0].folder / "logs").rglob("*.benchmark.tsv"))
     # Data, training and on its networks, measurements, matrices; figures and two tables; claims and report.
-    assert len(files) == 1 + 6 + 9 + 32 + 1 + len(FIGURES) + 2 + 2
-
-
-def test_nothing_is_left_to_do(finished):
-    checkout, _ = finished
-    assert checkout.rules_planned() == {}
-    done = checkout.run()
-    assert done.returncode == 0
-    assert "Nothing to be done" in done.stdout + done.stderr
+    assert len(files) == 1 + 7 + 10 + 32 + 1 + len(FIGURES) + 2 + 2
 
 
 def test_list_files_name_just_what_each_command_reads(finished):
     folder = results(finished[0])
-    lists = {path.stem: path.read_text().splitlines() for path in (folder / "inputs").iterdir()}
-    assert set(lists) == FIGURES | {"table1_gradient_sums", "readings", "claims", "report"}
-    histories = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("history.parquet")}
-    assert set(lists["fig1_accuracy"]) == {path for path in histories if "batch-128" in path}  # the main network's
-    assert len(lists["fig1_accuracy"]) == 5
-    assert len(histories) == 6
-    assert set(lists["report"]) == {str(path.relative_to(finished[0].folder)) for path in folder.rglob("run.json")}
-    values = {str(path.relative_to(finished[0].folder)) for path in folder.rglob("values.parquet")}
-    assert set(lists["claims"]) | set(lists["readings"]) == histories | values
+    inputs = {path.stem: json.loads(path.read_text()) for path in (folder / "inputs").glob("*.json")}
+    assert set(inputs) == FIGURES | {"table1_gradient_sums", "readings", "claims"}
+
+    def written(name, below=folder):
+        return {str(path.relative_to(finished[0].folder)) for path in below.rglob(name)}
+
+    histories = written("history.parquet")
+    assert list(inputs["fig1_accuracy"]) == ["histories"]
+    main = {path for path in histories if "batch-128" in path}  # the main network's
+    assert set(inputs["fig1_accuracy"]["histories"]) == main
+    assert (len(main), len(histories)) == (6, 7)
+    assert set((folder / "inputs/report.txt").read_text().splitlines()) == written("run.json")
+    judged = inputs["claims"]
+    assert set(judged["histories"]) == histories
+    assert set(judged["hessian_spectrum"]) == written("values.parquet", folder / "trained/hessian_spectrum")
+    read = {path for name in ("claims", "readings") for paths in inputs[name].values() for path in paths}
+    assert read == histories | written("values.parquet")
 
 
 def test_status_finds_every_job_done(finished):
     source = results(finished[0])
-    config = json.loads((source / "config.json").read_text())
-    found = status.jobs(config, source, finished[0].folder / "logs" / "tiny")
-    assert {job.state for job in found} == {status.DONE}
-    assert {source / job.folder / "run.json" for job in found} == set(source.rglob("run.json"))
-    assert all((finished[0].folder / "logs" / "tiny" / f"{job.folder}.log").is_file() for job in found)
-    for job in (job for job in found if job.stage == "train"):
+    states = status.states(status.read_config(source / "config.json"), source)
+    assert {job.state for job in states} == {status.DONE}
+    assert {source / job.folder / "run.json" for job in states} == set(source.rglob("run.json"))
+    assert all((finished[0].folder / "logs" / "tiny" / f"{job.folder}.log").is_file() for job in states)
+    for job in (job for job in states if job.stage == "train"):
         history = pd.read_parquet(source / job.folder / "history.parquet").groupby("seed")["failure"].last()
-        told = dict(zip(job.record["seeds"], job.record["failures"], strict=True))
-        assert told == {seed: None if pd.isna(kind) else kind for seed, kind in history.items()}
+        failures = dict(zip(job.record.seeds, job.record.training.failures, strict=True))
+        assert failures == {seed: None if pd.isna(kind) else kind for seed, kind in history.items()}
 
 
-CAPTIONS = Path(__file__).resolve().parents[2] / "workflow" / "report"
+def test_the_config_is_kept_as_it_was_resolved(finished):
+    ours = load.resolve(load.load(finished[0].folder / "tiny.yaml"))
+    assert status.read_config(results(finished[0]) / "config.json") == ours
+
+
+CAPTIONS = ROOT / "workflow" / "report"
 
 
 def test_a_record_alone_redraws_everything(finished, tmp_path):
     source = results(finished[0])
-    reference.record(source.parent, tmp_path, ["tiny"])
+    reference.keep(source.parent, tmp_path, ["tiny"])
     assert not [path for path in (tmp_path / "tiny").rglob("*") if path.suffix in (".pt", ".npz")]
     out = tmp_path / "rebuilt" / "tiny"
     rebuild.rebuild(tmp_path / "tiny", out, CAPTIONS, None)
@@ -210,131 +214,53 @@ def test_a_record_alone_redraws_everything(finished, tmp_path):
     for path in drawn:
         if path.suffix in (".csv", ".md"):
             assert (out / path).read_text() == (source / path).read_text(), path
-    for name in ("claims.json", "later.json"):
+    for name in ("claims.json", "followups.json"):
         ours, theirs = (json.loads((folder / name).read_text()) for folder in (out, source))
         for claim in (*ours, *theirs):
             claim["runs"] = [run.split("tiny/")[1] for run in claim["runs"]]
         assert ours == theirs
     assert "tiny" in (out / "report.html").read_text()
 
-    raw = tmp_path / "tiny" / "raw"
-    damaged = next(raw.rglob("history.parquet"))
+    damaged = next((tmp_path / "tiny" / "raw").rglob("history.parquet"))
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     with pytest.raises(UserError, match="not the file that its job wrote"):
         rebuild.rebuild(tmp_path / "tiny", tmp_path / "again", CAPTIONS, None)
 
 
-def test_what_is_too_large_to_keep_is_taken_over_as_it_was_drawn(finished, tmp_path, monkeypatch, capsys):
+def test_what_is_too_large_to_keep_is_copied_as_it_was_drawn(finished, tmp_path, capsys):
     source = results(finished[0])
-    kept = rebuild.keep
-    largest = max(source.rglob("values.parquet"), key=lambda path: path.stat().st_size)
-
-    def keep(source, target):
-        monkeypatch.setattr(rebuild, "LARGEST", largest.stat().st_size - 1)
-        kept(source, target)
-
-    monkeypatch.setattr(rebuild, "LARGEST", 10**6)
-    monkeypatch.setattr(rebuild, "keep", keep)
-    reference.record(source.parent, tmp_path, ["tiny"])
-    index = json.loads((tmp_path / "tiny" / "raw.json").read_text())
-    left = [name for name, chosen in index["items"].items() if chosen is None]
-    assert left and len(left) < len(index["items"]) / 2
-    assert str(largest.relative_to(source)) not in index["files"]
+    reference.keep(source.parent, tmp_path, ["tiny"])
+    name = "gradient_noise"
+    for path in (tmp_path / "tiny/raw/initialization").rglob(f"{name}/**/values.parquet"):
+        path.unlink()  # as if it were larger than what a record takes
     rebuild.rebuild(tmp_path / "tiny", tmp_path / "out", CAPTIONS, None)
-    told = capsys.readouterr().err
-    assert told.count("taken over as it was drawn") == len(left)
+    said = capsys.readouterr().err
+    assert f"{name}: copied as it was drawn" in said
+    assert said.count("copied as it was drawn") == 1
+    assert "copied as it was judged" in said
+    drawn = f"figures/{name}.png"
+    assert (tmp_path / "out" / drawn).read_bytes() == (source / drawn).read_bytes()
     ours, theirs = (json.loads((folder / "claims.json").read_text()) for folder in (tmp_path / "out", source))
     assert [claim["verdict"] for claim in ours] == [claim["verdict"] for claim in theirs]
-    assert "taken over as it was judged" in told
-    for name in left:
-        assert (tmp_path / "out" / "figures" / f"{name}.png").read_bytes() == (
-            source / "figures" / f"{name}.png"
-        ).read_bytes()
+
+
+def test_a_preset_of_an_older_version_cannot_be_kept(finished, tmp_path):
+    source = results(finished[0])
     (source / "config.json").rename(tmp_path / "config.json")
     try:
-        with pytest.raises(UserError, match=r"config\.json: no such file; run that preset again"):
-            rebuild.keep(source, tmp_path / "tiny")
+        with pytest.raises(UserError, match=r"config\.json: no such file"):
+            reference.keep(source.parent, tmp_path / "reference", ["tiny"])
     finally:
         (tmp_path / "config.json").rename(source / "config.json")
-
-
-def test_a_grid_that_grows_reruns_what_is_drawn_from_it(finished):
-    checkout, _ = finished
-    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
-    config["grid"][1]["alpha"] = [0.05, 0.1]
-    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
-    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    drawn = ("fig1_accuracy", "single_final_bn", "noise_along_training", "noise_by_architecture", "alpha_batch_grid")
-    drawn = (*drawn, "hessian_spectrum")
-    assert jobs == {"train": 1, "trained": 1} | dict.fromkeys((*drawn, "claims", "report", "all"), 1)
-
-
-def test_a_grid_that_shrinks_reruns_what_is_drawn_from_it(finished):
-    checkout, _ = finished
-    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
-    config["grid"][0]["alpha"] = [0.05]
-    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
-    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    drawn = ("fig1_accuracy", "single_final_bn", "noise_along_training", "noise_by_architecture", "alpha_batch_grid")
-    assert jobs == dict.fromkeys((*drawn, "hessian_spectrum", "claims", "report", "all"), 1)
-
-
-@contextmanager
-def appended(path, text):
-    """While the block runs, `path` ends in `text`."""
-    before = path.read_text()
-    try:
-        path.write_text(before + text)
-        yield
-    finally:
-        path.write_text(before)
-
-
-@pytest.mark.parametrize("text", ["\nCHANGED = True\n", "\n# a remark\n"])
-def test_changed_figure_code_reruns_that_figure_and_no_training(finished, text):
-    checkout, _ = finished
-    with appended(checkout.folder / "workflow/understanding_bn/figures/fig3_relative_loss.py", text):
-        assert checkout.rules_planned() == {"fig3_relative_loss": 1, "report": 1, "all": 1}
-
-
-def test_remarks_in_training_code_rerun_nothing(finished):
-    checkout, _ = finished
-    with appended(checkout.folder / "workflow/understanding_bn/training/loop.py", "\n# a remark\n"):
-        assert checkout.rules_planned() == {}
-
-
-def test_changed_training_code_reruns_training(finished):
-    checkout, _ = finished
-    with appended(checkout.folder / "workflow/understanding_bn/training/job.py", "\nCHANGED = True\n"):
-        jobs = checkout.rules_planned()
-    assert jobs["train"] == 6
-    assert jobs["trained"] == 9
-    assert "initialization" not in jobs
-    assert "fig3_relative_loss" not in jobs
-
-
-def test_one_changed_option_reruns_its_own_measurement(finished):
-    checkout, _ = finished
-    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
-    config["initialization"]["probes"]["gradient_sums"]["layers"] = [2, 4]
-    (checkout.folder / "other.yaml").write_text(yaml.safe_dump(config))
-    jobs = checkout.rules_planned("--configfile", "other.yaml", tiny=False)
-    # Its own network's and the other reading's, for both norms.
-    assert jobs.pop("readings") == 1
-    assert jobs == {"initialization": 4, "table1_gradient_sums": 1, "claims": 1, "report": 1, "all": 1}
-
-
-def test_resources_rerun_nothing(finished):
-    assert finished[0].rules_planned("--set-resources", "train:mem_mb=5000", "train:runtime=7") == {}
 
 
 def test_another_data_set_is_refused_the_same_folder(finished, tmp_path):
     checkout, _ = finished
     write_parquet(tmp_path / "mine")
-    done = checkout.run("--config", "dataset=parquet", f"data_dir={tmp_path / 'mine'}", "--dry-run")
-    assert done.returncode != 0
-    assert "results/tiny holds results of data set digits, not parquet-" in done.stderr
-    assert "--config preset=tiny-parquet-" in done.stderr
+    answer = checkout.plan("--config", "dataset=parquet", f"data_dir={tmp_path / 'mine'}")
+    assert answer["status"] != 0
+    assert "results/tiny holds results of data set digits, not parquet-" in answer["said"]
+    assert "--config preset=tiny-parquet-" in answer["said"]
 
 
 def test_a_finished_run_can_be_described_for_archives(finished):
@@ -353,17 +279,3 @@ def test_snakemakes_own_report_works_offline(finished):
     done = checkout.run("--report", "report.zip")
     assert done.returncode == 0, done.stderr
     assert (checkout.folder / "report.zip").stat().st_size > 100_000
-
-
-def test_a_printed_command_can_be_pasted(finished, tmp_path):
-    checkout, done = finished
-    text = done.stdout + done.stderr
-    line = next(line for line in text.splitlines() if "understanding_bn figure fig8_singular_values" in line)
-    command = line.strip().removeprefix("Shell command:").strip()
-    copy = tmp_path / "copy"
-    shutil.copytree(checkout.folder, copy, symlinks=True)
-    csv = copy / "results/tiny/figures/fig8_singular_values.csv"
-    before = csv.read_bytes()
-    csv.unlink()
-    assert os.system(f"cd {copy} && PYTHONPATH=workflow {command}") == 0
-    assert csv.read_bytes() == before

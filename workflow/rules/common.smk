@@ -30,15 +30,15 @@ from understanding_bn.training import event_log
 
 
 def near(path):
-    """A file of this project as a rule names it: relative where it can be, so that a moved checkout reruns nothing."""
+    """A file of this project, relative where it can be, so that a moved checkout reruns nothing."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def resolved():
     """The config, the data set's folder and its tag; any mistake ends the run with one line."""
     try:
-        # As a module, the config is the one that the other workflow gives; otherwise what files and command line add.
-        own = config if workflow.modifier.skip_configfile else workflow.config_settings.overwrite_config
+        # As a module of another workflow, the config is the one given there; otherwise what files and command line add.
+        own = workflow.config_settings.overwrite_config if workflow.modifier.is_main_snakefile() else config
         checked = load.resolve(load.complete(own))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
         tag = sources.tag(checked.dataset, folder, checked.subset.train, checked.subset.test)
@@ -123,6 +123,17 @@ onstart:
         files.write_list(Path(RUN_LIST), RUNS)
     except OSError as error:
         sys.exit(f"error: {files.trouble(error) or error}")
+
+
+def started(first, then):
+    """What Snakemake calls when a run starts, made of two such functions."""
+    return lambda log: (first(log), then(log))
+
+
+# Snakemake calls `onstart` of the main Snakefile only. A module's lists must be there too, so that it is called first;
+# a Snakefile with an `onstart` of its own after the module calls `NAME.onstart()` in it.
+if not workflow.modifier.is_main_snakefile():
+    workflow._onstart = started(workflow._onstart, lambda log: onstart())
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.

@@ -23,7 +23,7 @@ rule rebuild:
         captions=near(CAPTIONS),
         kept=["--kept", *KEPT] if KEPT else [],
         out=lambda wildcards, output: Path(output.page).parent,
-        code=[item.code for item in PLAN.items] + [fingerprint.whole(["report.rebuild"])],
+        code=lambda wildcards: [item.code for item in PLAN.items] + [fingerprint.whole(["report.rebuild"])],
     shell:
         "python -m understanding_bn rebuild {params.record} --captions {params.captions} {params.kept} --out {params.out}"
         " 2>&1 | tee {log}"
