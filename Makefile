@@ -28,6 +28,7 @@ lock: ## pin every package anew: pyproject.toml, requirements.lock and envs/*.ya
 record: .venv/ready ## keep the small results of PRESETS (default: quick) and rewrite the numbers in README and docs
 	$(UV) run python -m understanding_bn record $(PRESETS)
 	$(UV) run snakemake --rulegraph mermaid-js > results/reference/rules.mmd
+	$(UV) run python -m understanding_bn keys
 	$(UV) run python -m understanding_bn fill README.md docs/*.md
 
 help: ## this list

@@ -133,18 +133,18 @@ class Optimiser(Options):
     """Stochastic gradient descent."""
 
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    """(paper, recalled: 0.9)"""
+    """Momentum (paper, recalled: 0.9)."""
     weight_decay: Share = 0.0005
-    """(paper, unresolved: 0.0001 or 0.0005)"""
+    """Weight decay (paper, unresolved: 0.0001 or 0.0005)."""
 
 
 class Augmentation(Options):
     """What is done to training images."""
 
     pad: Annotated[Whole, Field(ge=0, le=64)] = 4
-    """pixels of mean colour on every side before a random crop (paper, recalled: 4)"""
+    """Pixels of the mean colour that are added on every side before a random crop (paper, recalled: 4)."""
     flip: Annotated[bool, Strict()] = True
-    """mirror half of the images; must be false for digits"""
+    """Whether half of the images are mirrored. Must be false for `digits`."""
 
 
 class Initial(Options):
@@ -169,12 +169,16 @@ class Initial(Options):
 
 
 class Where(Options):
-    """In which cells of the grid: those whose factors are all listed. A factor that is not named may be any."""
+    """The cells of the grid in which a measurement is made. A factor that is not listed may have any value."""
 
     arch: Several[Arch] | None = None
+    """Only these networks."""
     init: Several[Name] | None = None
+    """Only these initialisations."""
     norm: Several[Name] | None = None
+    """Only these norms."""
     batch_size: Several[BatchSize] | None = None
+    """Only these batch sizes."""
 
     @model_serializer(mode="wrap")
     def _named_factors(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -185,9 +189,9 @@ class Trained(Options):
     """Options of a measurement on the networks of the grid."""
 
     at: Distinct[Share]
-    """shares of training: 0 is initialisation, 1 the end, others must be snapshots; an empty list measures nothing"""
+    """Shares of training: 0 is initialisation, 1 the end, others must be `snapshots`. With [] nothing is measured."""
     where: Where = Where()
-    """in which cells of the grid, by factor; a factor that is not named may be any"""
+    """The cells of the grid in which it is made. Without it, all of them."""
 
 
 def layers_too_deep(layers: dict[tuple[str | int, ...], int], archs: tuple[str, ...], last: bool) -> Iterator[Mistake]:

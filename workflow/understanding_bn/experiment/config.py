@@ -1,7 +1,8 @@
 """The config as typed models, one for each block.
 
 A key is a field: its type, bounds, default and description stand here, or in the measurement's own file, and nowhere
-else. `workflow/schemas/config.schema.yaml` and docs/config.md are generated from them.
+else. A block's description is that of its model. `workflow/schemas/config.schema.yaml` and docs/config.md are generated
+from them.
 """
 
 import math
@@ -104,45 +105,47 @@ Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
 
 
 class Subset(Options):
-    """Take only so many images, the same share of every class, drawn once for all seeds (0: all)."""
+    """Use only part of the images. Every class keeps its share, and all seeds have the same images."""
 
     train: Count = 0
-    """of the training split"""
+    """How many training images; 0 means all."""
     test: Count = 0
-    """of the test split"""
+    """How many test images; 0 means all."""
 
 
 class Schedule(Options):
     """How the learning rate falls."""
 
     milestones: Distinct[InnerShare] = (0.5, 0.75)
-    """shares of training at which it is divided by 10 (paper: 0.5 seen in Fig. 1, 0.75 recalled, shaky)"""
+    """Shares of training at which it is divided by 10 (paper: 0.5 is seen in Fig. 1; 0.75 is recalled, unsure)."""
 
 
 class GridEntry(Options):
-    """Training runs: every combination of the values listed."""
+    """Training runs, one for every combination of the values listed."""
 
     arch: Factor[Arch] = ("resnet-110",)
-    """resnet-D (projection shortcuts), resnet-padded-D (zeros) or plain-D (no shortcuts), D = 6n + 2"""
+    """Networks."""
     init: Factor[Name] = ("xavier_uniform",)
-    """weight initialisation"""
+    """Weight initialisations."""
     norm: Factor[Name]
-    """normalisation"""
+    """Norms."""
     alpha: Factor[Alpha]
-    """learning rate α, written as 0.0001 or 1.0e-4"""
+    """Learning rates α."""
     batch_size: Factor[BatchSize] = (128,)
-    """images in a mini-batch"""
+    """Images in a mini-batch."""
     epochs: Annotated[Whole, Field(ge=1, le=100_000)]
-    """passes over the training images"""
+    """Passes over the training images."""
 
 
 class Reading(Options):
-    """Another reading of the paper: what differs from `arch` and `init`."""
+    """Another reading of the paper: a network that differs in `arch`, `init` or both."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     arch: Arch | None = None
+    """Another network."""
     init: Name | None = None
+    """Another weight initialisation."""
 
     @model_validator(mode="before")
     @classmethod
@@ -153,7 +156,7 @@ class Reading(Options):
 
 
 class InitialMeasurements(Options):
-    """The measurements at initialisation: those that are named here are made."""
+    """Measurements at initialisation. Those that are named are made; null removes one that a base preset has."""
 
     gradient_histogram: GradientHistogram | None = None
     relative_loss: RelativeLoss | None = None
@@ -169,7 +172,7 @@ class InitialMeasurements(Options):
 
 
 class TrainedMeasurements(Options):
-    """The measurements on trained networks: those that are named here are made."""
+    """Measurements on trained networks. Those that are named are made; null removes one that a base preset has."""
 
     gradient_structure: GradientStructure | None = None
     hessian_spectrum: HessianSpectrum | None = None
@@ -179,93 +182,85 @@ class Initialization(Options):
     """What is measured at initialisation and in the first steps, without a training run."""
 
     arch: Arch = "resnet-110"
-    """the network that is measured"""
+    """The network that is measured."""
     init: Name = "xavier_uniform"
-    """its weight initialisation"""
+    """Its weight initialisation."""
     norms: Several[Name] = ("batch", "none")
-    """its normalisations"""
+    """Its norms, measured one by one."""
     batch_size: BatchSize = 128
-    """images in a mini-batch"""
+    """Images in a mini-batch."""
     readings: tuple[Reading, ...] = ()
-    """other readings of the paper, whose Figs. 5 and 6 and Table 1 are compared with those of arch and init"""
+    """Other readings of the paper. Their Figs. 5 and 6 and Table 1 are compared with those of `arch` and `init`."""
     measurements: InitialMeasurements
-    """options of each measurement; null removes one that another preset makes"""
+    """What is measured, with the options of each measurement."""
 
 
 class TrainedNetworks(Options):
     """What is measured on the networks of the grid."""
 
     measurements: TrainedMeasurements = TrainedMeasurements()
-    """options of each measurement; null removes one that another preset makes"""
+    """What is measured, with the options of each measurement."""
 
 
 class RandomMatrices(Options):
     """Products of Gaussian matrices (Figs. 8 and 9)."""
 
     size: Annotated[Whole, Field(ge=2, le=20_000)] = 1000
-    """N of the N×N matrices"""
+    """N, for matrices of N×N."""
     factors: Several[Annotated[Whole, Field(ge=1, le=20)]] = (1, 2, 3, 5)
-    """how many matrices are multiplied"""
+    """How many matrices are multiplied."""
     draws: Annotated[Whole, Field(ge=1, le=1000)] = 10
-    """independent products of each kind"""
+    """How many independent products there are of each number of factors."""
 
 
 class Roles(Options):
-    """Which learning rates of this preset play the parts of the paper's (its own are the defaults)."""
+    """Which learning rates of the grid play the parts of the paper's in claims. The defaults are the paper's."""
 
     large_alpha: Alpha = 0.1
-    """0.1 of its Fig. 1"""
+    """The part of 0.1 in Fig. 1."""
     middle_alpha: Alpha = 0.003
-    """0.003 of its Fig. 1"""
+    """The part of 0.003 in Fig. 1."""
     small_alpha: Alpha = 0.0001
-    """0.0001 of its Fig. 1"""
+    """The part of 0.0001 in Fig. 1."""
     unstable_alpha: Alpha = 0.003
-    """the smallest at which networks without normalisation fail"""
+    """The part of the smallest at which networks without normalisation fail."""
     single_final_alpha: Alpha = 0.03
-    """that of the single final BN"""
+    """The part of that of the network with a single final batch norm."""
 
 
 class Config(Options):
-    """A resolved config: every key has its value."""
+    """A complete config. What a preset leaves out comes from the presets that it builds on, config.yaml or defaults."""
 
     extends: PresetName | None = None
-    """another preset, workflow/presets/<name>.yaml, that this one builds on"""
+    """The preset that this one builds on, a file in workflow/presets/ without its .yaml."""
     preset: Annotated[PresetName, AfterValidator(_not_reserved), InSchema(_without_reserved)]
-    """name of the results folder, results/<preset>"""
+    """The name of the folder for results, results/PRESET."""
     dataset: Literal["digits", "cifar10", "parquet", "folder"] = "digits"
-    """digits (embedded), cifar10 (downloaded, or found in data_dir), parquet or folder (found in data_dir)"""
+    """`digits` is embedded, `cifar10` is downloaded or in `data_dir`, `parquet` and `folder` are in `data_dir`."""
     data_dir: Annotated[str, Strict(), Field(min_length=1, pattern=FOLDER), BeforeValidator(_encodable)] | None = None
-    """folder with train.parquet and test.parquet, torchvision's cifar-10-batches-py, or train/CLASS/ and test/CLASS/"""
+    """A folder with train.parquet and test.parquet, with cifar-10-batches-py, or with train/CLASS/ and test/CLASS/."""
     subset: Subset = Subset()
-    """take only so many images, the same share of every class, drawn once for all seeds (0: all)"""
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
-    """Python files of your own with functions norm_NAME(channels) or init_NAME(model, generator)"""
+    """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""
     seeds: Seeds = (0, 1, 2, 3, 4)
-    """how many seeds (0, 1, …), or a list of them"""
+    """How many seeds there are (0, 1, …), or which ones."""
     seeds_per_job: Annotated[Whole, Field(ge=1)] = 1
-    """how many seeds of a cell one training job does, one after the other"""
+    """How many seeds of a cell one job trains or measures, one after another."""
     tensorboard: Flag = False
-    """whether training writes what TensorBoard shows to results/PRESET/tensorboard; changes no result"""
+    """Whether training writes curves for TensorBoard to results/PRESET/tensorboard. This changes no result."""
     augmentation: Augmentation = Augmentation()
-    """what is done to training images"""
     optimiser: Optimiser = Optimiser()
-    """stochastic gradient descent"""
     schedule: Schedule = Schedule()
-    """how the learning rate falls"""
     snapshots: Distinct[InnerShare] = ()
-    """shares of training after which weights are kept, in addition to the end's (another list trains again)"""
+    """Shares of training after which weights are kept, in addition to the end. Changing them trains again."""
     epochs_fraction: Annotated[Number, Field(gt=0, le=1)] = 1.0
-    """the share of each entry's epochs that is run, the schedule with it"""
+    """The share of each entry's epochs that is run. The schedule shrinks with it."""
     grid: tuple[GridEntry, ...] = ()
-    """the training runs; each entry stands for every combination of its lists"""
+    """The training runs."""
     initialization: Initialization
-    """what is measured at initialisation and in the first steps, without a training run"""
     trained: TrainedNetworks = TrainedNetworks()
-    """what is measured on the networks of the grid"""
     random_matrices: RandomMatrices = RandomMatrices()
-    """products of Gaussian matrices (Figs. 8 and 9)"""
     claims: Roles = Roles()
-    """which learning rates of this preset play the parts of the paper's (its own are the defaults)"""
 
     def images(self, split: Literal["train", "test"]) -> float:
         """The number of images in a split; infinite where it is not known before the data is read."""

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ChannelMoments(Initial):
-    """Fig. 5"""
+    """Means and variances of the channels of some layers (Fig. 5)."""
 
     layers: Several[Layer]
-    """the paper's numbers of layers: 1 is the stem, the network's depth is the linear layer"""
+    """Layers, by the paper's numbers; the linear layer counts too."""
 
     @classmethod
     def on_readings(cls) -> bool:

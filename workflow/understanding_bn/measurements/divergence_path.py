@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class DivergencePath(Initial):
-    """Fig. 4"""
+    """Channel moments along the update at which training diverges (Fig. 4)."""
 
     alpha: Alpha
-    """a learning rate, written as 0.0001 or 1.0e-4"""
+    """Learning rate of the training."""
     layers: Several[Layer]
-    """the paper's numbers of convolutions: 1 is the stem"""
+    """Convolutions, by the paper's numbers."""
     percent_step: Annotated[Literal[1, 2, 4, 5, 10, 20, 25, 50, 100], BeforeValidator(whole)]
-    """per cent of the update from one point to the next, a divisor of 100"""
+    """Per cent of the update from one point to the next."""
     most_updates: Annotated[Whole, Field(ge=1, le=100_000)]
-    """the update that is shown if none up to it diverges"""
+    """Updates to wait for one that diverges. If none does, the last is shown."""
     site: Site
-    """output of the convolution, or residual stream after the ReLU"""
+    """`convolution`: the convolution's output. `stream`: the residual stream after the ReLU."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=False)

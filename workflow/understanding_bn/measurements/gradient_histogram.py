@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class GradientHistogram(Initial):
-    """Fig. 2"""
+    """Every entry of the gradient of one kernel, over mini-batches (Fig. 2)."""
 
     layer: Layer
-    """the paper's number of a convolution: 1 is the stem"""
+    """A convolution, by the paper's number."""
     minibatches: Annotated[Whole, Field(ge=1, le=10_000)]
-    """how many mini-batches are pooled"""
+    """How many mini-batches are pooled."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from layers_too_deep({("layer",): self.layer}, setting.archs, last=False)

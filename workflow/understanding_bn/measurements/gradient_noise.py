@@ -22,16 +22,16 @@ DOMAIN = 100  # of the random streams of mini-batches that are not an epoch's
 
 
 class GradientNoise(Initial):
-    """noise of mini-batch gradients against B, and of updates against α"""
+    """Noise of mini-batch gradients against B, and of updates against α (claim 6)."""
 
     batch_sizes: Annotated[Distinct[BatchSize], Field(min_length=2)]
-    """numbers of images in a mini-batch"""
+    """Sizes B of the mini-batches."""
     minibatches: Annotated[Whole, Field(ge=2, le=100_000)]
-    """how many of each size"""
+    """How many mini-batches of each size."""
     alphas: Annotated[Distinct[Alpha], Field(min_length=2)]
-    """learning rates of the updates"""
+    """Learning rates α of the updates."""
     samplings: Distinct[Literal["subset", "replacement"]] = ()
-    """drawn too, besides an epoch's mini-batches: subset (B different images), replacement (each image from all)"""
+    """Further ways to draw mini-batches. `subset`: B different images. `replacement`: every image from all."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         # A slope over B needs two sizes, and an epoch has few mini-batches of a large one.

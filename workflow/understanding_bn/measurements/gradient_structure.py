@@ -19,12 +19,12 @@ MINIBATCHES, SAMPLES = 101, 102
 
 
 class GradientStructure(Trained):
-    """noise of mini-batch gradients, and their variance and rank between units, layers and samples"""
+    """Noise of mini-batch gradients, and their variance and rank between units, layers and samples."""
 
     minibatches: Annotated[Whole, Field(ge=2, le=100_000)]
-    """how many"""
+    """How many mini-batches."""
     samples: Annotated[Whole, Field(ge=0, le=100_000)] = 0
-    """images whose own gradients are measured, where normalisation does not join them"""
+    """How many single images have their gradients measured, where batch norm does not mix images."""
 
 
 def measure(context: Context, norm: str, seed: int, options: GradientStructure) -> pd.DataFrame:

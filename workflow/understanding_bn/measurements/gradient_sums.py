@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class GradientSums(Initial):
-    """Table 1"""
+    """Whether the terms of a kernel's gradient cancel or add up (Table 1)."""
 
     layers: Several[Layer]
-    """the paper's numbers of convolutions: 1 is the stem"""
+    """Convolutions, by the paper's numbers."""
 
     @classmethod
     def on_readings(cls) -> bool:

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class HessianSpectrum(Trained):
-    """eigenvalues, trace and spectral density of the Hessian on a fixed subset and partition"""
+    """Eigenvalues, trace and spectral density of the Hessian on a fixed part of the images."""
 
     subset: Annotated[Whole, Field(ge=2, le=1_000_000)]
-    """how many images (at least one mini-batch of the cell is taken)"""
+    """How many images; at least one mini-batch of the cell is used."""
     bn_modes: Several[BNMode] = ("train",)
-    """train: the mini-batch's own statistics, eval: the running ones"""
+    """Statistics of batch norm. `train`: those of the mini-batch. `eval`: the running ones."""
     top: Annotated[Whole, Field(ge=1, le=1000)]
-    """how many eigenvalues of either end"""
+    """How many eigenvalues at each end of the spectrum."""
     probes: Annotated[Whole, Field(ge=1, le=10_000)]
-    """random vectors of the quadrature"""
+    """How many random vectors of stochastic Lanczos quadrature."""
     steps: Annotated[Whole, Field(ge=2, le=10_000)]
-    """steps of Lanczos' recursion for each vector"""
+    """Lanczos steps for each random vector."""
     layers: Distinct[Layer] = ()
-    """layers whose own Hessian is measured too"""
+    """Layers whose own Hessian is measured too, by the paper's numbers."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class InputMeanCorrelation(Initial):
-    """kernel gradients and the means of their input channels, in every layer"""
+    """Kernel gradients and the means of the channels that they read, in every layer (claim 20)."""
 
 
 def measure(context: Context, norm: str, seed: int, options: InputMeanCorrelation) -> pd.DataFrame:

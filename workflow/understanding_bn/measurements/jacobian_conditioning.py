@@ -26,25 +26,25 @@ DTYPE = "float64"
 
 
 class Networks(Options):
-    """every arch with every init"""
+    """Networks: every `arch` with every `init`."""
 
     archs: Several[Arch]
-    """resnet-D (projection shortcuts), resnet-padded-D (zeros) or plain-D (no shortcuts), D = 6n + 2"""
+    """Networks."""
     inits: Several[Name]
-    """weight initialisations"""
+    """Weight initialisations."""
 
 
 class JacobianConditioning(Initial):
-    """singular values of the features' Jacobian, against depth and initialisation, in float64"""
+    """Singular values of the features' Jacobian, against depth and initialisation, in float64."""
 
     networks: Networks
-    """every arch with every init, all in one job per norm, instead of the preset's own network"""
+    """The networks that are measured, instead of the preset's own. One job does all of a norm."""
     batch_size: BatchSize
-    """images in a mini-batch"""
+    """Images in the mini-batch."""
     images: Annotated[Whole, Field(ge=1, le=1_000_000)] = 1
-    """at how many images of the mini-batch it is measured, the first ones"""
+    """At how many of its images the Jacobian is measured."""
     bn_modes: Several[BNMode] = ("train", "eval")
-    """train (moments of the mini-batch, on which the image acts too), eval (the same, held fixed)"""
+    """Moments of batch norm. `train`: they change with the image. `eval`: the same moments, held fixed."""
 
     def other_inits(self) -> tuple[str, ...]:
         return self.networks.inits

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class KernelGradients(Initial):
-    """Fig. 7"""
+    """The gradient of one kernel, channel by channel (Fig. 7)."""
 
     layer: Layer
-    """the paper's number of a convolution: 1 is the stem"""
+    """A convolution, by the paper's number."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from layers_too_deep({("layer",): self.layer}, setting.archs, last=False)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LogitGradients(Initial):
-    """Fig. 6"""
+    """The gradient with respect to the logits (Fig. 6)."""
 
     @classmethod
     def on_readings(cls) -> bool:

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class MaxLearningRate(Initial):
-    """search for the largest stable α, against depth and initialisation"""
+    """Search for the largest stable α, against depth and initialisation."""
 
     archs: Distinct[Arch] = ()
-    """other networks that are searched, for every norm"""
+    """Other networks that are searched too, with every norm."""
     inits: Distinct[Name] = ()
-    """other initialisations that are tried, without normalisation"""
+    """Other initialisations that are searched too, without normalisation."""
     batch_size: BatchSize
-    """images in a mini-batch"""
+    """Images in a mini-batch."""
     updates: Annotated[Whole, Field(ge=2, le=100_000)]
-    """how long a stable run must last"""
+    """How many updates a stable run must last."""
     smallest_alpha: Alpha
-    """a learning rate, written as 0.0001 or 1.0e-4: the search does not go below it"""
+    """The search does not go below it."""
     largest_alpha: Alpha
-    """the search does not go above it"""
+    """The search does not go above it."""
     steps_per_decade: Annotated[Whole, Field(ge=1, le=100)]
-    """how many learning rates there are for each factor of 10"""
+    """How many learning rates there are for each factor of 10."""
 
     def made_on(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
         """The preset's own network and those that differ from it in one factor.

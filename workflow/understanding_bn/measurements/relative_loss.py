@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Rates(Options):
-    """learning rates by norm"""
+    """Learning rates by norm. Any norm may be a key."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Alpha]
 
     default: Alpha
-    """the learning rate of norms that are not named"""
+    """The learning rate of norms that are not named."""
 
     def of(self, norm: str) -> float:
         """The learning rate of a norm."""
@@ -35,18 +35,18 @@ class Rates(Options):
 
 
 class RelativeLoss(Initial):
-    """Fig. 3"""
+    """The loss after one step along the gradient, over the loss before it (Fig. 3)."""
 
     alpha: Rates
-    """learning rate between the measured mini-batches, by norm; `default` for the others"""
+    """Learning rates of the training between the measured mini-batches, by norm."""
     minibatches: Several[Annotated[Whole, Field(ge=1, le=1000)]]
-    """the mini-batches that are measured, counted from 1"""
+    """Which mini-batches are measured, counted from 1."""
     smallest_step: Alpha
-    """the smallest step along the gradient, written as 0.0001 or 1.0e-4"""
+    """The smallest step along the gradient."""
     largest_step: Alpha
-    """the largest step along the gradient"""
+    """The largest step along the gradient."""
     steps_per_decade: Annotated[Whole, Field(ge=1, le=1000)]
-    """how many steps there are for each factor of 10"""
+    """How many steps there are for each factor of 10."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         known = ["default", *setting.norms]
