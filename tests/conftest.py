@@ -6,7 +6,14 @@ import torch
 from understanding_bn.data import sources, store
 
 # Files that take minutes start first, so that the short ones fill up; those of the cluster mostly wait.
-LONGEST = ("test_cluster.py", "test_runs.py", "test_reruns.py", "test_pasting.py", "test_faults.py", "test_extending.py")
+LONGEST = (
+    "test_cluster.py",
+    "test_runs.py",
+    "test_reruns.py",
+    "test_pasting.py",
+    "test_faults.py",
+    "test_extending.py",
+)
 
 
 def pytest_collection_modifyitems(items):

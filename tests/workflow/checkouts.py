@@ -40,7 +40,14 @@ TINY = {
             "batch_size": 128,
             "epochs": 1,
         },
-        {"arch": "resnet-14", "init": "kaiming", "norm": ["batch-final", "half"], "alpha": 0.05, "batch_size": 128, "epochs": 1},
+        {
+            "arch": "resnet-14",
+            "init": "kaiming",
+            "norm": ["batch-final", "half"],
+            "alpha": 0.05,
+            "batch_size": 128,
+            "epochs": 1,
+        },
         {"arch": "resnet-14", "init": "kaiming", "norm": "batch", "alpha": 0.05, "batch_size": 256, "epochs": 1},
     ],
     "trained": {
@@ -207,7 +214,9 @@ def environment():
 
 def only_line(said):
     """What a run that must fail says; it must be one line besides Snakemake's own on the files that it reads."""
-    lines = [line for line in said.splitlines() if not line.startswith(("Using workflow specific profile", "Config file "))]
+    lines = [
+        line for line in said.splitlines() if not line.startswith(("Using workflow specific profile", "Config file "))
+    ]
     assert len(lines) == 1, lines
     return lines[0]
 

@@ -57,7 +57,11 @@ def test_nothing_is_left_to_do(finished):
     [
         ("progress.py", '"""Progress of long jobs, in lines', '"""How far long jobs are, in lines'),
         ("data/sources.py", "holds no {dataset} data", "has no {dataset} data"),
-        ("training/loop.py", "the run, which can go on from any such moment", "the run, which goes on from any such moment"),
+        (
+            "training/loop.py",
+            "the run, which can go on from any such moment",
+            "the run, which goes on from any such moment",
+        ),
         ("training/checkpoint.py", "not used, ", "left alone, "),
         ("experiment/checks.py", "is unknown; expected", "is not known; expected"),
     ],

@@ -53,8 +53,8 @@ def _digest(paths: Iterable[str], others: Iterable[Path], package: Path, words: 
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(f"{path}\n{_meaning((package / path).read_text('utf-8'), words)}\n".encode())
-    for path in others:
-        digest.update(path.read_bytes())
+    for file in others:
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

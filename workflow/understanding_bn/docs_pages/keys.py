@@ -36,9 +36,7 @@ initialization:
     gradient_noise: null
 ```
 
-```sh
-uv run snakemake --cores all --configfile mine.yaml
-```
+Save it as mine.yaml and add `--configfile mine.yaml` to the command that runs Snakemake.
 
 - Values come from the file, then from the presets that it builds on, then from `config.yaml`, then from the defaults
   below. Blocks are merged key by key; a list replaces a list.

@@ -9,7 +9,18 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What pydantic calls a bound where a function checks the value too, and the schema's word for it.
 BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 # The order in which a reader wants the keywords; all others follow.
-ORDER = ("$schema", "description", "$ref", "type", "anyOf", "items", "enum", "minimum", "exclusiveMinimum", "maximum")
+ORDER: tuple[str, ...] = (
+    "$schema",
+    "description",
+    "$ref",
+    "type",
+    "anyOf",
+    "items",
+    "enum",
+    "minimum",
+    "exclusiveMinimum",
+    "maximum",
+)
 ORDER += ("exclusiveMaximum", "minLength", "maxLength", "pattern", "minItems", "uniqueItems", "not", "default")
 ORDER += ("additionalProperties", "minProperties", "required", "properties")
 
