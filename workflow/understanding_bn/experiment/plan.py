@@ -1,5 +1,6 @@
 """Which jobs a config asks for, enumerated once. Rules, status, cost estimates, records and reports read it."""
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -77,6 +78,7 @@ def plan(config: Config) -> Plan:
     """All jobs of a config."""
     plugged = [Path(name) for name in config.plugins]
 
+    @functools.cache  # a plug-in is read for this, and a grid asks thousands of times
     def needed(norm: str, *inits: str) -> tuple[str, ...]:
         return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
 
