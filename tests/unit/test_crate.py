@@ -25,7 +25,14 @@ def described(tmp_path):
     ]
     runs = [path.parent / "run.json" for path in values]
     (folder / "figures").mkdir()
-    for name in ("report.html", "claims.json", "followups.json", "figures/a.png", "figures/a.csv", "figures/a_summary.csv"):
+    for name in (
+        "report.html",
+        "claims.json",
+        "followups.json",
+        "figures/a.png",
+        "figures/a.csv",
+        "figures/a_summary.csv",
+    ):
         (folder / name).write_text("x")
     claims = [folder / "claims.json", folder / "followups.json"]
     crate.run(folder / "report.html", claims, [folder / "figures/a.png"], runs)

@@ -59,7 +59,9 @@ def test_results_do_not_depend_on_the_log(digits_path, tmp_path, logs, monkeypat
     run(digits_path, tmp_path / "alone", tmp_path / "state", [0])
     watched, alone = results(tmp_path / "watched"), results(tmp_path / "alone")
     pd.testing.assert_frame_equal(watched[0], alone[0], check_exact=True)
-    assert watched[2].training.state_keys == alone[2].training.state_keys, "a watched run goes on as one that isn't, and back"
+    assert watched[2].training.state_keys == alone[2].training.state_keys, (
+        "a watched run goes on as one that isn't, and back"
+    )
 
 
 def test_nothing_is_written_unless_asked_for(tmp_path, monkeypatch):

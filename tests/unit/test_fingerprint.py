@@ -149,7 +149,7 @@ DRAWN = {name for name in WORDED if name.startswith("draw ")}
         ("stages/matrices.py", "products of Gaussian matrices", "Gaussian products", set()),
         ("measurements/max_learning_rate.py", "puts no learning rate", "has no learning rate", set()),
         ("training/divergence.py", "# nats", "# natural units", set()),
-        ("training/loop.py", "-> float:\n    \"\"\"The learning rate in", "->float:\n    \"\"\"Alpha in", set()),
+        ("training/loop.py", '-> float:\n    """The learning rate in', '->float:\n    """Alpha in', set()),
         # What no job is told.
         ("status.py", "SILENT_SECONDS = 300", "SILENT_SECONDS = 301", set()),
         ("benchmark/hardware.py", "RESTLESS = ", "RESTLESS = 2 * ", set()),

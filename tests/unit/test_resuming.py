@@ -196,7 +196,9 @@ def empty(path):
 
 
 @pytest.mark.parametrize("damage", [flip_a_bit, cut, empty])
-def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(digits_path, tmp_path, capsys, always_saving, damage):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
+    digits_path, tmp_path, capsys, always_saving, damage
+):
     folder = stopped(digits_path, tmp_path)
     damage(folder / "newest.checkpoint")
     capsys.readouterr()

@@ -39,7 +39,7 @@ class Job(Options):
 
     @property
     def code(self) -> str:
-        """What the code behind it is known by."""
+        """The fingerprint of the code behind it."""
         return fingerprint.numeric(self.modules, map(Path, getattr(self, "plugins", ())))
 
 

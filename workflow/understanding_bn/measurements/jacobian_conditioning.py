@@ -51,9 +51,7 @@ class JacobianConditioning(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         if self.images > self.batch_size:
-            yield Mistake(
-                ("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}"
-            )
+            yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}")
 
 
 def measure(context: Context, norm: str, seed: int, options: JacobianConditioning) -> pd.DataFrame:

@@ -94,7 +94,9 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
     if getattr(trained.job, "cell", None) != cell:
         raise UserError(f"{weights}: trained as {trained.place}, not as {cell.path}, as its run.json says")
     if other := sorted(set(job.seeds) - set(trained.seeds)):
-        raise UserError(f"{weights}: holds no seed {other[0]}, as its run.json says; name the weights of that seed's job")
+        raise UserError(
+            f"{weights}: holds no seed {other[0]}, as its run.json says; name the weights of that seed's job"
+        )
     history = tables.read([weights.with_name("history.parquet")])
     points = []
     for seed in job.seeds:
