@@ -48,6 +48,12 @@ def training(seeds, failures=None):
     return record.Training(resumed_seeds=(), failures=failures, state_keys=("k",) * size, seconds=(1.0,) * size)
 
 
+def described(made, **more):
+    """The record of a job that left no files. `more`: other fields, those of MACHINE among them."""
+    facts = {"stage": made.rule, "place": made.folder, "job": made, "data": None, "dtype": "float32", "outputs": {}}
+    return record.Record(**facts | MACHINE | {"code_fingerprint": "0" * 12} | more)
+
+
 def finished(results, made, rows, data=None, **more):
     """Write what a job would leave below the folder of its preset. Returns its table's file.
 

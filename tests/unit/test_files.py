@@ -1,12 +1,11 @@
-"""Files are whole or absent, errors of the disk name their file, and the future is not believed."""
+"""Files are whole or absent, and errors of the disk name their file."""
 
 import errno
-import os
-import time
 
 import pytest
 
 from understanding_bn import cli, files
+from understanding_bn.report import page
 
 
 def test_nothing_half_written_is_left(tmp_path):
@@ -34,12 +33,12 @@ def test_nothing_half_written_is_left(tmp_path):
 def test_trouble_with_a_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, capsys, number, says):
     """Whichever library met it: not all of them say which file it was."""
 
-    def stage(args):
+    def stage(*arguments):
         with files.atomic(tmp_path / "values.parquet"):
             raise OSError(number, "as a library words it")
 
-    monkeypatch.setattr(cli, "_report", stage)
-    arguments = "report --preset p --captions c --out o --claims c --later l --items i --runs r"
+    monkeypatch.setattr(page, "run", stage)
+    arguments = "report --preset p --captions c --out o --claims c --followups f --items i --runs r"
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments.split())
     assert ended.value.code == 2
@@ -49,14 +48,3 @@ def test_trouble_with_a_disk_is_one_line_that_names_the_file(tmp_path, monkeypat
 
 def test_other_errors_of_the_system_are_not_explained_away():
     assert files.trouble(OSError(errno.EIO, "Input/output error")) is None
-
-
-def test_files_from_the_future_are_dated_now(tmp_path):
-    ahead, sound = tmp_path / "ahead", tmp_path / "sound"
-    for path in (ahead, sound):
-        path.write_text("x")
-    os.utime(sound, (1e9, 1e9))
-    os.utime(ahead, (time.time() + 1000,) * 2)
-    assert files.date_back([ahead, sound, tmp_path / "missing", tmp_path]) == [ahead]
-    assert abs(ahead.stat().st_mtime - time.time()) < 100
-    assert sound.stat().st_mtime == 1e9

@@ -3,15 +3,15 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from understanding_bn.config import SCHEMA
 
 from understanding_bn.docs_pages import fill, markdown
 from understanding_bn.errors import UserError
 
-ROOT = SCHEMA.parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECORDS = ROOT / "results" / "reference"
 

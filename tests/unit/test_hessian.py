@@ -16,12 +16,12 @@ from understanding_bn.analysis import lanczos, spectral, spectrum, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
 from understanding_bn.benchmark import hvp
-from understanding_bn.data.batches import Augmentation, Split
+from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.measurements import hessian_spectrum
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
 from understanding_bn.models import norms, resnet
-from understanding_bn.training.loop import Optimiser
+from understanding_bn.settings import Augmentation, Optimiser
 
 CLASSES = 3
 
@@ -276,7 +276,7 @@ def test_smoothed_density_has_the_weight_of_its_nodes():
 @pytest.fixture(scope="module")
 def context(digits):
     split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(split, 10, "resnet-8", "xavier_uniform", 16, Augmentation(1, False), Optimiser(0.9, 5e-4))
+    return Context(split, 10, "resnet-8", "xavier_uniform", 16, Augmentation(pad=1, flip=False), Optimiser())
 
 
 def test_the_partition_is_fixed_and_grows_by_adding(context):

@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from records import DATA, described, job, training
 
 from understanding_bn import paper
 from understanding_bn.docs_pages import results_page
@@ -17,12 +18,9 @@ def claim(number, verdict="not run", measured=None, note=""):
 
 
 def trained(alpha, epochs, seconds, failures, images=1000):
-    settings = {"arch": "resnet-8", "alpha": str(alpha), "batch_size": 100, "epochs": epochs}
-    run = {"stage": "train", "settings": settings, "training_seconds": seconds, "failures": failures}
-    data = {"source": "some images", "train_images": images, "test_images": 200}
-    where = {"device": "cpu", "processor": "p", "commit": "c" * 40, "versions": {"torch": "2"}}
-    where |= {"started": "2026-01-01T00:00:00+00:00", "wall_seconds": 9}
-    return run | where | {"seeds": list(range(len(seconds))), "data": data}
+    made = job(range(len(seconds)), alpha=alpha, batch_size=100, epochs=epochs)
+    told = training(made.seeds, failures).model_copy(update={"seconds": tuple(seconds)})
+    return described(made, data=DATA | {"train_images": images}, training=told)
 
 
 @pytest.fixture
@@ -33,7 +31,8 @@ def records(tmp_path):
         folder = tmp_path / preset
         folder.mkdir()
         (folder / "claims.json").write_text(json.dumps(claims))
-        provenance = {"runs": {str(n): run for n, run in enumerate(runs)}, "job_minutes": 90, "peak_memory_mib": 7}
+        named = {str(number): run.model_dump(mode="json") for number, run in enumerate(runs)}
+        provenance = {"runs": named, "job_minutes": 90, "peak_memory_mib": 7}
         (folder / "provenance.json").write_text(json.dumps(provenance))
         return tmp_path
 

@@ -105,7 +105,8 @@ def kills(count):
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, always_saving, count):
+@pytest.mark.usefixtures("always_saving")
+def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, count):
     out, state = tmp_path / "killed", tmp_path / "s2"
     epochs = 1 + sum(look for look, _ in kills(count)) // (2 * LOOKS)  # two seeds' epochs outlast all starts
     expected = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=epochs)
@@ -123,7 +124,8 @@ def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, always
     assert not list(out.glob(".*"))
 
 
-def test_killed_while_saving_it_ends_the_same(digits_path, tmp_path, always_saving):
+@pytest.mark.usefixtures("always_saving")
+def test_killed_while_saving_it_ends_the_same(digits_path, tmp_path):
     out, state, many = tmp_path / "killed", tmp_path / "s2", {"epochs": 5}
     for _ in range(3):
         process = FORK.Process(target=run, args=(digits_path, out, state, [0]), kwargs=many)
@@ -209,7 +211,8 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(
     same(again, train(digits_path, tmp_path / "whole", tmp_path / "s", [0]))
 
 
-def test_with_both_checkpoints_damaged_it_starts_anew(digits_path, tmp_path, capsys, always_saving):
+@pytest.mark.usefixtures("always_saving")
+def test_with_both_checkpoints_damaged_it_starts_anew(digits_path, tmp_path, capsys):
     folder = stopped(digits_path, tmp_path)
     cut(folder / "newest.checkpoint")
     flip_a_bit(folder / "previous.checkpoint")

@@ -79,11 +79,9 @@ def test_the_same_seed_in_two_blocks_is_refused(results):
     """As after another seeds_per_job: no seed counts twice."""
     paths = [trained(results, seeds=seeds) for seeds in ((0, 1), (2,), (1, 2))]
     assert tables.read(paths[:2])["seed"].tolist() == [0, 1, 2]
-    with pytest.raises(
-        UserError, match=r"seeds-1-2.*: seed 1 of train/resnet-8/.* is in .*seeds-0-1.* too; remove one"
-    ):
+    with pytest.raises(UserError, match=r"seeds-1-2.*: seed 1 of train/.* is in .*seeds-0-1.* too; remove one"):
         tables.read([paths[0], paths[2]])
-    with pytest.raises(UserError, match="is in .* too"):
+    with pytest.raises(UserError, match=r"is in .* too"):
         Results({"histories": paths}, Roles())
     others = [trained(results, norm, (0, 1)) for norm in ("none", "layer")]  # the same seeds of other cells
     assert len(tables.read([paths[0], *others])) == 6

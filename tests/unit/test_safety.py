@@ -18,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from understanding_bn import config as configs
 from understanding_bn.cell import Cell
 from understanding_bn.data import decode, sources, store
 from understanding_bn.errors import UserError
+from understanding_bn.experiment import load
+from understanding_bn.settings import Optimiser
 from understanding_bn.training import checkpoint, loop
 
 PACKAGE = Path(store.__file__).resolve().parent.parent
@@ -57,8 +58,8 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path, marker, capsys):
     # Its checksum is right: whoever writes a file can write that too.
     payload = buffer.getvalue()
     (tmp_path / "newest.checkpoint").write_bytes(hashlib.sha256(payload).digest() + payload)
-    cell = Cell("resnet-8", "kaiming", "batch", "0.1", 8, 1)
-    run = loop.start(cell, loop.Optimiser(0.9, 0.0), 0, 1, 10, torch.device("cpu"))
+    cell = Cell(arch="resnet-8", init="kaiming", norm="batch", alpha=0.1, batch_size=8, epochs=1)
+    run = loop.start(cell, Optimiser(), 0, 1, 10, torch.device("cpu"))
     assert not checkpoint.restore(run, tmp_path)
     assert not marker.exists()
     assert "newest.checkpoint: not used, it is no checkpoint" in capsys.readouterr().err
@@ -315,6 +316,6 @@ def test_presets_are_read_without_making_objects_of_them(tmp_path, marker):
     path = tmp_path / "mine.yaml"
     path.write_text(f"preset: !!python/object/apply:os.system ['touch {marker}']")
     with pytest.raises(UserError, match="not valid YAML") as caught:
-        configs.load(path)
+        load.load(path)
     assert str(caught.value).isprintable()
     assert not marker.exists()

@@ -2,14 +2,14 @@
 
 import json
 import statistics
+from pathlib import Path
 
 import pytest
-from understanding_bn.config import SCHEMA
 
-from understanding_bn.benchmark import flops
+from understanding_bn import flops
 from understanding_bn.docs_pages import speed_page
 
-KEPT = SCHEMA.parent.parent.parent / "results" / "reference" / "benchmark"
+KEPT = Path(__file__).resolve().parent.parent.parent / "results" / "reference" / "benchmark"
 TRAINING = ["train-cpu", "neighbour-cpu", "memory-cpu"]
 
 

@@ -87,7 +87,7 @@ def test_a_network_that_diverged_has_no_rows(digits_path, tmp_path):
 
 
 def test_weights_that_are_damaged_missing_or_of_another_run_are_refused(digits_path, sound, tmp_path):
-    with pytest.raises(UserError, match="trained as .*epochs-2.*, not as .*epochs-100"):
+    with pytest.raises(UserError, match=r"trained as .*epochs-2.*, not as .*epochs-100"):
         measured(digits_path, sound, tmp_path / "x", [0.01], seeds=[0], epochs=100)
     with pytest.raises(UserError, match="no weights of seed 0 after 1 epochs"):
         other = tmp_path / "without a snapshot"

@@ -90,7 +90,7 @@ def test_losses_that_are_not_finite_are_not_drawn(tmp_path):
     [(1.0, 100.0, [1, 10, 100]), (0.5, 0.7, [0.1, 1]), (1e-8, 1e8, [10.0**k for k in range(-8, 9, 2)])],
 )
 def test_logarithmic_axes_have_few_powers_of_ten(low, high, powers):
-    assert views._decades(pd.Series([low, high])).to_dict()["values"] == pytest.approx(powers)
+    assert views.decades(pd.Series([low, high])).to_dict()["values"] == pytest.approx(powers)
 
 
 def test_one_moves_along_the_shares_that_were_measured(tmp_path):

@@ -41,7 +41,7 @@ def numeric(modules: Sequence[str], others: Iterable[Path] = (), package: Path =
 
 
 def whole(modules: Sequence[str], package: Path = PACKAGE) -> str:
-    """The fingerprint of modules whose words are part of their result, as a figure's labels are, and of their imports.
+    """The fingerprint of modules whose words belong to their result, as a figure's labels do, and of their imports.
 
     What measurements compute is no part of it: the types of a config are in their modules, which is why they are
     imported.

@@ -15,9 +15,10 @@ REPORTED = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-learn", 
 
 
 class Stopwatch:
-    """Measures a job from its creation: wall seconds and peak memory. `now`: the time in seconds, from any moment on."""
+    """Measures a job from its creation: wall seconds and peak memory."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now`: the time in seconds, from any moment on."""
         self.started = datetime.now(UTC)
         self._now, self._start = now, now()
 

@@ -74,8 +74,8 @@ def steps(table: pd.DataFrame) -> alt.Chart | None:
     scale = alt.Scale(type="log")
     lines = alt.Chart(table.drop(columns="colour")).mark_line(**LINE)
     lines = lines.encode(
-        x=alt.X("step_size:Q", title="step size", scale=scale, axis=_decades(table["step_size"])),
-        y=alt.Y("relative_loss:Q", title="loss after / before", scale=scale, axis=_decades(table["relative_loss"])),
+        x=alt.X("step_size:Q", title="step size", scale=scale, axis=decades(table["step_size"])),
+        y=alt.Y("relative_loss:Q", title="loss after / before", scale=scale, axis=decades(table["relative_loss"])),
         color=_norms(table),
         strokeDash=alt.StrokeDash("minibatch:N", legend=_dashes("mini-batch")),
         detail=["seed:N"],
@@ -108,7 +108,7 @@ def along_the_step(table: pd.DataFrame) -> alt.Chart | None:
             "size:Q",
             title="|channel mean|",
             scale=alt.Scale(type="log", domain=[*map(float, seen)], clamp=True),
-            axis=_decades(seen),
+            axis=decades(seen),
         ),
         color=_norms(table),
         column=alt.Column("layer:N", title=None, sort=layers),
@@ -160,7 +160,7 @@ def _told(*columns: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(column, title=NAMES.get(column, column.replace("_", " "))) for column in columns]
 
 
-def _decades(values: pd.Series) -> alt.Axis:
+def decades(values: pd.Series) -> alt.Axis:
     """An axis for a logarithmic scale with some eight powers of ten."""
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
     powers = np.arange(low, high + 1, max(1, np.ceil((high - low) / 8)))
