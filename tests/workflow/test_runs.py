@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
@@ -101,7 +102,7 @@ def test_run_json_says_what_was_done(finished):
         assert run.wall_seconds > 0
         assert run.peak_memory_mib > 10
         assert run.place == str(path.parent.relative_to(results(finished[0])))
-        assert list(run.plugins) == (["mine.py"] if "norm-half" in run.place else [])
+        assert list(run.plugins) == (["half.py"] if "norm-half" in run.place else [])
         if run.stage == "random_matrices":
             assert run.data is None
             continue
