@@ -72,6 +72,8 @@ def plan(config: Config) -> Plan:
     plugged = [Path(name) for name in config.plugins]
 
     def needed(norm: str, *inits: str) -> tuple[str, ...]:
+        if not plugged:  # nor are the names checked: results can be listed when the plug-ins are gone
+            return ()
         return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
 
     grid = cells(config)
