@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test test-all lint lock record help clean
+.PHONY: all test test-rest test-all lint lock record help clean
 
 CORES ?= all
 PRESETS ?= quick
@@ -10,10 +10,13 @@ SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
 all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
 	$(SNAKEMAKE)
 
-test: .venv/ready ## set up, then run the tests
+test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest
 
-test-all: .venv/ready ## the same, with those that take minutes each
+test-rest: .venv/ready ## the others of continuous integration: faults, clusters, one's own data and code
+	$(UV) run pytest -m slow --numprocesses 3
+
+test-all: .venv/ready ## every test once, with all commands of the pages, which take many minutes
 	$(UV) run pytest -m ""
 
 lint: .venv/ready ## ruff, snakefmt and snakemake --lint

@@ -28,7 +28,7 @@ TINY = {
     "dataset": "digits",
     "seeds": 2,
     "seeds_per_job": 2,
-    "plugins": "mine.py",
+    "plugins": "half.py",
     "augmentation": {"pad": 1, "flip": False},
     "grid": [
         # At α = 1000 a network without norm and with Kaiming's start overflows at its second mini-batch, for any seed.
@@ -134,7 +134,7 @@ class Checkout:
         copy_workflow(folder)
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-        (folder / "mine.py").write_text(PLUGIN)
+        (folder / "half.py").write_text(PLUGIN)
         self._planner: subprocess.Popen | None = None
 
     def run(self, *arguments, tiny=True):

@@ -5,7 +5,6 @@ Every test ends by comparing what the cluster made with an undisturbed run in th
 
 import csv
 import itertools
-import json
 import os
 import re
 import signal
@@ -18,6 +17,10 @@ import yaml
 from checkouts import cells, undisturbed, wait_until
 from cluster import Cluster, missing
 from damage import flip_a_bit
+
+from understanding_bn import record
+
+pytestmark = pytest.mark.slow
 
 EPOCHS = {"batch": 300, "group": 60, "none": 20}
 SETTINGS = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20"]
@@ -53,9 +56,10 @@ def scratch(checkout, cluster):
     cluster.run("scancel", "--user=root", check=False)
 
 
-def record(checkout, norm):
-    """The run.json of the cell with this norm."""
-    return json.loads(next((checkout.folder / "results/cells/train").rglob(f"norm-{norm}/**/run.json")).read_text())
+def resumed(checkout, norm):
+    """The seeds that training of the cell with this norm took up from a checkpoint."""
+    run_json = next((checkout.folder / "results/cells/train").rglob(f"norm-{norm}/**/run.json"))
+    return record.read(run_json).training.resumed_seeds
 
 
 def log(checkout, norm):
@@ -122,7 +126,7 @@ def test_the_quick_presets_training_and_a_figure(scratch, cluster):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for name in ("fig1_accuracy", "fig6_logit_gradients"):
         assert (scratch.folder / f"results/quick/figures/{name}.png").is_file()
-    records = [json.loads(path.read_text()) for path in (scratch.folder / "results/quick/train").rglob("run.json")]
+    records = [record.read(path) for path in (scratch.folder / "results/quick/train").rglob("run.json")]
     rows = jobs(scratch, cluster)
     with_gpu = [row for row in rows if "gres/gpu=1" in row["AllocTRES"]]
     assert len(records) == len(with_gpu) == 3
@@ -132,7 +136,7 @@ def test_the_quick_presets_training_and_a_figure(scratch, cluster):
     assert len(others) == 1  # both of Fig. 6's measurements
     assert all(row["State"] == "COMPLETED" for row in rows)
     held = sum(int(row["ElapsedRaw"]) for row in with_gpu)
-    trained = sum(sum(each["training_seconds"]) for each in records)
+    trained = sum(sum(each.training.seconds) for each in records)
     print(f"the GPU was held {held / 3:.1f} s a job, {trained / 3:.1f} s of it in training")
     assert 0 < trained < held
     report = next((scratch.folder / "logs/slurm").glob("efficiency_report_*.csv"))
@@ -168,11 +172,10 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
         assert any("stopped by SIGTERM in seed 0 after " in text for text in kept), norm
     # Both logs of either job are shown, training's own and SLURM's.
     assert scratch.said().count("stopped by SIGTERM in seed 0 after ") == 4
-    assert record(scratch, "batch")["resumed_seeds"] == record(scratch, "group")["resumed_seeds"] == [0]
+    assert resumed(scratch, "batch") == resumed(scratch, "group") == (0,)
     undisturbed(scratch, digits_path, tmp_path)
 
 
-@pytest.mark.slow
 def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
     """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
     config = cells(scratch, {"norm": "batch", "epochs": 250})
@@ -186,7 +189,7 @@ def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, t
     assert {row["JobID"] for row in jobs(scratch, cluster)} == {number}
     assert states(scratch, cluster, "batch") == ["NODE_FAIL", "COMPLETED"]
     assert "Trying to restart" not in scratch.said()
-    assert record(scratch, "batch")["resumed_seeds"] == [0]
+    assert resumed(scratch, "batch") == (0,)
     undisturbed(scratch, digits_path, tmp_path)
 
 
@@ -205,11 +208,10 @@ def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
     assert log(scratch, norm).splitlines()[-1].startswith("stopped by SIGTERM in seed 0 after ")
     again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
-    assert record(scratch, norm)["resumed_seeds"] == [0]
+    assert resumed(scratch, norm) == (0,)
     undisturbed(scratch, digits_path, tmp_path)
 
 
-@pytest.mark.slow
 def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_path, tmp_path):
     """The job goes on without its Snakemake. The next one's job for the same run waits for it and trains nothing."""
     config = cells(scratch, {"norm": "batch", "epochs": 500})  # still at it when Snakemake has started twice more
@@ -231,7 +233,6 @@ def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_pat
     undisturbed(scratch, digits_path, tmp_path)
 
 
-@pytest.mark.slow
 def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     """A damaged data set: every attempt ends at once with the same line, and nothing is left behind."""
     config = cells(scratch, {"norm": "batch", "epochs": 1})
@@ -251,7 +252,6 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     assert not (scratch.folder / "results/cells/train").exists()
 
 
-@pytest.mark.slow
 def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
     """Last in this file, because it takes the cluster down."""
     stop(cluster)

@@ -6,8 +6,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from checkouts import ROOT, Checkout
+from checkouts import ROOT, Checkout, only_line
 from PIL import Image
+
+pytestmark = pytest.mark.slow
 
 PAGE = (ROOT / "docs/extending.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.S)
@@ -50,9 +52,10 @@ def draw_shapes(folder):
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("extended") / "checkout")
-    assert len(follow(checkout.folder)) == 7
+    assert len(follow(checkout.folder)) == 11
     draw_shapes(checkout.folder / "shapes")
-    return checkout
+    yield checkout
+    checkout.close()
 
 
 def run(checkout, command, *more):
@@ -99,15 +102,30 @@ def test_a_change_in_ones_own_file_reruns_what_uses_it_and_nothing_else(extended
 
 def test_ones_own_claim_is_judged(extended):
     run(extended, command("fig1 other_norms"))
-    inputs = sorted(map(str, (extended.folder / "results/mine/train").rglob("history.parquet")))
+    histories = sorted(map(str, (extended.folder / "results/mine/train").rglob("history.parquet")))
+    (extended.folder / "inputs.json").write_text(json.dumps({"histories": histories}))
     roles = {f"{role}_alpha": 0.1 for role in ("large", "middle", "small", "unstable", "single_final")}
-    arguments = ["--inputs", *inputs, "--roles", json.dumps(roles), "--out", "claims.json", "--later", "later.json"]
-    done = extended.package("claims", *arguments)
+    arguments = ["--spec", json.dumps({"roles": roles}), "--inputs", "inputs.json"]
+    done = extended.package("claims", *arguments, "--out", "claims.json", "--followups", "followups.json")
     assert done.returncode == 0, done.stderr
-    claim = json.loads((extended.folder / "later.json").read_text())[0]
+    claim = json.loads((extended.folder / "followups.json").read_text())[0]
     assert (claim["id"], claim["source"], claim["seeds"]) == ("L0", "this page", 2)
     assert claim["verdict"] != "not run"
     assert any("norm-rms" in path for path in claim["runs"])
+
+
+def test_ones_own_measurement_is_made(extended):
+    run(extended, command("values.parquet"))
+    values = pd.read_parquet(extended.folder / command("values.parquet").split()[-1])
+    assert list(values) == ["dataset", "arch", "init", "norm", "batch_size", "seed", "layer", "cosine"]
+    assert values.groupby("seed")["layer"].apply(list).to_dict() == {0: [2, 30, 60], 1: [2, 30, 60]}
+    assert values["cosine"].between(-1, 1).all()
+    jobs = extended.rules_planned("--configfile", "agreement.yaml", tiny=False)
+    assert jobs["initialization"] == 26 + 1, "the other norm's, and the quick preset's own"
+    (extended.folder / "deep.yaml").write_text((extended.folder / "agreement.yaml").read_text().replace("60", "200"))
+    answer = extended.plan("--configfile", "deep.yaml", tiny=False)
+    key = "initialization.measurements.gradient_agreement.layers[2]"
+    assert only_line(answer["said"]) == f"error: config key {key}: layer 200 is too deep; expected 1 to 109 in resnet-110"
 
 
 def test_images_in_folders_are_a_data_set(extended):
@@ -131,4 +149,5 @@ def test_the_pages_other_commands_plan(extended):
 
 def test_every_command_of_the_page_is_run_or_planned():
     endings = ["fig1 other_norms", "shapes -- fig6", "tables -- fig6", "-- loss_gap", "--configfile mine.yaml"]
+    endings.append("norm-batch/values.parquet")
     assert [command(ending) for ending in endings] == COMMANDS

@@ -70,7 +70,6 @@ def small_disk(checkout):
     subprocess.run(["umount", "--lazy", results], check=True)
 
 
-@pytest.mark.slow
 def test_training_is_killed(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     trainer.kill()
@@ -81,6 +80,7 @@ def test_training_is_killed(checkout, digits_path, tmp_path):
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_training_is_told_to_stop_and_its_checkpoint_is_damaged(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     trainer.terminate()
@@ -116,6 +116,7 @@ def test_snakemake_is_told_to_stop(checkout, digits_path, tmp_path):
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_snakemake_is_killed_and_two_run_at_once(checkout, digits_path, tmp_path):
     """A second run is refused while the first holds the folder, and when it left its lock; the job goes on alone."""
     process, trainer = begin(checkout, ONE)
@@ -137,6 +138,7 @@ def test_snakemake_is_killed_and_two_run_at_once(checkout, digits_path, tmp_path
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_disk_is_full(checkout, small_disk, digits_path, tmp_path):
     config = cells(checkout, SHORT)
     for size in ("40k", "150k", "400k"):  # too small to begin, then for the data, then for the weights
@@ -153,6 +155,7 @@ def test_the_disk_is_full(checkout, small_disk, digits_path, tmp_path):
     undisturbed(checkout, digits_path, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_results_folder_is_read_only(checkout, small_disk):
     config = cells(checkout, SHORT)
     small_disk("ro")
@@ -164,6 +167,7 @@ def test_the_results_folder_is_read_only(checkout, small_disk):
     ]
 
 
+@pytest.mark.slow
 def test_the_prepared_data_are_damaged(checkout):
     config = cells(checkout, SHORT)
     assert checkout.run("data", "--configfile", config, tiny=False).returncode == 0
@@ -197,20 +201,24 @@ def test_a_history_of_another_cell(checkout):
 
 
 @pytest.mark.slow
-def test_a_clock_that_jumps_back(checkout, digits_path, tmp_path):
-    """Between two jobs it goes back three days: nothing is lost or done twice.
+def test_the_folder_of_another_seed(checkout):
+    """Copied over one seed's folder, another seed's is refused: it would count twice."""
+    one = {"norm": "batch", "epochs": 1}
+    assert checkout.run("fig1", "--configfile", cells(checkout, one, seeds=2), tiny=False).returncode == 0
+    first = checkout.folder / TRAINED.format("batch", 1)
+    second = first.with_name("seeds-1")
+    shutil.rmtree(second)
+    shutil.copytree(first, second)
+    done = checkout.run("fig1", "--forcerun", "fig1_accuracy", "--configfile", "cells.yaml", tiny=False)
+    assert done.returncode != 0
+    (line,) = set(errors(done.stdout + done.stderr))
+    place = first.relative_to(checkout.folder / "results/cells")
+    assert f"{second.relative_to(checkout.folder)}/history.parquet: belongs to {place}" in line
+    shutil.rmtree(second)
+    again(checkout, "fig1")
 
-    Snakemake throws away outputs that look older than their inputs.
-    """
-    config = cells(checkout, SHORT)
-    assert checkout.run("data", "--configfile", config, tiny=False).returncode == 0
-    ahead = time.time() + 3 * 24 * 3600
-    os.utime(checkout.folder / "results/data/digits/store.npz", (ahead, ahead))
-    assert "store.npz: its date lay in the future" in again(checkout, "fig1")
-    undisturbed(checkout, digits_path, tmp_path)
-    assert "Nothing to be done" in again(checkout, "fig1")
 
-
+@pytest.mark.slow
 def test_results_are_copied_without_their_dates(checkout):
     config = cells(checkout, {"arch": "resnet-20", "norm": "batch", "epochs": 1}, measured_at=[1])
     targets = ("noise_along_training", "--configfile", config)

@@ -1,10 +1,13 @@
 """Data of one's own, for real: trained on by config alone, damaged, changed."""
 
 import pandas as pd
+import pytest
 import yaml
 from checkouts import TINY, write_parquet
 
 from understanding_bn.data import sources
+
+pytestmark = pytest.mark.slow
 
 
 def test_ones_own_data_works_by_config_alone(checkout, tmp_path):

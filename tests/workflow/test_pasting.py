@@ -1,4 +1,4 @@
-"""Commands that Snakemake printed, pasted into a shell where the package can be imported: the same results, bit for bit."""
+"""Commands that Snakemake printed, pasted into a shell that finds the package: the same results, bit for bit."""
 
 import re
 import shutil

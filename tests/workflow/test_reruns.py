@@ -107,7 +107,7 @@ def test_changed_training_code_reruns_training(finished):
 
 def test_a_changed_plug_in_reruns_what_uses_it(finished):
     checkout, _ = finished
-    with appended(checkout.folder / "mine.py", "\nCHANGED = True\n"):
+    with appended(checkout.folder / "half.py", "\nCHANGED = True\n"):
         jobs = checkout.rules_planned()
     drawn = dict.fromkeys({*FROM_TRAINING} - {"single_final_bn", "hessian_spectrum"}, 1)
     everything = {"hessian_spectrum": 1}  # its figure also draws histories

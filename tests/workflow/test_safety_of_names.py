@@ -2,8 +2,7 @@
 
 import pytest
 import yaml
-from checkouts import Checkout, refused
-from test_runs import write_parquet
+from checkouts import Checkout, refused, write_parquet
 
 HOSTILE = "my data; touch pwned1 $(touch pwned2) `touch pwned3` 'q' \"r\" $HOME & -rf *"
 
@@ -47,7 +46,7 @@ SHELL = "x; touch pwned $(touch pwned) `touch pwned`"
         ("data_dir", "{x}", "'{x}' is not allowed"),
         ("data_dir", "~nobody-of-this-name", "'~nobody-of-this-name' is in the home of an unknown user"),
         ("preset", f"{SHELL}\n", f"{SHELL[:20]}"),
-        ("initialization.probes", {SHELL: {}}, f"key {SHELL!r} is unknown"),
+        ("initialization.measurements", {SHELL: {}}, f"key {SHELL!r} is unknown"),
     ],
 )
 def test_hostile_values_are_one_line_and_nothing_of_them_runs(checkout, key, value, shown):

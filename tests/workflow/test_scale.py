@@ -2,9 +2,12 @@
 
 import pytest
 import yaml
-from checkouts import TINY, Checkout, planned
+from checkouts import TINY, Checkout
+from planner import planned
 
 from understanding_bn.benchmark import scale
+
+pytestmark = pytest.mark.slow
 
 CELLS = 10_000
 MOST_MEMORY_MIB = 2048
@@ -20,7 +23,7 @@ def plan(tmp_path_factory):
         "preset": "scale",
         "seeds": 5,
         "seeds_per_job": 5,
-        "trained": {"probes": {"gradient_structure": {"at": []}, "hessian_spectrum": {"at": []}}},
+        "trained": {"measurements": {"gradient_structure": {"at": []}, "hessian_spectrum": {"at": []}}},
         "grid": scale.grid(CELLS),
     }
     (checkout.folder / "scale.yaml").write_text(yaml.safe_dump(config))
@@ -45,5 +48,5 @@ def test_no_command_grows_with_its_inputs(plan):
     commands = [line for line in text.splitlines() if "python -m understanding_bn" in line]
     stages = {line.split("understanding_bn ")[1].split()[0] for line in commands}
     assert {"train", "figure", "claims", "report"} <= stages
-    assert any("figure fig1_accuracy --inputs @" in line for line in commands)
+    assert any("figure fig1_accuracy --inputs results/scale/inputs/fig1_accuracy.json" in line for line in commands)
     assert max(map(len, commands)) < MOST_CHARACTERS

@@ -6,6 +6,7 @@ import re
 import subprocess
 
 import pandas as pd
+import pytest
 from checkouts import cells, environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -33,6 +34,7 @@ def in_a_terminal(checkout, *arguments):
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 
+@pytest.mark.slow
 def test_bars_and_tensorboard(checkout):
     preset = cells(checkout, {"norm": "batch", "epochs": 2})
     history = "results/cells/train/resnet-8/xavier_uniform/norm-batch/alpha-0.05/batch-128/epochs-2/seeds-0"

@@ -60,14 +60,14 @@ def run(preset: str, results: Path) -> None:
 
 
 def read_config(path: Path) -> Config:
-    """The config that Snakemake wrote when a run of a preset started.
+    """The config that Snakemake wrote when a run of a preset started, without its plug-ins.
 
     Raises:
         UserError: the file is missing or of an older version.
     """
-    from understanding_bn.experiment.load import resolve
+    from understanding_bn.experiment.load import restored
 
-    return resolve(files.read_json(path))
+    return restored(files.read_json(path))
 
 
 def states(config: Config, results: Path, now: float | None = None) -> list[State]:

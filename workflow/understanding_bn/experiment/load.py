@@ -27,12 +27,27 @@ def resolve(raw: dict[str, Any]) -> Config:
     Raises:
         UserError: one line that names the key, its value and what is allowed.
     """
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(explain(error)) from None
+    config = _typed(raw)
     check(config)
     return config
+
+
+def restored(resolved: dict[str, Any]) -> Config:
+    """A config that was resolved when its run started, as results/PRESET/config.json keeps it.
+
+    It is without its plug-ins: their files may be gone, and what they added is in the results.
+
+    Raises:
+        UserError: it is none of this version; one line that names the key.
+    """
+    return _typed(resolved | {"plugins": []})
+
+
+def _typed(raw: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
 
 
 def load(preset: Path | None) -> dict[str, Any]:

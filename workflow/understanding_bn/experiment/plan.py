@@ -80,6 +80,8 @@ def plan(config: Config) -> Plan:
 
     @functools.cache  # a plug-in is read for this, and a grid asks thousands of times
     def needed(norm: str, *inits: str) -> tuple[str, ...]:
+        if not plugged:  # nor are the names checked: results can be listed when the plug-ins are gone
+            return ()
         return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
 
     grid = cells(config)
