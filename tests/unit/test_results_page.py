@@ -4,9 +4,11 @@ import json
 
 import pandas as pd
 import pytest
+from records import DATA, finished, job, training
 
-from understanding_bn import paper
+from understanding_bn import paper, record
 from understanding_bn.docs_pages import results_page
+from understanding_bn.report import reference
 
 
 def claim(number, verdict="not run", measured=None, note=""):
@@ -16,13 +18,13 @@ def claim(number, verdict="not run", measured=None, note=""):
     return blank | found | {"id": number, "verdict": verdict, "note": note, "checks": checks, "seeds": 3}
 
 
-def trained(alpha, epochs, seconds, failures, images=1000):
-    settings = {"arch": "resnet-8", "alpha": str(alpha), "batch_size": 100, "epochs": epochs}
-    run = {"stage": "train", "settings": settings, "training_seconds": seconds, "failures": failures}
-    data = {"source": "some images", "train_images": images, "test_images": 200}
-    where = {"device": "cpu", "processor": "p", "commit": "c" * 40, "versions": {"torch": "2"}}
-    where |= {"started": "2026-01-01T00:00:00+00:00", "wall_seconds": 9}
-    return run | where | {"seeds": list(range(len(seconds))), "data": data}
+def trained(folder, alpha, epochs, seconds, failures):
+    """A training job that took so long for each seed; these failed like this."""
+    made = job(tuple(range(len(seconds))), alpha=alpha, batch_size=100, epochs=epochs)
+    of_seeds = training(made.seeds, failures).model_copy(update={"seconds": seconds})
+    data, rows = DATA | {"train_images": 1050, "test_images": 200}, pd.DataFrame({"seed": made.seeds})
+    path = finished(folder, made, rows, data, training=of_seeds, wall_seconds=2700)
+    return record.read(path.parent / "run.json")
 
 
 @pytest.fixture
@@ -33,8 +35,8 @@ def records(tmp_path):
         folder = tmp_path / preset
         folder.mkdir()
         (folder / "claims.json").write_text(json.dumps(claims))
-        provenance = {"runs": {str(n): run for n, run in enumerate(runs)}, "job_minutes": 90, "peak_memory_mib": 7}
-        (folder / "provenance.json").write_text(json.dumps(provenance))
+        if runs:
+            reference.write_provenance(folder, {run.place: run for run in runs})
         return tmp_path
 
     return write
@@ -55,8 +57,11 @@ def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
     assert "Not run: `cifar10-init` (needs training)." in text
 
 
-def test_conditions_stand_beside_the_papers(records):
-    runs = [trained(0.1, 10, [2.0, 4.0], [None, None]), trained(0.01, 20, [2.0], ["overflow"], images=1050)]
+def test_conditions_stand_beside_the_papers(tmp_path, records):
+    runs = [
+        trained(tmp_path / "results", 0.1, 10, (2.0, 4.0), (None, None)),
+        trained(tmp_path / "results", 0.01, 20, (2.0,), ("overflow",)),
+    ]
     text = results_page.conditions(records("quick", [claim(1)], runs))
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in text.splitlines() if "|" in line}
     assert set(paper.CONDITIONS) < set(rows)
