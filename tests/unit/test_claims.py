@@ -1,37 +1,22 @@
 """Claims on made-up results whose truth is known."""
 
+import importlib.util
 import itertools
-import json
 import math
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from understanding_bn.config import SCHEMA
+from evidence import by_table, judged, measured_at_start
+from evidence import trained as trained_on
+from records import DATA, finished
 
-from understanding_bn.claims import job
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.claims.results import Results
-
-ROLES = {
-    "large_alpha": 0.1,
-    "middle_alpha": 0.003,
-    "small_alpha": 0.0001,
-    "unstable_alpha": 0.003,
-    "single_final_alpha": 0.03,
-}
-
-
-def write(folder, stage, table, **settings):
-    """One result file with its run.json, as a job leaves them."""
-    folder.mkdir(parents=True)
-    name = "history.parquet" if stage == "train" else "values.parquet"
-    table.to_parquet(folder / name)
-    data = {"source": "made-up images", "train_images": 100} if stage != "random_matrices" else None
-    (folder / "run.json").write_text(json.dumps({"stage": stage, "settings": settings, "data": data}))
-    return folder / name
+from understanding_bn.experiment.config import Roles
+from understanding_bn.experiment.jobs import Matrices
 
 
 def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=None):
@@ -42,13 +27,8 @@ def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=
     table = table.assign(learning_rate=alpha, fraction=1.0, train_loss=0.1, test_loss=0.2)
     table["failure"] = pd.array(failure or [None] * len(test), dtype="string")
     table["first_bad_step"] = pd.array(first_bad_step or [None] * len(test), dtype="Int64")
-    return write(folder / f"{norm}-{alpha}", "train", table, alpha=str(alpha), **facts)
-
-
-def judged(tmp_path, inputs, roles=ROLES):
-    paths = tmp_path / "claims.json", tmp_path / "followups.json"
-    job.run(inputs, roles, *paths)
-    return {entry["id"]: entry for path in paths for entry in json.loads(path.read_text())}
+    (path,) = trained_on(folder, table)
+    return path
 
 
 def the_papers_runs(tmp_path):
@@ -70,7 +50,7 @@ def test_the_papers_numbers_reproduce_the_papers_claims(tmp_path):
     assert claims[1]["interval"][0] < claims[1]["measured"] < claims[1]["interval"][1]
     assert claims[15]["measured"] == pytest.approx((0.901 - 0.82) / (0.9316667 - 0.82), rel=1e-3)
     assert len(claims[1]["runs"]) == 2
-    assert "made-up images" in claims[1]["scope"]
+    assert DATA["source"] in claims[1]["scope"]
 
 
 def test_the_opposite_is_not_reproduced(tmp_path):
@@ -144,26 +124,26 @@ def test_other_norms_in_the_order_of_batch_norm(tmp_path, layer, verdict):
 
 def test_nothing_run_nothing_claimed(tmp_path):
     table = pd.DataFrame({"factors": 1, "size": 4, "draw": [0] * 4, "rank": range(4), "singular_value": [2.0, 1, 1, 1]})
-    only = write(tmp_path / "m", "random_matrices", table, size=4)
+    only = finished(tmp_path, Matrices(size=4, factors=(1,), draws=1), table)
     claims = judged(tmp_path, [only])
     assert set(claims) == {*range(1, 21), *(claim.id for claim in FOLLOWUPS)}
     assert all(claims[i]["verdict"] == NOT_RUN and not claims[i]["runs"] for i in claims if i != 18)
     assert all(claims[i]["measured"] is None and claims[i]["note"] for i in claims if i != 18)
 
 
-def probe(tmp_path, name, **columns):
+def measured(folder, name, **columns):
+    """Values of a measurement with batch norm and without; a column may differ between them."""
     facts = {"arch": "resnet-110", "init": "xavier_uniform", "batch_size": 4}
     files = []
     for norm in ("batch", "none"):
         rows = {key: value[norm] if isinstance(value, dict) else value for key, value in columns.items()}
-        table = pd.DataFrame({"norm": norm, **facts, **rows})
-        files.append(write(tmp_path / name / norm, "initialization", table, probe=name, norm=norm, **facts))
+        files += measured_at_start(folder, name, pd.DataFrame({"norm": norm, **facts, **rows}))
     return files
 
 
 def test_table_1_as_the_paper_has_it(tmp_path):
     ratio = {"batch": [251.8, 112.8, 30.0] * 2, "none": [1.7, 2.6, 1.6] * 2}
-    files = probe(
+    files = measured(
         tmp_path, "gradient_sums", seed=[0, 0, 0, 1, 1, 1], layer=[18, 54, 108] * 2, ratio=ratio, a=1.0, b=1.0
     )
     assert judged(tmp_path, files)[13]["verdict"] == REPRODUCED
@@ -182,9 +162,9 @@ def test_one_class_for_all_images(tmp_path):
     column = gradients(rng.normal(size=(4, 3)) + np.array([0, 20, 0]), labels)
     index = pd.MultiIndex.from_product([range(4), range(3)], names=["image", "class"]).to_frame(index=False)
     shared = {"seed": 0, "image": index["image"], "class": index["class"], "label": labels[index["image"]]}
-    as_paper = probe(tmp_path / "1", "logit_gradients", gradient={"batch": spread, "none": column}, **shared)
+    as_paper = measured(tmp_path / "1", "logit_gradients", gradient={"batch": spread, "none": column}, **shared)
     assert judged(tmp_path / "1", as_paper)[12]["verdict"] == REPRODUCED
-    reverse = probe(tmp_path / "2", "logit_gradients", gradient={"batch": column, "none": spread}, **shared)
+    reverse = measured(tmp_path / "2", "logit_gradients", gradient={"batch": column, "none": spread}, **shared)
     assert judged(tmp_path / "2", reverse)[12]["verdict"] == REFUTED
 
 
@@ -201,7 +181,7 @@ def test_relative_loss_as_the_paper_has_it(tmp_path):
         "step_size": np.tile(steps, 2),
         "relative_loss": both,
     }
-    claim = judged(tmp_path, probe(tmp_path, "relative_loss", **columns))[8]
+    claim = judged(tmp_path, measured(tmp_path, "relative_loss", **columns))[8]
     assert claim["verdict"] == REPRODUCED
     assert [c["measured"] for c in claim["checks"]] == pytest.approx([70, 1.8e-3, 2.44], rel=0.06)
 
@@ -219,7 +199,7 @@ def test_activations_as_the_paper_has_them(tmp_path):
         "layer": np.tile(np.repeat(layers, 2), 2),
     }
     columns |= {"channel": np.tile([0, 1], 20), "mean": 1.0, "variance": variance}
-    claim = judged(tmp_path, probe(tmp_path, "channel_moments", **columns))[11]
+    claim = judged(tmp_path, measured(tmp_path, "channel_moments", **columns))[11]
     assert claim["verdict"] == REPRODUCED
     assert claim["checks"][0]["measured"] == pytest.approx(4.25, abs=1e-3)
 
@@ -231,31 +211,28 @@ def test_moments_along_a_step_that_overflows(tmp_path):
     mean = [np.inf if (percent, layer) == (100, 80) else size[layer] * (1 + percent) for _, percent, layer in rows]
     columns = {"seed": [r[0] for r in rows], "percent": [r[1] for r in rows], "layer": [r[2] for r in rows]}
     columns |= {"alpha": 0.1, "update": 1, "diverged": {"batch": False, "none": True}, "channel": 0}
-    files = probe(tmp_path, "divergence_path", mean=mean, variance=np.square(mean), **columns)
+    files = measured(tmp_path, "divergence_path", mean=mean, variance=np.square(mean), **columns)
     claims = judged(tmp_path, files)
     assert claims[9]["verdict"] == REPRODUCED
     assert claims[9]["checks"][0]["measured"] == pytest.approx(math.log(3.8e3 / 1.4), rel=1e-5)
     assert claims[10]["verdict"] == REPRODUCED
 
 
-def searched(tmp_path, by_depth, by_init):
-    """Searches without BN with one limit per seed, at each depth with Xavier and at depth 110 with others."""
+def searched(folder, by_depth, by_init, stable=lambda limit: True):
+    """Searches without BN with one limit per seed, at each depth with Xavier and at depth 110 with others.
+
+    `stable`: whether training is stable at a limit; if not, it is nowhere.
+    """
     rows = []
     networks = [("xavier_uniform", depth, limits) for depth, limits in by_depth.items()]
     networks += [(init, 110, limits) for init, limits in by_init.items()]
     for init, depth, limits in networks:
         for seed, limit in enumerate(limits):
-            for alpha, outcome in ((limit, "stable"), (2 * limit, "diverged")):
+            for alpha, outcome in ((limit, "stable" if stable(limit) else "diverged"), (2 * limit, "diverged")):
                 facts = {"init": init, "arch": f"resnet-{depth}", "batch_size": 4}
                 rows.append(facts | {"seed": seed, "alpha": alpha, "outcome": outcome})
-    columns = pd.DataFrame(rows).to_dict("list")
-    files = []
-    for norm in ("batch", "none"):
-        table = pd.DataFrame(columns | {"norm": [norm] * len(rows)})
-        settings = {"probe": "max_learning_rate", "arch": "resnet-110", "norm": norm, "batch_size": 128}
-        folder = tmp_path / "search" / norm
-        files.append(write(folder, "initialization", table, options={"batch_size": 4}, **settings))
-    return files
+    both = pd.concat([pd.DataFrame(rows).assign(norm=norm) for norm in ("batch", "none")])
+    return measured_at_start(folder, "max_learning_rate", both, batch_size=4)
 
 
 def test_largest_stable_alpha_against_depth_and_initialisation(tmp_path):
@@ -272,11 +249,7 @@ def test_largest_stable_alpha_against_depth_and_initialisation(tmp_path):
 
 
 def test_a_search_without_a_bound_decides_nothing(tmp_path):
-    files = searched(tmp_path, {8: [0.1, 0.2], 110: [0.01, 0.01]}, {})
-    for file in files:
-        table = pd.read_parquet(file)
-        table.loc[table["alpha"] == 0.01, "outcome"] = "diverged"
-        table.to_parquet(file)
+    files = searched(tmp_path, {8: [0.1, 0.2], 110: [0.01, 0.01]}, {}, lambda limit: limit != 0.01)
     claims = judged(tmp_path, files)
     assert claims[16]["verdict"] == claims[17]["verdict"] == NOT_RUN
     assert "wider range of α" in claims[16]["note"]
@@ -293,7 +266,7 @@ def test_noise_that_scales_as_the_bound_says_or_does_not(tmp_path, slope, alpha_
     columns = table.assign(noise=noise, update_noise=noise * table["alpha"] ** alpha_slope, sampling="epoch").to_dict(
         "list"
     )
-    assert judged(tmp_path, probe(tmp_path, "gradient_noise", **columns))[6]["verdict"] == verdict
+    assert judged(tmp_path, measured(tmp_path, "gradient_noise", **columns))[6]["verdict"] == verdict
 
 
 def test_low_rank_gradients_and_gradients_that_follow_means(tmp_path):
@@ -304,21 +277,20 @@ def test_low_rank_gradients_and_gradients_that_follow_means(tmp_path):
     full = rng.random(50)
     for number, (batch, none, verdict) in enumerate([(full, outer, REPRODUCED), (outer, full, REFUTED)]):
         folder = tmp_path / str(number)
-        files = probe(folder, "kernel_gradients", gradient={"batch": batch, "none": none}, **table.to_dict("list"))
+        files = measured(folder, "kernel_gradients", gradient={"batch": batch, "none": none}, **table.to_dict("list"))
         assert judged(folder, files)[14]["verdict"] == verdict
     channels = {"seed": np.repeat([0, 1], 6), "layer": 2, "in_channel": np.tile(range(6), 2)}
     channels["input_mean"] = rng.random(12)
     for sign, verdict in ((1, REPRODUCED), (-1, REFUTED)):
         folder = tmp_path / f"means{sign}"
         gradient = sign * channels["input_mean"] + 2
-        files = probe(folder, "input_mean_correlation", gradient=gradient, **channels)
+        files = measured(folder, "input_mean_correlation", gradient=gradient, **channels)
         assert judged(folder, files)[20]["verdict"] == verdict
 
 
 def test_the_catalogue_has_the_twenty_claims_and_figures_that_exist():
     assert [claim.id for claim in CLAIMS] == list(range(1, 21))
-    figures = SCHEMA.parent.parent / "understanding_bn" / "figures"
-    assert all((figures / f"{claim.figure}.py").is_file() for claim in CLAIMS)
+    assert all(importlib.util.find_spec(f"understanding_bn.figures.{claim.figure}") for claim in CLAIMS)
 
 
 def test_the_longest_training_of_a_cell_counts_and_its_last_epoch(tmp_path):
@@ -326,20 +298,17 @@ def test_the_longest_training_of_a_cell_counts_and_its_last_epoch(tmp_path):
     paths = []
     for epochs in (4, 2):
         rows = [cell | {"epochs": epochs, "seed": 0, "epoch": e, "test_accuracy": e / 10} for e in range(epochs, 0, -1)]
-        table = pd.DataFrame(rows).assign(train_accuracy=0.5, failure=None)
-        paths.append(write(tmp_path / str(epochs), "train", table, epochs=epochs, **cell))
-    last = Results(paths, ROLES).final("batch", 0.1)
+        paths += trained_on(tmp_path, pd.DataFrame(rows).assign(train_accuracy=0.5, failure=None))
+    last = Results(by_table(paths), Roles()).final("batch", 0.1)
     assert last["epochs"].tolist() == [4]
     assert last["test_accuracy"].tolist() == pytest.approx([40])
 
 
 def test_an_accuracy_that_two_claims_ask_for_counts_as_used_by_both(tmp_path):
-    path = tmp_path / "history.parquet"
     cell = {"arch": "resnet-8", "init": "any", "norm": "batch", "alpha": 0.1, "batch_size": 8, "epochs": 2}
     rows = [cell | {"seed": 0, "epoch": epoch, "train_accuracy": 0.5, "test_accuracy": epoch / 4} for epoch in (1, 2)]
-    pd.DataFrame(rows).to_parquet(path)
-    (tmp_path / "run.json").write_text(json.dumps({"stage": "train", "settings": cell}))
-    results = Results([path], ROLES)
+    (path,) = trained_on(tmp_path, rows)
+    results = Results(by_table([path]), Roles())
     for _ in range(2):
         results.forget()
         last = results.final("batch", 0.1)

@@ -1,16 +1,16 @@
 """Figures and tables from made-up values: what is drawn, and that the CSV holds it."""
 
-import json
-
 import drawn
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from records import DATA, finished, job, training
 from scipy import stats
 
 from understanding_bn.analysis import random_matrices
 from understanding_bn.errors import UserError
+from understanding_bn.experiment.jobs import Measure
 from understanding_bn.figures import (
     drawing,
     fig1_accuracy,
@@ -28,6 +28,7 @@ from understanding_bn.figures import (
     style,
     table1_gradient_sums,
 )
+from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.summaries.channel_moments import moments_by_layer
 from understanding_bn.summaries.input_mean_correlation import by_layer
 from understanding_bn.summaries.relative_loss import landmarks
@@ -402,13 +403,13 @@ def test_tables_that_a_figure_is_not_drawn_from_are_refused(tmp_path):
 
 
 def test_tables_made_from_different_images_are_not_drawn_together(tmp_path):
-    inputs = {}
-    for number, name in enumerate(("histories", "gradient_structure")):
-        folder = tmp_path / name
-        folder.mkdir()
-        moments_table().to_parquet(folder / "values.parquet")
-        (folder / "run.json").write_text(json.dumps({"data": {"sha256": str(number) * 64}}))
-        inputs[name] = [folder / "values.parquet"]
+    train = job()
+    shared = {"optimiser": train.optimiser, "augmentation": train.augmentation}
+    noise = GradientStructure(at=[1.0], minibatches=2)
+    measure = Measure(measurement="gradient_structure", network=train.cell, options=noise, seeds=train.seeds, **shared)
+    rows, inputs = pd.DataFrame({"seed": train.seeds}), {}
+    for number, (made, more) in enumerate(((train, {"training": training(train.seeds)}), (measure, {}))):
+        inputs[made.table] = [finished(tmp_path, made, rows, DATA | {"sha256": str(number) * 64}, **more)]
     with pytest.raises(UserError, match="made from other images"):
         drawing.draw("noise_along_training", inputs, tmp_path / "out")
 

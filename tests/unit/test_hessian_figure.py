@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from understanding_bn.analysis import hessian_spectrum
+from understanding_bn.analysis import spectrum
 from understanding_bn.figures import hessian_spectrum as figure
 from understanding_bn.summaries.training import CELL
 
@@ -29,7 +29,7 @@ def values(seeds=(0, 1), alphas=(0.01, 0.1, 1.0), batch_size=64, arch="resnet-8"
                     nodes, weights = np.sort(rng.normal(size=5)), rng.dirichlet(np.ones(5))
                     rows += [("node", i, probe, nodes[i], weights[i], math.nan) for i in range(5)]
                     rows.append(("trace", math.nan, probe, 10.0 + probe, math.nan, math.nan))
-                part = pd.DataFrame(rows, columns=hessian_spectrum.COLUMNS[2:]).assign(bn_mode=mode, block=block)
+                part = pd.DataFrame(rows, columns=spectrum.COLUMNS[2:]).assign(bn_mode=mode, block=block)
                 run = {"dataset": "digits", "arch": arch, "init": "xavier_uniform", "norm": norm, "alpha": alpha}
                 run |= {"batch_size": batch_size, "epochs": math.nan if start else 6, "seed": seed}
                 parts.append(part.assign(**run, epoch=0 if start else 6))

@@ -1,25 +1,24 @@
 """The figures on noise and curvature, and predictions of later work, on made-up results whose truth is known."""
 
 import itertools
-import json
 
 import drawn
+import evidence
 import numpy as np
 import pandas as pd
 import pytest
 
-from understanding_bn.claims import job
 from understanding_bn.claims.catalogue import FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
 from understanding_bn.claims.followups import explosion
+from understanding_bn.experiment.config import Roles
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
 from understanding_bn.summaries.trained_runs import runs
 
 CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}
-ROLES = {"large_alpha": 0.16, "middle_alpha": 0.04, "small_alpha": 0.01, "unstable_alpha": 0.16}
-ROLES |= {"single_final_alpha": 0.03}
+ROLES = Roles(large_alpha=0.16, middle_alpha=0.04, small_alpha=0.01, unstable_alpha=0.16, single_final_alpha=0.03)
 ALPHAS, SIZES, SEEDS = (0.16, 0.04, 0.01), (64, 16, 256), range(3)
 
 
@@ -155,32 +154,17 @@ def test_rank_correlations_with_the_gap():
     assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
 
 
-def write(folder, stage, rows, **settings):
-    folder.mkdir(parents=True)
-    name = "history.parquet" if stage == "train" else "values.parquet"
-    pd.DataFrame(rows).to_parquet(folder / name)
-    data = {"source": "made-up images", "train_images": 1437}
-    (folder / "run.json").write_text(json.dumps({"stage": stage, "settings": settings, "data": data}))
-    return folder / name
-
-
 def judged(tmp_path, histories, structure=(), hessian=()):
-    """The verdicts of predictions on rows of these kinds; each training cell is one job."""
-    paths = []
-    table = pd.DataFrame(histories)
-    keys = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
-    for number, (cell, rows) in enumerate(table.groupby(keys, sort=False)):
-        settings = dict(zip(keys, cell, strict=True)) | {"momentum": 0.9}
-        paths.append(write(tmp_path / f"t{number}", "train", rows, **settings))
-    for probe, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
+    """The verdicts of predictions on rows of these kinds; each cell is one job."""
+    paths = evidence.trained(tmp_path, histories)
+    for name, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
         if rows:
-            facts = {"arch": "resnet-20", "batch_size": 64, "options": {}}
-            paths.append(write(tmp_path / probe, "trained", list(rows), probe=probe, **facts))
-    job.run(paths, ROLES, tmp_path / "claims.json", tmp_path / "followups.json")
-    claims = json.loads((tmp_path / "followups.json").read_text())
-    assert [claim["id"] for claim in claims] == [claim.id for claim in FOLLOWUPS]
-    assert all(claim["source"] for claim in claims)
-    return {claim["id"]: claim for claim in claims}
+            paths += evidence.measured_at_end(tmp_path, name, rows)
+    claims = evidence.judged(tmp_path, paths, ROLES)
+    ids = [claim.id for claim in FOLLOWUPS]
+    assert [*claims][-len(ids) :] == ids
+    assert all(claims[i]["source"] for i in ids)
+    return {i: claims[i] for i in ids}
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])

@@ -1,0 +1,78 @@
+"""Made-up results that claims are judged on, written as their jobs would leave them."""
+
+import json
+
+import pandas as pd
+from records import DATA, finished, job, training
+
+from understanding_bn import record
+from understanding_bn.cell import Cell, Network
+from understanding_bn.claims import judging
+from understanding_bn.experiment import load
+from understanding_bn.experiment.config import Roles
+from understanding_bn.experiment.jobs import MEASUREMENTS, Measure
+from understanding_bn.settings import Augmentation, Optimiser
+
+NETWORK = ["arch", "init", "norm"]
+CELL = [*NETWORK, "alpha", "batch_size", "epochs"]
+THE_PAPERS = Roles()
+ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; its rows name none
+AT_END = {
+    "gradient_structure": {"at": [1.0], "minibatches": 2},
+    "hessian_spectrum": {"at": [1.0], "subset": 1000, "top": 2, "probes": 2, "steps": 10},
+}
+
+
+def trained(results, rows):
+    """Histories, rows of any number of cells: one training job for each."""
+    paths = []
+    for factors, history in pd.DataFrame(rows).groupby(CELL, sort=False):
+        made = job(_seeds(history), **dict(zip(CELL, factors, strict=True)))
+        paths.append(finished(results, made, history, DATA, training=training(made.seeds)))
+    return paths
+
+
+def measured_at_start(results, name, rows, **options):
+    """Values of a measurement at initialisation, one job for each network; options as in config.yaml but for these."""
+    start = load.resolve(load.load(None)).initialization
+    options = getattr(start.measurements, name).model_copy(update=options)
+    paths = []
+    for factors, values in pd.DataFrame(rows).groupby(NETWORK, sort=False):
+        network = Network(**dict(zip(NETWORK, factors, strict=True)), batch_size=start.batch_size)
+        paths.append(_measured(results, name, network, options, values))
+    return paths
+
+
+def measured_at_end(results, name, rows):
+    """Values of a measurement on trained networks, one job for each cell."""
+    options = MEASUREMENTS[name].model_validate(AT_END[name])
+    table = pd.DataFrame(rows)
+    paths = []
+    for factors, values in table.groupby([*NETWORK, table["alpha"].fillna(ANY_ALPHA), *CELL[4:]], sort=False):
+        paths.append(_measured(results, name, Cell(**dict(zip(CELL, factors, strict=True))), options, values))
+    return paths
+
+
+def by_table(paths):
+    """These files by the name of the table that they are a part of."""
+    tables = {}
+    for path in paths:
+        tables.setdefault(record.read(path.parent / "run.json").job.table, []).append(path)
+    return tables
+
+
+def judged(folder, paths, roles=THE_PAPERS):
+    """Every claim as it is judged on these files, by its number."""
+    written = folder / "claims.json", folder / "followups.json"
+    judging.run(by_table(paths), roles, *written)
+    return {entry["id"]: entry for path in written for entry in json.loads(path.read_text())}
+
+
+def _measured(results, name, network, options, values):
+    shared = {"optimiser": Optimiser(), "augmentation": Augmentation(flip=False)}
+    made = Measure(measurement=name, network=network, options=options, seeds=_seeds(values), **shared)
+    return finished(results, made, values, DATA)
+
+
+def _seeds(table):
+    return tuple(map(int, table["seed"].unique()))
