@@ -14,8 +14,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from understanding_bn.data import sources, store
-from understanding_bn.data.batches import Augmentation, Split, stream
+from understanding_bn.data.batches import Split, stream
 from understanding_bn.errors import UserError
+from understanding_bn.settings import Augmentation
 
 CPU = torch.device("cpu")
 
@@ -278,7 +279,7 @@ def test_every_crop_is_made_of_the_pixels_themselves(tmp_path):
 def test_rgb_gather_is_channels_last_without_a_copy(tmp_path):
     write_parquet(tmp_path, size=10)
     data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
-    images, _ = next(Split(data, False, 1, CPU).epoch(0, 0, 4, Augmentation(1, True)))
+    images, _ = next(Split(data, False, 1, CPU).epoch(0, 0, 4, Augmentation(pad=1, flip=True)))
     assert images.is_contiguous(memory_format=torch.channels_last)
     plain, _ = next(Split(data, True, 1, CPU).in_order(4))
     expected = (data.images[data.is_test][:4] / 255 - data.info["channel_mean"]) / data.info["channel_std"]
@@ -287,7 +288,7 @@ def test_rgb_gather_is_channels_last_without_a_copy(tmp_path):
 
 def test_an_epoch_shows_every_image_at_most_once_and_is_repeatable(digits):
     split = Split(digits, False, 0, CPU)
-    batches = list(split.epoch(1, 2, 64, Augmentation(0, False)))
+    batches = list(split.epoch(1, 2, 64, Augmentation(pad=0, flip=False)))
     assert len(batches) == 1437 // 64
     seen = torch.cat([images for images, _ in batches]).flatten(1).numpy()
     training = next(split.in_order(2000))[0].flatten(1).numpy()
@@ -297,9 +298,9 @@ def test_an_epoch_shows_every_image_at_most_once_and_is_repeatable(digits):
     for row in seen:
         known[row.tobytes()] -= 1
     assert min(known.values()) >= 0
-    again = list(split.epoch(1, 2, 64, Augmentation(0, False)))
+    again = list(split.epoch(1, 2, 64, Augmentation(pad=0, flip=False)))
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(batches, again, strict=True))
-    other = next(split.epoch(1, 3, 64, Augmentation(0, False)))[0]
+    other = next(split.epoch(1, 3, 64, Augmentation(pad=0, flip=False)))[0]
     assert not torch.equal(batches[0][0], other)
 
 
@@ -326,17 +327,17 @@ def test_flip_and_pad_statistics(tmp_path):
     data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
     split = Split(data, False, 1, CPU)
     crops = {}
-    for images, _ in split.epoch(0, 0, 500, Augmentation(1, True)):
+    for images, _ in split.epoch(0, 0, 500, Augmentation(pad=1, flip=True)):
         for row in images:
             crops[row.numpy().tobytes()] = crops.get(row.numpy().tobytes(), 0) + 1
     assert len(crops) == 9 * 2  # 3 × 3 offsets, mirrored or not
     assert min(crops.values()) > 2000 / 18 * 0.6
     unmirrored = {
-        row.numpy().tobytes() for images, _ in split.epoch(0, 0, 500, Augmentation(1, False)) for row in images
+        row.numpy().tobytes() for images, _ in split.epoch(0, 0, 500, Augmentation(pad=1, flip=False)) for row in images
     }
     assert len(unmirrored) == 9
 
 
 def test_batch_size_beyond_the_data_is_refused(digits):
     with pytest.raises(UserError, match="batch_size: 5000 is more than the 1437 training images"):
-        next(Split(digits, False, 0, CPU).epoch(0, 0, 5000, Augmentation(0, False)))
+        next(Split(digits, False, 0, CPU).epoch(0, 0, 5000, Augmentation(pad=0, flip=False)))

@@ -53,11 +53,11 @@ def test_the_history_of_another_cell_is_refused(results):
     [
         ({"norm": "batch"}, {"norm": "none"}),
         ({"norm": "batch-final"}, {"norm": "batch"}),  # a longer name that begins alike
-        ({"seeds": (0,)}, {"seeds": (1,)}),
+        ({"seeds": (0,)}, {"seeds": (1,)}),  # or of the same, but other seeds
         ({"seeds": (1,)}, {"seeds": (1, 2)}),
     ],
 )
-def test_the_whole_folder_of_another_job_is_refused(results, first, second):
+def test_the_whole_folder_of_another_cell_is_refused(results, first, second):
     path, other = trained(results, **first), trained(results, **second)
     place = other.parent.relative_to(results).as_posix()
     shutil.copytree(other.parent, path.parent, dirs_exist_ok=True)

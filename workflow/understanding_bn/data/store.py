@@ -87,7 +87,8 @@ def load(path: Path) -> Store:
         UserError: the file is missing, damaged, or does not match its own checksum.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        # Opened here: of a damaged file, NumPy leaves its own handle open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
             store = Store(data["images"], data["labels"], data["is_test"], json.loads(str(data["info"])))
         if _content_hash(store.images, store.labels, store.is_test) == store.info["sha256"]:
             return store
