@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import random
 import signal
+from dataclasses import fields
 
 import pandas as pd
 import pytest
@@ -30,7 +31,7 @@ from training_runs import (
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
 from understanding_bn.stages import train as stage
-from understanding_bn.training import checkpoint, loop, signals
+from understanding_bn.training import checkpoint, divergence, loop, signals
 
 FORK = multiprocessing.get_context("fork")  # the child has torch loaded already
 
@@ -243,6 +244,32 @@ def test_killed_between_the_two_renames_the_previous_checkpoint_is_there(tmp_pat
     fresh = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
     assert checkpoint.restore(fresh, folder)
     assert fresh.epoch == 0
+
+
+def plain(value):
+    """The same with numbers in the place of tensors, and dicts in that of what has a state."""
+    value = value.state_dict() if hasattr(value, "state_dict") else value
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    return value.tolist() if isinstance(value, torch.Tensor) else value
+
+
+def test_everything_that_a_run_is_made_of_is_saved(tmp_path):
+    part = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    part.epoch, part.steps, part.first_loss, part.last_loss, part.seconds = 3, 33, 2.25, 1.5, 4.75
+    part.losses, part.correct = [torch.tensor(0.5), torch.tensor(0.25)], [torch.tensor(7), torch.tensor(9)]
+    part.rows = [{"epoch": 1, "test_accuracy": 0.125, "failure": None}]
+    part.failure = divergence.Divergence("overflow", 30, 20, 1e6)
+    part.snapshots = {2: {"linear.bias": torch.tensor([1.0, 2.0])}}
+    loop.step(part.model, part.optimiser, torch.ones(4, 1, 8, 8), torch.arange(4))  # momentum, and other weights
+    checkpoint.save(part, tmp_path)
+    fresh = loop.start(cell(), OPTIMISER, 1, 1, 10, CPU)
+    assert checkpoint.restore(fresh, tmp_path)
+    for field in fields(loop.Run):
+        saved, restored = getattr(part, field.name), getattr(fresh, field.name)
+        assert plain(restored) == plain(saved), field.name
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):

@@ -65,7 +65,7 @@ def test_the_heartbeat_that_a_job_writes_is_read(config, results):
     made, clock = jobs(config)[0], Clock()
 
     def state():
-        return next(state for state in status.states(config, results) if state.folder == made.folder)
+        return next(state for state in status.states(config, results, now=0) if state.folder == made.folder)
 
     assert state().state == status.LEFT
     with pytest.raises(ZeroDivisionError), progress.heartbeat(results / made.folder):
