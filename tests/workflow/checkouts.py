@@ -43,7 +43,7 @@ TINY = {
             "hessian_spectrum": {
                 "at": [1],
                 "where": {"arch": ["resnet-14"], "norm": ["batch"]},
-                "subset": 256,
+                "subset": 64,
                 "top": 1,
                 "probes": 2,
                 "steps": 3,
