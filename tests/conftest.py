@@ -6,21 +6,15 @@ import torch
 from understanding_bn.data import sources, store
 
 # Files that take minutes start first, so that the short ones fill up; those of the cluster mostly wait.
-LONGEST = (
-    "test_cluster.py",
-    "test_runs.py",
-    "test_reruns.py",
-    "test_pasting.py",
-    "test_faults.py",
-    "test_extending.py",
-)
+FINISHED = ("test_runs.py", "test_reruns.py", "test_pasting.py")
+LONGEST = ("test_cluster.py", *FINISHED, "test_faults.py", "test_extending.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Order the tests, and tell xdist which of them share a process: those of a file, and those of the finished run."""
+    """Order the tests, and tell xdist which of them share a process: those of a file, and all of the finished run."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     for item in items:
-        group = "finished" if "finished" in item.fixturenames else item.path.stem
+        group = "finished" if item.path.name in FINISHED else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -124,9 +124,8 @@ def test_ones_own_measurement_is_made(extended):
     assert jobs["initialization"] == 26 + 1, "the other norm's, and the quick preset's own"
     (extended.folder / "deep.yaml").write_text((extended.folder / "agreement.yaml").read_text().replace("60", "200"))
     answer = extended.plan("--configfile", "deep.yaml", tiny=False)
-    key = "initialization.measurements.gradient_agreement.layers[2]"
-    expected = "layer 200 is too deep; expected 1 to 109 in resnet-110"
-    assert only_line(answer["said"]) == f"error: config key {key}: {expected}"
+    place = "config key initialization.measurements.gradient_agreement.layers[2]"
+    assert only_line(answer["said"]) == f"error: {place}: layer 200 is too deep; expected 1 to 109 in resnet-110"
 
 
 def test_images_in_folders_are_a_data_set(extended):
