@@ -1,7 +1,17 @@
-"""Shared by the tests of pages that are drawn from kept records."""
+"""Shared by the tests of figures, and of pages that are drawn from kept records."""
+
+import sys
 
 import pandas as pd
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Matplotlib keeps every figure until it is closed."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

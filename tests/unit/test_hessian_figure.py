@@ -7,7 +7,6 @@ import drawn
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from understanding_bn.analysis import spectrum
 from understanding_bn.figures import hessian_spectrum as figure
@@ -63,7 +62,6 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
     limit = next(line for line in sharpness.get_lines() if line.get_linestyle() == "--")
     assert limit.get_ydata() == pytest.approx(2 / limit.get_xdata())
-    plt.close(shown)
 
 
 def test_one_eigenvalue_of_the_largest_network_stays_in_view():
@@ -122,7 +120,6 @@ def test_the_figure_copes_with_what_is_missing(keep, expected):
     spectra = keep(values()).reset_index(drop=True)
     shown, _ = figure.draw(histories(values()), spectra)
     assert len(titles(shown)) == expected
-    plt.close(shown)
 
 
 def test_the_figure_draws_one_network_and_says_which():
@@ -134,7 +131,6 @@ def test_the_figure_draws_one_network_and_says_which():
     assert "resnet-8 on digits, xavier uniform, B = 64; 2 seeds × 3 probes" in [
         part.get_suptitle() for part in shown.subfigs
     ]
-    plt.close(shown)
 
 
 def test_networks_trained_for_different_times_stand_side_by_side():
@@ -149,7 +145,6 @@ def test_networks_trained_for_different_times_stand_side_by_side():
     medians = [line for line in sharpness.get_lines() if line.get_linestyle() == "-"]
     assert sorted(len(line.get_xdata()) for line in medians) == [2, 3], "a line for each norm, over all α"
     assert set(tables["summary"]["epochs"].dropna()) == {6, 12}
-    plt.close(shown)
 
 
 def test_networks_that_failed_are_crosses_and_in_no_density():
@@ -165,7 +160,5 @@ def test_networks_that_failed_are_crosses_and_in_no_density():
     crosses = drawn.dots(sharpness, "none", corners=4)
     assert crosses.tolist() == [[0.1, 10], [0.1, 10]]
     assert "failed" in [text.get_text() for part in shown.subfigs for legend in part.legends for text in legend.texts]
-    plt.close(shown)
     shown, tables = figure.draw(histories(spectra, "stuck"), spectra[spectra["epoch"] > 0])
     assert len(titles(shown)) == 3  # nothing sound: what there is, crossed
-    plt.close(shown)
