@@ -19,9 +19,10 @@ test-rest: .venv/ready ## the others of continuous integration: faults, clusters
 test-all: .venv/ready ## every test once, with all commands of the pages, which take many minutes
 	$(UV) run pytest -m ""
 
-lint: .venv/ready ## ruff, snakefmt and snakemake --lint
+lint: .venv/ready ## ruff, mypy, snakefmt and snakemake --lint
 	$(UV) run ruff check .
 	$(UV) run ruff format --check .
+	$(UV) run mypy
 	$(UV) run snakefmt --check Snakefile workflow/rules
 	$(UV) run snakemake --lint
 
