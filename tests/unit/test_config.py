@@ -68,6 +68,7 @@ def test_a_resolved_config_cannot_be_changed():
         (10, "10"),
         (100.0, "100"),
         (0.30, "0.3"),
+        (1e20, "1" + 20 * "0"),
     ],
 )
 def test_learning_rates_have_one_spelling(alpha, text):
@@ -164,6 +165,10 @@ def jacobians(**changes):
         (entry(init="xavier"), ["grid[0].init", "'xavier'", "xavier_uniform"]),
         (entry(alpha=-0.1), ["grid[0].alpha[0]", "-0.1", "more than 0"]),
         (entry(alpha=0), ["grid[0].alpha[0]", "more than 0"]),
+        (entry(alpha=1e-31), ["grid[0].alpha[0]", "1e-31 is too small; expected at least 1e-30"]),
+        (entry(alpha=10**400), ["grid[0].alpha[0]", "too large; expected at most 1000"]),
+        ({"optimiser": {"momentum": 10**400}}, ["optimiser.momentum", "too large; expected less than 1"]),
+        ({"optimiser": {"momentum": -(10**400)}}, ["optimiser.momentum", "too small; expected at least 0"]),
         (entry(alpha="1e-4"), ["grid[0].alpha[0]", "'1e-4' is text", "write 0.0001"]),
         (quick() | {"tensorboard": "true"}, ["tensorboard", "'true' is text", "write True, without quotes"]),
         (quick() | {"tensorboard": "yes"}, ["tensorboard", "'yes' is text, expected true or false"]),

@@ -3,7 +3,6 @@
 Imports neither torch nor Snakemake, because the Snakefile runs this on every start.
 """
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def complete(own: dict[str, Any]) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {}
     for layer in (_read(DEFAULT), *map(_read, bases(own)), own):
-        _merge(merged, deepcopy(layer))
+        _merge(merged, layer)
     return merged
 
 
