@@ -54,7 +54,8 @@ def history(norm, alpha, accuracies, failure=None):
 
 
 def legends(figure):
-    return [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().get_texts()]
+    shown = [ax.get_legend() for ax in figure.axes if ax.get_legend()] + figure.legends
+    return [text.get_text() for legend in shown for text in legend.get_texts()]
 
 
 def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():

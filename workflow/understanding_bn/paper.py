@@ -47,7 +47,7 @@ RELATIVE_LOSS_MINIMUM = {
     ("none", 1): (2.3e-4, 0.115),
     ("none", 4): (1.4e-4, 0.93),
 }
-RELATIVE_LOSS_CROSSINGS = {
+RELATIVE_LOSS_CROSSINGS: dict[tuple[str, int], dict[float, float]] = {
     ("batch", 1): {1: 0.056},
     ("batch", 4): {1: 0.11},
     ("none", 1): {1: 8e-4, 1e3: 1.8e-3, 1e6: 2.7e-3},

@@ -192,6 +192,7 @@ def _measured(results: Results) -> pd.DataFrame:
 def _init_runs(results: Results, init: str | None) -> pd.DataFrame:
     """The runs without norm of the main architecture and B, with this initialisation (None: the main one)."""
     table = runs(results.histories())
+    assert results.main is not None  # there are histories
     arch, main_init, size = results.main
     table = table[(table["norm"] == "none") & (table["init"] == (init or main_init))]
     table = table[(table["arch"] == arch) & (table["batch_size"] == size)]

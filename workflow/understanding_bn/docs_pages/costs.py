@@ -12,15 +12,10 @@ def origin(folder: Path) -> str:
     """One line of provenance."""
     record = records.read(folder)
     run, data = record.with_data[0]
-    seeds, devices, processors, commits = (
-        sorted(values)
-        for values in (
-            {seed for job in record.jobs for seed in job.seeds},
-            {job.device for job in record.jobs},
-            {job.processor for job in record.jobs},
-            {job.commit or "unknown" for job in record.jobs},
-        )
-    )
+    seeds = sorted({seed for job in record.jobs for seed in job.seeds})
+    devices = sorted({job.device for job in record.jobs})
+    processors = sorted({job.processor for job in record.jobs})
+    commits = sorted({job.commit or "unknown" for job in record.jobs})
     commits = [commit[:12] + " with changes" * ("+" in commit) for commit in commits]
     return (
         f"\n*From `results/reference/{folder.name}`: {data.source}, seeds {', '.join(map(str, seeds))}, "

@@ -8,6 +8,7 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
+from understanding_bn.errors import UserError
 from understanding_bn.summaries.intervals import bootstrap_interval
 
 # Columns of the figures' CSV files and what the page calls them.
@@ -150,9 +151,16 @@ def sound_cells(table: pd.DataFrame) -> dict[Cell, pd.Series]:
     return {cell: wide[cell] for cell in wide.columns if wide[cell].notna().all()}
 
 
-def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell | None:
-    """The cell of a norm with the highest mean accuracy; None if it has none."""
-    return max((cell for cell in cells if cell[0] == norm), key=lambda cell: cells[cell].mean(), default=None)
+def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
+    """The cell of a norm with the highest mean accuracy.
+
+    Raises:
+        UserError: it has none.
+    """
+    of_norm = [cell for cell in cells if cell[0] == norm]
+    if not of_norm:
+        raise UserError(f"no cell with norm {norm} in which every seed trained")
+    return max(of_norm, key=lambda cell: cells[cell].mean())
 
 
 def paired(one: pd.Series, other: pd.Series) -> tuple[float, tuple[float, float] | None]:

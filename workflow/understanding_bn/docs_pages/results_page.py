@@ -78,8 +78,9 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
     """A record's conditions in words."""
     jobs, trained = kept.with_data, kept.trained
     cells = [job.cell for _, job in trained]
-    initial = [job for run, _ in jobs if run.stage == "initialization" for job in run.job.networks]
-    decays = [run.job.optimiser.weight_decay for run, _ in jobs if not isinstance(run.job, Matrices)]
+    with_networks = [run.job for run, _ in jobs if not isinstance(run.job, Matrices)]
+    initial = [network for job in with_networks if job.rule == "initialization" for network in job.networks]
+    decays = [job.optimiser.weight_decay for job in with_networks]
     data = jobs[0][1]
     return {
         "data": data.source,

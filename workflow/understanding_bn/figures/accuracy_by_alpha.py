@@ -46,6 +46,6 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.plot(list(published), list(published.values()), "D", **look)
     ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)", ylim=(bottom, 100))
     ax.margins(x=0.12)
-    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
-    style.legend(ax, names, title=f"mean and {last['seed'].nunique()} seeds", **place)
+    title = f"mean and {last['seed'].nunique()} seeds"
+    style.legend(ax, names, title=title, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, {"": last}

@@ -11,12 +11,12 @@ from understanding_bn.figures import style
 from understanding_bn.summaries.learning_rate_grid import QUANTITIES, largest_grid, moves
 from understanding_bn.summaries.trained_runs import runs
 
-# Title of a quantity's panels, and the form of the number in a cell.
+# Title of a quantity's panels, and the format of the number in a cell.
 PANELS = {
-    "test_accuracy": ("test accuracy (%)", "{:.1f}"),
-    "gap": ("train − test accuracy (points)", "{:.1f}"),
-    "update_noise": ("noise of an update  α²·E‖g_B − g‖²", "{:.0e}"),
-    "sharpness": ("sharpness  λ_max", "{:.3g}"),
+    "test_accuracy": ("test accuracy (%)", ".1f"),
+    "gap": ("train − test accuracy (points)", ".1f"),
+    "update_noise": ("noise of an update " + style.UPDATE_NOISE, ".0e"),
+    "sharpness": (r"sharpness $\lambda_\mathrm{max}$", ".3g"),
 }
 
 
@@ -46,7 +46,7 @@ def draw(
             title = style.label(norm) + (f": {PANELS[quantity][0]}" if ax is row[0] else "")
             ax.set(title=title, xlabel="batch size B" if ax in axes[-1] else "", ylabel="")
         row[0].set_ylabel("learning rate α")
-        figure.colorbar(ax.collections[0], ax=row, shrink=0.9, aspect=12, pad=0.02)
+        figure.colorbar(ax.collections[0], ax=row, shrink=0.9, aspect=12, pad=0.02).minorticks_off()
     facts = table.iloc[0]
     epochs = style.span(table["epochs"].drop_duplicates(), "d")
     text = f"{facts['arch'].replace('resnet', 'ResNet')}, {epochs} epochs, {table['seed'].nunique()} seeds"
@@ -61,12 +61,12 @@ def _heatmap(
     failed = of_norm["failure"] != ""
     by_cell = of_norm.assign(failed=failed).groupby(["alpha", "batch_size"])
     cells = by_cell.agg(mean=(quantity, "mean"), failed=("failed", "sum"), runs=("failed", "size"))
-    numbers = cells["mean"].map(PANELS[quantity][1].format)
+    numbers = cells["mean"].map(lambda mean: style.number(mean, PANELS[quantity][1]))
     some = cells["failed"] > 0
     numbers[some] += "  (" + cells["failed"].astype(str) + "/" + cells["runs"].astype(str) + ")"
     means, texts = (column.unstack().reindex(index=alphas, columns=sizes) for column in (cells["mean"], numbers))
-    look = {"norm": scale, "vmin": scale.vmin, "vmax": scale.vmax, "cmap": "cividis", "rasterized": False}
-    named = {"xticklabels": sizes, "yticklabels": [f"{alpha:g}" for alpha in alphas]}
+    look: style.Look = {"norm": scale, "vmin": scale.vmin, "vmax": scale.vmax, "cmap": "cividis", "rasterized": False}
+    named: style.Look = {"xticklabels": sizes, "yticklabels": [f"{alpha:g}" for alpha in alphas]}
     style.heatmap(ax, means, annot=texts, fmt="", annot_kws={"fontsize": 6}, **look, **named)
     ax.invert_yaxis()
     for text, mean in zip(ax.texts, means.to_numpy()[means.notna()], strict=True):

@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from understanding_bn import files, record, runs, tables
 from understanding_bn.errors import UserError
@@ -45,7 +47,7 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
     style.save(figure, drawn, out, name)
 
 
-def _must_fit(name: str, function, given: set[str]) -> None:
+def _must_fit(name: str, function: Callable[..., Any], given: set[str]) -> None:
     """See that the tables given are those that a figure or table is drawn from."""
     parameters = inspect.signature(function).parameters
     needed = {table for table, parameter in parameters.items() if parameter.default is parameter.empty}

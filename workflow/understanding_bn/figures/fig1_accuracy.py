@@ -1,10 +1,13 @@
 """Fig. 1: train and test accuracy against the share of training done."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 
 from understanding_bn import paper
@@ -71,7 +74,7 @@ def _panel(ax: Axes, lines: pd.DataFrame, colours: dict[str, str]) -> None:
     """Mean and band of every cell, and the runs that are drawn alone."""
     palette = lines.set_index("cell")["norm"].map(colours).to_dict()
     band = {"alpha": 0.25, "linewidth": 0, "rasterized": bool(lines["epochs"].max() > MOST_VECTORS)}
-    looks = {
+    looks: dict[str, style.Look] = {
         "mean": {"errorbar": "sd", "err_kws": band},
         "alone": {"units": "seed", "estimator": None, "linestyle": ":", "linewidth": 0.9},
     }
@@ -131,16 +134,16 @@ def _paper_marks(ax: Axes, cells: pd.DataFrame, colours: dict[str, str]) -> list
     for cell in cells.itertuples():
         published = paper.FINAL_TEST_ACCURACY.get((cell.norm, cell.alpha))
         if published is not None and paper.is_scale(cell.dataset, None, cell.arch, cell.batch_size):
-            look = {"color": colours[cell.norm], "markersize": 5, "clip_on": False, "label": "paper"}
+            look: style.Look = {"color": colours[cell.norm], "markersize": 5, "clip_on": False, "label": "paper"}
             marks += ax.plot(100, 100 * published, "x", **look)
     return marks
 
 
-def _say_what_follows_plus_minus(panels: list[Axes]) -> None:
+def _say_what_follows_plus_minus(panels: Iterable[Axes]) -> None:
     """A title over the first legend that has a spread."""
     for ax in panels:
         legend = ax.get_legend()
-        if any("±" in entry.get_text() for entry in legend.get_texts()):
-            legend.set_title("test accuracy at the end,\nmean ± sd over seeds", prop={"size": "small"})
+        if legend and any("±" in entry.get_text() for entry in legend.get_texts()):
+            legend.set_title("test accuracy at the end,\nmean ± sd over seeds", prop=FontProperties(size="small"))
             legend.set_alignment("left")
             return

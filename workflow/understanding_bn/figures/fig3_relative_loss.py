@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -14,6 +15,7 @@ from understanding_bn.summaries.relative_loss import landmarks, medians
 
 COLUMNS = ["norm", "seed", "minibatch", "step_size", "relative_loss"]
 HIGHEST = 1e7  # relative loss at which a panel ends
+MINIMUM, CROSSING = "the paper's minimum", "the paper's crossings of 1, 10³, 10⁶"
 
 
 def draw(relative_loss: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -43,8 +45,7 @@ def draw(relative_loss: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             ax.set(xlabel="step size s", ylabel="ℓ(w − s·g) / ℓ(w)")
             ax.label_outer(remove_inner_ticks=True)
         _limit(row[0], finite.loc[finite["norm"] == norm, "relative_loss"])
-        if len(row[0].get_legend_handles_labels()[1]) > 1:  # there is more than the median to name
-            row[0].legend(loc="upper left", fontsize=6)
+    _name_marks(figure)
     return figure, {"": relative_loss[COLUMNS], "summary": landmarks(relative_loss)}
 
 
@@ -61,7 +62,17 @@ def _limit(ax: Axes, losses: pd.Series) -> None:
 def _paper_marks(ax: Axes, norm: str, minibatch: int) -> None:
     """The paper's minima (crosses) and crossings of 1, 1e3 and 1e6 (open circles)."""
     if (norm, minibatch) in paper.RELATIVE_LOSS_MINIMUM:
-        ax.plot(*paper.RELATIVE_LOSS_MINIMUM[norm, minibatch], "x", color="black", markersize=5, label="paper, minimum")
+        ax.plot(*paper.RELATIVE_LOSS_MINIMUM[norm, minibatch], "x", color="black", markersize=5, label=MINIMUM)
     if crossings := paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {}):
-        look = {"color": "black", "markersize": 4, "markerfacecolor": "white", "label": "paper, crossing"}
+        look: style.Look = {"color": "black", "markersize": 4, "markerfacecolor": "white", "label": CROSSING}
         ax.plot(list(crossings.values()), list(crossings), "o", **look)
+
+
+def _name_marks(figure: Figure) -> None:
+    """A legend of the paper's marks below all panels, if there are any; titles name the curves."""
+    labelled: dict[str, Artist] = {}
+    for ax in figure.axes:
+        labelled |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    marks = {name: labelled[name] for name in (MINIMUM, CROSSING) if name in labelled}
+    if marks:
+        figure.legend(list(marks.values()), list(marks), loc="outside lower center", ncols=len(marks))

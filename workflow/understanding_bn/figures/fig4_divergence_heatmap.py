@@ -45,6 +45,5 @@ def draw(divergence_path: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
             f"{style.label(norm)}, α = {facts['alpha']:g}\nupdate {facts['update']} {state}\n{STATISTICS[statistic]}"
         )
         column[0].set_title(title, fontsize=7)
-        bar = {"location": "bottom", "shrink": 0.9, "aspect": 14, "pad": 0.02}
-        figure.colorbar(ax.collections[0], ax=column, **bar)
+        figure.colorbar(ax.collections[0], ax=column, location="bottom", shrink=0.9, aspect=14, pad=0.02)
     return figure, {"": drawn[COLUMNS], "summary": before_and_after(divergence_path)}

@@ -27,8 +27,7 @@ def draw(kernel_gradients: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame
         style.heatmap(ax, grid / grid.to_numpy().mean(), cmap="viridis", vmin=0, vmax=5, square=True)
         first_only = "output channel" if ax is heatmaps[0] else ""
         ax.set(title=f"{style.label(norm)}, layer {layer}", xlabel="input channel", ylabel=first_only)
-    bar = {"shrink": 0.8, "extend": "max", "label": "|gradient| / its mean"}
-    figure.colorbar(ax.collections[0], ax=heatmaps, **bar)
+    figure.colorbar(ax.collections[0], ax=heatmaps, shrink=0.8, extend="max", label="|gradient| / its mean")
     summary, left_out = energy(kernel_gradients), energy_left_out(kernel_gradients)
     common = {"data": left_out, "x": "rank", "y": "left_out", "ax": curves} | style.by_norm(left_out)
     sns.lineplot(**common, units="seed", estimator=None, legend=False, **style.SEED)

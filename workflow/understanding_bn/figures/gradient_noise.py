@@ -31,7 +31,7 @@ def draw(gradient_noise: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]
     figure, axes = plt.subplots(1, 2 + several, figsize=(style.WIDTH, 2.7))
     _power_law(axes[0], of_epoch[of_epoch["alpha"] == of_epoch["alpha"].min()], "batch_size", "noise", -1, table)
     _power_law(axes[1], of_epoch[of_epoch["batch_size"] == largest], "alpha", "update_noise", 2, table)
-    axes[0].set(xlabel="batch size B", ylabel="gradient noise  E‖g_B − g‖²")
+    axes[0].set(xlabel="batch size B", ylabel="gradient noise " + style.NOISE)
     axes[1].set(xlabel=f"learning rate α (B = {largest})", ylabel="noise of one update")
     if several:
         _samplings(axes[2], gradient_noise)
@@ -53,8 +53,8 @@ def _power_law(ax: Axes, noise: pd.DataFrame, x: str, y: str, exponent: int, slo
     ax.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
     style.ticks_at(ax.xaxis, noise[x])
     measured = slopes.groupby("norm")[f"{x}_slope"].mean()
-    names = {norm: f"{style.label(norm)}, slope {measured[norm]:.2f}" for norm in common["hue_order"]}
-    title = f"{noise['seed'].nunique()} seeds; dotted: slope {exponent:+d}"
+    names = {norm: f"{style.label(norm)}, slope {style.number(measured[norm], '.2f')}" for norm in common["hue_order"]}
+    title = f"{noise['seed'].nunique()} seeds; dotted: slope {style.number(exponent, '+d')}"
     style.legend(ax, names, loc="upper center", title=title)
 
 

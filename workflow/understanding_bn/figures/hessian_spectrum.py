@@ -40,9 +40,9 @@ def draw(histories: pd.DataFrame, hessian_spectrum: pd.DataFrame) -> tuple[Figur
     norms = style.ordered(pd.concat([start, trained])["norm"])
     palette = style.colours(norms)
     alphas = sorted(end["alpha"].unique())
-    places = np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round().astype(int) if alphas else []
+    places = {int(place) for place in np.linspace(0, len(alphas) - 1, MOST_ALPHAS).round()} if alphas else set()
     panels = [("at initialisation", start)] if len(start) else []
-    for alpha in (alphas[place] for place in sorted(set(places))):
+    for alpha in (alphas[place] for place in sorted(places)):
         of_alpha = end[end["alpha"] == alpha]
         panels.append((f"{_epochs(of_alpha)}, α = {alpha:g}", of_alpha))
 
@@ -58,7 +58,7 @@ def draw(histories: pd.DataFrame, hessian_spectrum: pd.DataFrame) -> tuple[Figur
         whole = table[table["block"] == WHOLE]
         before, after = (whole.merge(part[RUN].drop_duplicates(), on=RUN) for part in (start, trained))
         _against_alpha(rows[1].subplots(1, 2), before, after, palette)
-        grey = {"color": "0.3", "linewidth": 0.9}
+        grey: style.Look = {"color": "0.3", "linewidth": 0.9}
         handles.append(Line2D([], [], linestyle="--", label="2/α", **grey))
         if len(start):
             handles.append(Line2D([], [], linestyle=":", label="at initialisation", **grey))

@@ -21,19 +21,20 @@ def draw(input_mean_correlation: pd.DataFrame) -> tuple[Figure, dict[str, pd.Dat
     """
     table = by_layer(input_mean_correlation)
     colour = style.by_norm(table)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 2.6), width_ratios=[1.6, 1])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 3.1), width_ratios=[1.6, 1])
     curves = table.assign(reads=np.where(table["layer"] % 2, "branch", "stream"))
     means = curves.groupby(["norm", "reads"])["spearman"].mean()
     for norm, shade in colour["palette"].items():
         for reads, dashes in DASHES.items():
             curve = curves[(curves["norm"] == norm) & (curves["reads"] == reads)]
-            name = f"{style.label(norm)}, reads the {reads}: mean {means.get((norm, reads), np.nan):.2f}"
-            look = {"color": shade, "dashes": dashes, "label": name, "errorbar": style.RANGE, "err_kws": style.BAND}
+            mean = style.number(means.get((norm, reads), np.nan), ".2f")
+            look = {"color": shade, "dashes": dashes, "errorbar": style.RANGE, "err_kws": style.BAND, "legend": False}
+            look["label"] = f"{style.label(norm)}, reads the {reads}: mean {mean}"
             sns.lineplot(curve, x="layer", y="spearman", ax=left, **look)
     left.axhline(0, color="0.4", linewidth=0.7)
-    left.set(xlabel="layer", ylabel="Spearman correlation over input channels", ylim=(-1.02, 1.02))
+    left.set(xlabel="layer", ylabel="rank correlation over input channels", ylim=(-1.02, 1.02))
     seeds = table["seed"].nunique()
-    left.legend(loc="lower left", fontsize=6, title=f"mean and range, {seeds} seeds")
+    figure.legend(loc="outside lower center", ncols=2, title=f"left: mean and range, {seeds} seeds")
     layers = np.unique(table["layer"][table["layer"] % 2 == 0])
     layer = int(layers[len(layers) // 2])
     of_layer = input_mean_correlation[input_mean_correlation["layer"] == layer]

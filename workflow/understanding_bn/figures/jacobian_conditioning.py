@@ -94,7 +94,8 @@ def _panel(ax: Axes, networks: pd.DataFrame, inits: list[str], top: float) -> No
         places = of_init["place"].unique()
         ax.plot(places, np.full(len(places), ceiling), "o", color=colour, mfc="white", markersize=3.5)
         text = f"{name}: rank {style.span(of_init['rank'].drop_duplicates(), 'd')}"
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right", "va": "top"}
+        place: style.Look = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        place |= {"ha": "right", "va": "top"}
         ax.annotate(text, (1, ceiling), (0, -6 - 7 * number), fontsize=5.5, color=colour, **place)
     _theory(ax, int(networks["size"].max()), max(depths), top)
     ax.axhline(ceiling, color="0.7", linewidth=0.6, zorder=0)
@@ -110,8 +111,8 @@ def _theory(ax: Axes, size: int, deepest: int, top: float) -> None:
     while expected[-1] < top and depths[-1] < deepest:
         depths.append(depths[-1] + 1)
         expected.append(theory(depths[-1], size)[0])
-    depths[-1] = float(np.interp(top, expected, depths))
-    ax.plot(depths, np.minimum(expected, top), "--", color="0.35", linewidth=1)
+    reached = np.interp(top, expected, depths)
+    ax.plot([*depths[:-1], reached], np.minimum(expected, top), "--", color="0.35", linewidth=1)
 
 
 def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits: list[str]) -> None:
@@ -126,7 +127,7 @@ def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits
         of_init = summary[summary["init"] == init]
         if of_init["condition_slope"].isna().all() and of_init["condition_theory"].notna().any():
             name, colour = _look(init)
-            place = {"ha": "center", "va": "center", "transform": ax.get_yaxis_transform()}
+            place: style.Look = {"ha": "center", "va": "center", "transform": ax.get_yaxis_transform()}
             ax.text(0.5, number, f"{name}: ∞", fontsize=5.5, color=colour, **place)
     theory = summary["condition_theory"].mean()
     title = "one depth: no slopes" if np.isnan(theory) else f"slopes (Theorem 1: {theory:.2f})"

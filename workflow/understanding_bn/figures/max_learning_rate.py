@@ -34,7 +34,7 @@ def draw(max_learning_rate: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFram
         sns.scatterplot(dots, x="place", y="alpha", ax=ax, **colour, **look)
     left.set(xscale="log", yscale="log", xlabel="depth", ylabel="largest stable learning rate α")
     style.ticks_at(left.xaxis, by_depth["depth"])
-    left.set_title(", ".join(by_depth["init"].unique()))
+    left.set_title(", ".join(by_depth["init"].unique()).replace("_", " "))
     right.set_xticks(range(len(inits)), [init.replace("_", "\n") for init in inits])
     right.set(xlabel="", xlim=(-0.5, len(inits) - 0.5))
     right.set_title(f"depth {', '.join(str(depth) for depth in by_init['depth'].unique())}")

@@ -14,9 +14,10 @@ from understanding_bn.summaries.training import CELL, main_network, of_network, 
 COLUMNS = [*CELL, "seed", "failure", "epoch", "fraction", "bn_mode", "noise", "constant", "update_noise", "noise_scale"]
 PANELS = {
     "constant": "single-sample variance C",
-    "update_noise": "noise of an update  α²·E‖g_B − g‖²",
+    "update_noise": "noise of an update " + style.UPDATE_NOISE,
     "noise_scale": "noise scale  tr Σ / |g|²  (images)",
 }
+LEGEND = {"handlelength": 3, "columnspacing": 1}  # long enough to tell dashes apart
 DASHES = ("", (4, 1.5), (5, 1, 1, 1), (1, 1))  # of a learning rate, from the largest
 
 
@@ -44,7 +45,7 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
             name = f"{style.label(norm)}, α = {alpha:g}"
             sns.lineplot(curve, x="done", y=quantity, ax=ax, label=name, legend=False, **look, **spread)
         ax.set(yscale="log", xlabel="training done (%)", ylabel="", title=title)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(norms)), **LEGEND)
     facts = shown.iloc[0]
     text = f"{facts['arch'].replace('resnet', 'ResNet')}, B = {facts['batch_size']}, {shown['seed'].nunique()} seeds"
     figure.suptitle(f"{text}: median, least and most; failed runs left out", fontsize=7)

@@ -24,8 +24,9 @@ PANELS = (
     ("layer_variation", "between layers:\nvariance of ln rms gradient", False),
     ("rank_share", "rank of layer gradients\n(share of the most it could be)", False),
 )
+NOISE = "noise of an update, " + style.UPDATE_NOISE
 RELATED = (
-    ("update_noise", "noise of an update, α²·E‖g_B − g‖²", True),
+    ("update_noise", NOISE, True),
     ("mean_unit_variation", "variation between units", True),
     ("minibatch_rank", "rank of mini-batch gradients", False),
 )
@@ -85,13 +86,14 @@ def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
     row = related[(related["norm"] == "all") & (related["quantity"] == quantity) & (related["gap"] == GAP)].iloc[0]
     if np.isnan(row["rho"]):
         return "too few cells to correlate"
-    return f"ρ = {row['rho']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    rho, low, high = (style.number(row[name], ".2f") for name in ("rho", "low", "high"))
+    return f"ρ = {rho} [{low}, {high}]"
 
 
 def _legend(figure: Figure, palette: dict[str, str]) -> None:
     """One legend for all panels: colours are norms, open dots are before training."""
     entries = [(style.label(norm), colour, colour) for norm, colour in palette.items()]
     entries += [("before training", "0.3", "white"), ("at its end", "0.3", "0.3")]
-    look = {"marker": "o", "linestyle": "", "markersize": 4}
+    look: style.Look = {"marker": "o", "linestyle": "", "markersize": 4}
     handles = [Line2D([], [], color=edge, markerfacecolor=face, label=text, **look) for text, edge, face in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

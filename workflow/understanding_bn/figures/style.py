@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -44,6 +45,8 @@ sns.set_theme(
 
 WIDTH = 6.75  # inches, a page's text width
 
+Look = dict[str, Any]  # arguments of something that is drawn
+
 # Okabe & Ito's palette. Norms that it does not name take the spare colours, in order.
 COLOURS = {
     "batch": "#0072B2",
@@ -62,11 +65,12 @@ LABELS = {
     "group": "group norm",
     "instance": "instance norm",
 }
+NOISE, UPDATE_NOISE = r"$\mathrm{E}\,\|g_B - g\|^2$", r"$\alpha^2\,\mathrm{E}\,\|g_B - g\|^2$"
 RANGE = ("pi", 100)  # seaborn's error bar from the least to the largest value
-SEED = {"alpha": 0.35, "linewidth": 0.6}  # the thin line of one seed
-BAND = {"alpha": 0.2, "linewidth": 0}
-DOTS = {"s": 9, "alpha": 0.6, "linewidth": 0}  # one dot per seed
-LAW = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theory predicts
+SEED: Look = {"alpha": 0.35, "linewidth": 0.6}  # the thin line of one seed
+BAND: Look = {"alpha": 0.2, "linewidth": 0}
+DOTS: Look = {"s": 9, "alpha": 0.6, "linewidth": 0}  # one dot per seed
+LAW: Look = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theory predicts
 
 
 def colours(norms: list[str]) -> dict[str, str]:
@@ -92,13 +96,13 @@ def ordered(norms: pd.Series) -> list[str]:
     return known + sorted(set(present) - set(known))
 
 
-def by_norm(table: pd.DataFrame) -> dict:
+def by_norm(table: pd.DataFrame) -> Look:
     """Arguments for seaborn: a colour for each norm of this table, in order."""
     norms = ordered(table["norm"])
     return {"hue": "norm", "hue_order": norms, "palette": colours(norms)}
 
 
-def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **options) -> None:
+def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **options: Any) -> None:
     """A legend of those labels in `ax` that are among `names`, in that order and called so, in `ax` or its figure.
 
     seaborn labels headings, too: these are not among the names.
@@ -108,19 +112,26 @@ def legend(ax: Axes, names: dict[str, str], owner: Figure | None = None, **optio
     (owner or ax).legend(shown.values(), shown.keys(), **options)
 
 
-def heatmap(ax: Axes, grid: pd.DataFrame, ticks: int = 4, **options) -> None:
+def heatmap(ax: Axes, grid: pd.DataFrame, ticks: int = 4, **options: Any) -> None:
     """A heat map of a table, its first row on top, with about so many ticks on each side.
 
     It has no colour bar. seaborn draws the whole figure to see whether the numbers on an axis overlap; the
     layout, which takes most of the time, can wait.
     """
-    engine = ax.figure.get_layout_engine()
-    ax.figure.set_layout_engine("none")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
     places = {f"{axis}ticklabels": max(1, size // ticks) for axis, size in zip("yx", grid.shape, strict=True)}
     sns.heatmap(grid, ax=ax, cbar=False, **{"rasterized": True} | places | options)
-    ax.figure.set_layout_engine(engine)
+    figure.set_layout_engine(engine)
     ax.tick_params(rotation=0)
     ax.grid(False)
+
+
+def number(value: float, form: str) -> str:
+    """A number in this format, with the minus sign that axes have."""
+    return f"{value:{form}}".replace("-", "−")
 
 
 def span(values: pd.Series, form: str) -> str:
@@ -140,7 +151,8 @@ def logarithmic(axis: Axis, values: pd.Series) -> None:
     """Make an axis logarithmic, with ticks that do not run into each other where it spans but a decade or two."""
     positive = values[np.isfinite(values) & (values > 0)]
     decades = np.log10(positive.max() / positive.min()) if len(positive) else 0
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    set_scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+    set_scale("log")
     if decades < 2:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1 else (1, 3)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -47,9 +47,14 @@ def correlations(cells: pd.DataFrame) -> pd.DataFrame:
                 rho, low, high = np.nan, np.nan, np.nan
                 if len(pairs) >= LEAST_CELLS:
                     rho = float(spearman(pairs))
-                    low, high = bootstrap(lambda index, pairs=pairs: spearman(pairs[index]), len(pairs)) or (low, high)
+                    low, high = _interval(pairs) or (low, high)
                 rows.append((norm, quantity, gap, len(pairs), rho, low, high))
     return pd.DataFrame(rows, columns=["norm", "quantity", "gap", "cells", "rho", "low", "high"])
+
+
+def _interval(pairs: np.ndarray) -> tuple[float, float] | None:
+    """The interval of Spearman's ρ of (n, 2) pairs, which are resampled."""
+    return bootstrap(lambda index: spearman(pairs[index]), len(pairs))
 
 
 def spearman(pairs: np.ndarray) -> np.ndarray:
