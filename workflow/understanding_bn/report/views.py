@@ -39,7 +39,7 @@ def scripts() -> str:
     import vl_convert
 
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return vl_convert.javascript_bundle(None, vl_version=version).replace("</script", r"<\/script")
+    return vl_convert.javascript_bundle(vl_version=version).replace("</script", r"<\/script")
 
 
 def curves(table: pd.DataFrame) -> alt.Chart | None:
