@@ -178,7 +178,7 @@ def broken_image(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: p.unlink(), "train.parquet is missing beside test.parquet"),
+        (lambda p: p.unlink(), "train.parquet is missing next to test.parquet"),
         (truncate, "train.parquet: not a readable Parquet file"),
         (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
         (one_larger_image, "image in row 3 is 16×16 .* the first is 9×9"),

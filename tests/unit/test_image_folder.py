@@ -73,7 +73,7 @@ def test_the_tag_follows_what_the_folder_holds_and_not_where_it_is(folder, tmp_p
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda f: put(f / "test/dog/0.png"), r"test: has a class 'dog', which .*train has not"),
+        (lambda f: put(f / "test/dog/0.png"), r"test: has a class 'dog', which .*train does not have"),
         (lambda f: put(f / "train/bee/7.png", side=12), r"7.png is 12×12 with 3 channels, the first is 9×9 with 3"),
         (lambda f: put(f / "train/bee/7.png", mode="L"), r"7.png is 9×9 with 1 channel, the first is 9×9 with 3"),
         (lambda f: [put(f / f"test/{c}/0.png", side=12) for c in CLASSES], r"test: images are 12×12 .* train 9×9"),

@@ -89,7 +89,7 @@ def test_the_same_seed_in_two_blocks_is_refused(results):
 
 def test_rows_of_other_seeds_than_the_records_are_refused(results):
     path = trained(results, seeds=(0, 1), rows=(0, 2))
-    with pytest.raises(UserError, match=r"holds other seeds than run.json beside it says; remove .*seeds-0-1"):
+    with pytest.raises(UserError, match=r"holds other seeds than run.json next to it says; remove .*seeds-0-1"):
         tables.read([path])
     assert len(tables.read([trained(results, seeds=(0, 1), rows=(1, 1))])) == 2  # a seed may have no rows
 

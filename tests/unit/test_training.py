@@ -161,7 +161,7 @@ def test_diverged_runs_are_results(digits_path, tmp_path):
 
 
 def test_flip_is_refused_for_digits(digits_path, tmp_path):
-    with pytest.raises(UserError, match="mirrored digits are other signs"):
+    with pytest.raises(UserError, match="mirrored digits are different characters"):
         flipped = job([0]).model_copy(update={"augmentation": Augmentation(pad=1, flip=True)})
         stage.run(flipped, digits_path, tmp_path, tmp_path, threads=1, wanted_device="cpu")
 

@@ -31,11 +31,11 @@ def prepare(threads: int, wanted: str = "auto") -> torch.device:
 
 
 def keep_freed_memory() -> bool:
-    """Let malloc keep what is freed for the next step. Returns whether it does so now; elsewhere than glibc it may not.
+    """Let malloc keep what is freed for the next step. Returns whether that worked; without glibc it may not.
 
-    As it comes, glibc gives activations back to the system in every backward pass and the next forward pass takes
-    each page anew: 5,000 to 70,000 page faults in a step of a ResNet-20 at 32×32, 2 to 10 % of its time. Changes no
-    result, and the most memory that a process takes by little: what one step frees is what the next one needs.
+    By default glibc returns activations to the system in every backward pass, and the next forward pass maps each page
+    again: 5,000 to 70,000 page faults in a step of a ResNet-20 at 32×32, 2 to 10 % of its time. This changes no result,
+    and hardly the peak of memory: one step needs what the step before it freed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

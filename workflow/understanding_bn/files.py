@@ -15,7 +15,7 @@ from understanding_bn.errors import UserError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block succeeds.
+    """Yield a temporary path next to `path` (same suffix); rename it to `path` if the block succeeds.
 
     The temporary file is removed on any error, so that nothing half-written is ever found under the real name.
     """
@@ -33,7 +33,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Give the system's errors in the block, such as a full disk, the name of the file that they are about."""
+    """Add this file's name to the system's errors in the block, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -65,7 +65,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_list(path: Path, lines: Iterable[str]) -> None:
-    """Write one line each, atomically, as `read_list` reads it."""
+    """Write a list, one item per line, atomically; `read_list` reads it."""
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -73,7 +73,7 @@ def read_list(path: Path) -> list[str]:
     """The lines of a list that Snakemake wrote when its run started.
 
     Raises:
-        UserError: the file is missing or names nothing.
+        UserError: the file is missing or empty.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -85,10 +85,10 @@ def read_list(path: Path) -> list[str]:
 
 
 def read_inputs(path: Path) -> dict[str, list[Path]]:
-    """Files by the name of the table that they make, from the JSON file that Snakemake wrote when its run started.
+    """Files by table, from the JSON file that Snakemake wrote when its run started.
 
     Raises:
-        UserError: the file is missing, is something else, or names nothing.
+        UserError: the file is missing, lists no files, or is something else.
     """
     value = read_json(path)
     if (
@@ -122,7 +122,7 @@ def sha256(path: Path) -> str:
 
 
 def trouble(error: OSError) -> str | None:
-    """One line for what users can mend about a disk: full, over quota, read-only, not theirs. None for all else."""
+    """One line for a problem with a disk that users can fix: full, over quota, read-only, not theirs; else None."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "no room left on the disk"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
@@ -133,5 +133,5 @@ def trouble(error: OSError) -> str | None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, for a message of ours."""
+    """The first line of an exception's message, for one of our own messages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -10,7 +10,7 @@ STAGES = (16, 32, 64)  # channels; the side halves where they double
 
 
 def forward(arch: str, size: int, channels: int, classes: int) -> int:
-    """FLOP of one image of `size`×`size` pixels through the network, without the way back.
+    """FLOP of the forward pass of one image of `size`×`size` pixels.
 
     Raises:
         UserError: the architecture's name is unknown.
@@ -32,8 +32,8 @@ def forward(arch: str, size: int, channels: int, classes: int) -> int:
 def step(arch: str, size: int, channels: int, classes: int) -> int:
     """FLOP of one image in a training step: three times the forward pass.
 
-    The way back costs two products where the way forward costs one: gradients of the inputs and of the weights.
-    (The stem needs no gradient of its inputs; that fraction of a per cent is counted all the same, by convention.)
+    The backward pass costs two products for each one of the forward pass: gradients of inputs and of weights.
+    (The stem needs no gradient of its inputs. By convention that fraction of a per cent is counted too.)
     """
     return 3 * forward(arch, size, channels, classes)
 

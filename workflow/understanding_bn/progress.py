@@ -21,9 +21,9 @@ class Progress:
         label: what is being done.
         total: how many units there are.
         unit: what they are called, in the plural.
-        rate: what to give the speed in, and how many of these make a unit: ("images", 50_000).
+        rate: what the speed counts, and how many of these are in one unit: ("images", 50_000).
         interval: seconds between lines.
-        now: the time in seconds, from any moment on.
+        now: returns the time in seconds, from any origin.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Progress:
         self.first: float | None = None
 
     def due(self, done: float) -> bool:
-        """Whether a line would be printed now, for callers that would rather not make up a note in vain."""
+        """Whether a line would be printed now, so that callers can skip preparing a note."""
         return self.first is None or done >= self.total or self.now() - self.last >= self.interval
 
     def show(self, done: float, note: str = "") -> None:
-        """Report that `done` of `total` units are done; the first call sets where this process began."""
+        """Report that `done` of `total` units are done; the first call says where this process began."""
         now = self.now()
         if self.first is None:
             self.first, self.start = done, now
@@ -81,8 +81,8 @@ def clock(seconds: float) -> str:
 def heartbeat(out: Path) -> Iterator[None]:
     """While the block runs, keep how far its job has come in a file next to the job's folder, for `status`.
 
-    If the block is left by an exception the file stays, and says where the job stopped. No trouble with this file ends
-    the job: that a disk is full is the job's to say.
+    If the block raises, the file stays and says where the job stopped. No error with this file ends the job, which
+    itself reports a full disk.
     """
     global _beating
     path = _beating = beat_of(out)

@@ -23,7 +23,7 @@ class Stopwatch:
         self._now, self._start = now, now()
 
     def facts(self, device: str, threads: int) -> dict[str, Any]:
-        """What every record holds about commit, versions, machine and cost, but for the job's own facts."""
+        """The facts in every record that do not depend on the kind of job: commit, versions, machine and cost."""
         return {
             "commit": commit(),
             "versions": versions(),
@@ -39,13 +39,13 @@ class Stopwatch:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a number; those not installed are left out."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in REPORTED:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def commit() -> str | None:
@@ -62,8 +62,8 @@ def commit() -> str | None:
 def peak_memory_mib() -> float:
     """The most memory, in MiB, that this process has had in RAM.
 
-    Linux hands `ru_maxrss` on from a parent to the process that it starts, so that a small job of a large parent would
-    report its parent's size; the kernel's high-water mark begins anew. Other systems have only `ru_maxrss`.
+    On Linux a process inherits `ru_maxrss` from its parent, so that a small job of a large parent would report the
+    parent's size; the kernel's high-water mark starts afresh. Other systems have only `ru_maxrss`.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()

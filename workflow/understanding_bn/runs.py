@@ -1,4 +1,4 @@
-"""What jobs left: files that are what their run.json says, lie where they belong, and fit together."""
+"""Checks of finished results: files match their run.json, are where they belong, and fit together."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from understanding_bn.record import Record
 
 
 def verify(path: Path) -> Record | None:
-    """See that a result is what its job wrote, and lies where it belongs, as far as a run.json next to it tells.
+    """Check that a result is what its job wrote, and is where it belongs, if there is a run.json next to it.
 
     Returns:
         That record; None if there is no run.json.
@@ -24,35 +24,35 @@ def verify(path: Path) -> Record | None:
     remedy = f"remove {path.parent} and run snakemake again"
     expected = run.outputs.get(path.name)
     if expected is not None and files.sha256(path) != expected:
-        raise UserError(f"{path}: not the file that its job wrote, whose checksum is in run.json beside it; {remedy}")
+        raise UserError(f"{path}: not the file that its job wrote, whose checksum is in run.json next to it; {remedy}")
     folder = f"{path.parent.resolve().as_posix()}/"
     if f"/{run.place.split('/')[0]}/" in folder and f"/{run.place}/" not in folder:
-        raise UserError(f"{path}: belongs to {run.place}, as run.json beside it says; {remedy}")
+        raise UserError(f"{path}: belongs to {run.place}, as run.json next to it says; {remedy}")
     return run
 
 
 def must_fit_together(runs: Mapping[str, Record | None]) -> None:
-    """See that these runs, {file: its record}, were made from the same images, and that no seed counts twice.
+    """Check that these runs, {file: its record}, were made from the same images, and that no seed counts twice.
 
-    A data set is known by a tag, which does not change if images are edited in place and keep their sizes. A seed would
-    count twice if the blocks of seeds were cut in another way and both cuts were read.
+    A data set is known by a tag, which does not change if images are edited in place and keep their sizes. A seed
+    would count twice if seeds were divided among jobs in two ways and both results were read.
 
     Raises:
         UserError: they do not fit.
     """
     must_share_data(runs)
-    seen: dict[tuple[str, int], str] = {}
+    first_paths: dict[tuple[str, int], str] = {}
     for path, run in runs.items():
         if run is None or not run.seeds or Path(path).name == "weights.pt":
             continue
         place = run.place.rsplit("/seeds-", 1)[0]
         for seed in run.seeds:
-            if (first := seen.setdefault((place, seed), path)) != path:
+            if (first := first_paths.setdefault((place, seed), path)) != path:
                 raise UserError(f"{path}: seed {seed} of {place} is in {first} too; remove one of their folders")
 
 
 def must_share_data(runs: Mapping[str, Record | None]) -> None:
-    """See that these runs, {file: its record}, were made from the same images.
+    """Check that these runs, {file: its record}, were made from the same images.
 
     Raises:
         UserError: they were not.

@@ -1,8 +1,8 @@
-"""How far a run of a preset is: jobs done, running, stopped and left, and the time left, from its files alone.
+"""How far a preset's run is: jobs done, running, stopped and left, and the time left, from its files alone.
 
-It asks neither Snakemake nor a scheduler, so it works from any machine that sees the folder, on a run of today or of
-last month. What is expected follows from results/PRESET/config.json, which every start of Snakemake writes; what is
-done, from each job's run.json; what runs, from the heartbeats that jobs write (see `progress.heartbeat`).
+It asks neither Snakemake nor a scheduler, so it works on any machine that sees the folder, also long after a run. Every
+start of Snakemake writes results/PRESET/config.json, from which the expected jobs follow. A job that is done has a
+run.json, and one that runs writes a heartbeat (see `progress.heartbeat`).
 """
 
 import time
@@ -32,9 +32,9 @@ class State:
         stage: "train", "trained MEASUREMENT", "initialization MEASUREMENT" or "random_matrices".
         folder: where it leaves its results, below results/PRESET.
         work: how much there is to do, in a unit of its stage.
-        state: DONE, RUNNING, STOPPED (begun, and silent since: it goes on when Snakemake is started again) or LEFT.
+        state: DONE, RUNNING, STOPPED (begun, then silent; it resumes when Snakemake is started again) or LEFT.
         line: what its last heartbeat says.
-        seconds_left: the time that it takes by its last heartbeat, if it runs and knows.
+        seconds_left: the time left by its last heartbeat, if it runs and has an estimate.
         record: its run.json, if it is done.
     """
 
@@ -77,7 +77,7 @@ def states(config: Config, results: Path, now: float | None = None) -> list[Stat
 
 
 def work(job: Measured) -> float:
-    """What a job does in proportion to others of its stage: for training, operations up to a common factor."""
+    """The work in a job, relative to others of its stage: for training, operations up to a common factor."""
     if isinstance(job, Matrices) or (isinstance(job, Measure) and not job.trained):
         return 1.0
     cell = job.cell if isinstance(job, Train) else job.network
@@ -90,70 +90,68 @@ def _state(job: Measured, results: Path, now: float) -> State:
     folder = results / job.folder
     if (folder / "run.json").is_file():
         return State(stage, job.folder, work(job), DONE, "", None, record.read(folder / "run.json"))
-    beat = beat_of(folder)
-    if not beat.is_file():
+    path = beat_of(folder)
+    if not path.is_file():
         return State(stage, job.folder, work(job), LEFT, "", None, None)
-    said, silent = files.read_json(beat), now - beat.stat().st_mtime
+    beat, silent = files.read_json(path), now - path.stat().st_mtime
     state = RUNNING if silent < SILENT_SECONDS else STOPPED
-    return State(stage, job.folder, work(job), state, said["line"], said["seconds_left"], None)
+    return State(stage, job.folder, work(job), state, beat["line"], beat["seconds_left"], None)
 
 
-def time_left(jobs: list[State]) -> tuple[float, list[str]]:
-    """Seconds left at as many jobs at a time as run now (one, if none does), and the stages whose pace is not known.
+def time_left(states: list[State]) -> tuple[float, list[str]]:
+    """Seconds left, with as many jobs at a time as run now (at least one), and the stages whose pace is not known.
 
-    What a job that has not begun will take is judged by those of its stage that are done, in proportion to `work`.
+    For a job without an estimate of its own it is judged by the finished ones of its stage, in proportion to `work`.
     """
     seconds, unknown = 0.0, []
-    for stage in dict.fromkeys(job.stage for job in jobs):
-        of_stage = [job for job in jobs if job.stage == stage]
-        done = [job for job in of_stage if job.record]
-        pace = (
-            sum(job.record.wall_seconds for job in done if job.record) / sum(job.work for job in done) if done else None
-        )
-        for job in of_stage:
-            if job.state == DONE:
+    for stage in dict.fromkeys(each.stage for each in states):
+        of_stage = [each for each in states if each.stage == stage]
+        done = [each for each in of_stage if each.record]
+        spent = sum(each.record.wall_seconds for each in done if each.record)
+        pace = spent / sum(each.work for each in done) if done else None
+        for each in of_stage:
+            if each.state == DONE:
                 continue
-            if job.state == RUNNING and job.seconds_left is not None:
-                seconds += job.seconds_left
+            if each.state == RUNNING and each.seconds_left is not None:
+                seconds += each.seconds_left
             elif pace is not None:
-                seconds += pace * job.work
+                seconds += pace * each.work
             elif stage not in unknown:
                 unknown.append(stage)
-    return seconds / max(1, sum(job.state == RUNNING for job in jobs)), unknown
+    return seconds / max(1, sum(each.state == RUNNING for each in states)), unknown
 
 
-def text(jobs: list[State], preset: str, results: Path) -> str:
-    """The table and what runs, for people."""
-    states = (DONE, RUNNING, STOPPED, LEFT)
-    stages = list(dict.fromkeys(job.stage for job in jobs))
+def text(states: list[State], preset: str, results: Path) -> str:
+    """A table of all stages and a list of what runs, for people."""
+    kinds = (DONE, RUNNING, STOPPED, LEFT)
+    stages = list(dict.fromkeys(each.stage for each in states))
     rows = []
     for stage in stages:
-        here = Counter(job.state for job in jobs if job.stage == stage)
-        rows.append([stage, *(str(here[state]) for state in states), str(here.total())])
-    total = Counter(job.state for job in jobs)
-    rows.append(["all", *(str(total[state]) for state in states), str(total.total())])
-    lines = [columns(["job", *states, "of"], rows)]
-    failures = Counter(
-        kind for job in jobs if job.record for kind in (job.record.training.failures if job.record.training else ())
-    )
+        counts = Counter(each.state for each in states if each.stage == stage)
+        rows.append([stage, *(str(counts[kind]) for kind in kinds), str(counts.total())])
+    total = Counter(each.state for each in states)
+    rows.append(["all", *(str(total[kind]) for kind in kinds), str(total.total())])
+    lines = [columns(["job", *kinds, "of"], rows)]
+    trainings = [each.record.training for each in states if each.record and each.record.training]
+    failures = Counter(failure for training in trainings for failure in training.failures)
     trained = failures.total()
     if trained:
-        failed = [f"{count} {kind}" for kind, count in failures.items() if kind]
+        failed = [f"{count} {failure}" for failure, count in failures.items() if failure]
         lines.append(f"\nruns trained: {trained}, of which failed: {', '.join(failed) or 'none'}")
-    for state in (RUNNING, STOPPED):
-        alike = [job for job in jobs if job.state == state]
+    for kind in (RUNNING, STOPPED):
+        alike = [each for each in states if each.state == kind]
         if alike:
-            lines.append(f"\n{state}:")
-            lines += [f"  {job.folder}\n    {job.line}" for job in alike[:MOST_SHOWN]]
+            lines.append(f"\n{kind}:")
+            lines += [f"  {each.folder}\n    {each.line}" for each in alike[:MOST_SHOWN]]
             lines += [f"  … and {len(alike) - MOST_SHOWN} more"] if len(alike) > MOST_SHOWN else []
     if total[DONE] == total.total():
         page = results / "report.html"
-        what = f"see {page}" if page.is_file() else "figures, claims and report come next"
-        lines.append(f"\nevery job of preset {preset} is done; {what}")
+        following = f"see {page}" if page.is_file() else "figures, claims and report come next"
+        lines.append(f"\nevery job of preset {preset} is done; {following}")
         return "\n".join(lines)
-    seconds, unknown = time_left(jobs)
-    beside = f"with {total[RUNNING]} at a time" if total[RUNNING] else "one after the other; nothing runs now"
-    lines.append(f"\nabout {clock(seconds)} left, {beside}" if seconds else "\ntime left: not known yet")
+    seconds, unknown = time_left(states)
+    assumed = f"with {total[RUNNING]} at a time" if total[RUNNING] else "one after the other; nothing runs now"
+    lines.append(f"\nabout {clock(seconds)} left, {assumed}" if seconds else "\ntime left: not known yet")
     if unknown:
         lines.append(f"not counted, as none of its kind is done: {', '.join(unknown)}")
     return "\n".join(lines)

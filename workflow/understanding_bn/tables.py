@@ -38,7 +38,7 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
             raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); delete it") from None
         if run is not None and run.seeds and not set(tables[-1]["seed"]) <= set(run.seeds):
             raise UserError(
-                f"{path}: holds other seeds than run.json beside it says; remove {path.parent} and run again"
+                f"{path}: holds other seeds than run.json next to it says; remove {path.parent} and run again"
             )
     if not tables:
         raise UserError("no input tables were given; name at least one Parquet file")

@@ -52,7 +52,7 @@ def network(arch: str, norm: str, channels: int, classes: int, device: torch.dev
 
 
 def optimiser(model: nn.Module, rate: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
-    """Stochastic gradient descent as torch builds it when told nothing more."""
+    """Stochastic gradient descent as torch builds it by default."""
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=momentum, weight_decay=weight_decay)
 
 

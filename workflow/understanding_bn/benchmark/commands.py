@@ -67,9 +67,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--norms", nargs="+", default=["batch"])
     p.add_argument("--steps", type=int, default=10, help="mini-batches in a round")
     p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
-    p.add_argument("--neighbours", type=int, default=0, help="busy processes; rounds beside them are added if any")
+    p.add_argument(
+        "--neighbours", type=int, default=0, help="busy processes; if any, each side also has rounds with them"
+    )
 
-    p = stage("hvp", _hvp, "Hessian-vector products, in gradients, and a spectral density beside PyHessian's")
+    p = stage("hvp", _hvp, "Hessian-vector products, in gradients, and a spectral density against PyHessian's")
     measured(p, "hvp", "auto", sizes=(8,))  # 32 takes a quarter of an hour
     p.add_argument("--batch-size", type=int, default=128)
     p.add_argument("--archs", nargs="+", default=["resnet-20"])
@@ -79,8 +81,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
     p = stage("plan", _plan, "what a preset's training costs, from the rates that `benchmark train` measured")
     p.add_argument("--preset", type=Path, help="the preset's file; config.yaml if none is given")
-    kept = sorted(Path("results/reference/benchmark").glob("train*.json"))
-    p.add_argument("--records", type=Path, nargs="*", default=kept, help="by default those in results/reference")
+    records = sorted(Path("results/reference/benchmark").glob("train*.json"))
+    p.add_argument("--records", type=Path, nargs="*", default=records, help="by default those in results/reference")
     p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
     p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
 

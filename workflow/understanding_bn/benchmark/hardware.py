@@ -12,7 +12,7 @@ from understanding_bn import device as devices
 from understanding_bn import provenance
 from understanding_bn.errors import UserError
 
-# Sides of the square matrices whose product stands for a machine's limit: large enough to reach it.
+# Sides of the square matrices whose product measures a machine's limit: large enough to reach it.
 MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 PRODUCTS = 8
 
@@ -32,7 +32,7 @@ def cores() -> int:
 
 
 def load_before() -> float | None:
-    """How many processes wanted a core in the last minute. Says so on stderr where others are at work.
+    """How many processes wanted a core in the last minute. Warns on stderr if other processes are at work.
 
     Neighbours fall harder on a side whose threads wait for each other than on single threads.
     """
@@ -58,7 +58,7 @@ def device(threads: int, wanted: str) -> torch.device:
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Keep `count` other processes computing without a rest meanwhile, each with one thread."""
+    """While the block runs, keep `count` other processes busy all the time, each with one thread."""
     processes = [subprocess.Popen([sys.executable, "-c", RESTLESS], stdout=subprocess.PIPE) for _ in range(count)]
     try:
         for process in processes:
@@ -74,7 +74,7 @@ def busy(count: int) -> Iterator[None]:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a GPU has done all it was given; a CPU is never behind."""
+    """Wait until a GPU has finished its queue; a CPU has none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

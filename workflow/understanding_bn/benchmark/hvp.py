@@ -1,4 +1,4 @@
-"""What a Hessian-vector product costs, in gradients on the same mini-batch, and a spectral density beside PyHessian's.
+"""The cost of Hessian-vector products, in gradients on the same mini-batch, and of spectral densities, against PyHessian.
 
 A gradient is autograd's, of the plain network: the unit in which costs of curvature are usually given.
 """
@@ -68,7 +68,7 @@ def run(
     """Measure every arch × size × norm (and BN mode), print a table on stdout and write the rounds to `out` (JSON).
 
     Per case the sides take turns, `rounds` times: the gradient; our product with the passes kept from one vector to
-    the next; ours with no memory for them; double backward and `torch.func.jvp` of `grad`, both from scratch for every
+    the next; ours without that; double backward and `torch.func.jvp` of `grad`, both from scratch for every
     vector, as a short script would. Where PyHessian is installed, a spectral density of `probes` × `steps` products is
     timed too, in eval mode, which is the only one that it knows.
 
@@ -87,19 +87,19 @@ def run(
     if unknown := set(norms) - set(known):
         raise UserError(f"--norms: {unknown.pop()!r} is unknown; expected one of {', '.join(known)}")
     device = hardware.device(threads, wanted_device)
-    chosen = []
+    planned = []
     for arch, size, norm in itertools.product(archs, sizes, norms):
         modes = ["train", "eval"] if batch_norms(_network(arch, norm, device)) else ["none"]
-        chosen += [Case(arch, size, norm, mode, batch_size) for mode in modes]
+        planned += [Case(arch, size, norm, mode, batch_size) for mode in modes]
 
-    progress = Progress("benchmark", len(chosen), "cases")
+    progress = Progress("benchmark", len(planned), "cases")
     cases = []
-    for done, case in enumerate(chosen):
+    for done, case in enumerate(planned):
         progress.show(done, f"{case.arch} {case.image_size}×{case.image_size} {case.norm} {case.bn_mode}")
         cases.append(_case(case, rounds, device))
         if case.bn_mode != "train" and importlib.util.find_spec("pyhessian") is not None:
             cases[-1]["density"] = _density(case, rounds, probes, steps, device)
-    progress.show(len(chosen))
+    progress.show(len(planned))
 
     device_name = devices.name(device)
     print(f"A Hessian-vector product in gradients; {device_name}, threads: {threads}, B = {batch_size},")
@@ -127,21 +127,25 @@ def _case(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
     (batch,) = _minibatches(case, 1, device)
     model = _network(case.arch, case.norm, device).train(mode == "train")
     start = time.perf_counter()
-    kept = Objective(model, [batch], mode, memory=1 << 62)
-    vector = torch.randn(kept.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(device)
-    kept.hvp(vector)
+    caching = Objective(model, [batch], mode, memory=1 << 62)
+    vector = torch.randn(caching.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(device)
+    caching.hvp(vector)
     hardware.synchronise(device)
     first_seconds = time.perf_counter() - start
-    anew = Objective(model, [batch], mode, memory=0)
+    recomputing = Objective(model, [batch], mode, memory=0)
     frozen = frozen_copy(model, mode)
     products: dict[str, Callable[[], Any]] = {
         GRADIENT: lambda: _gradient(model, batch),
-        "kept": lambda: kept.hvp(vector),
-        "anew": lambda: anew.hvp(vector),
+        "kept": lambda: caching.hvp(vector),
+        "anew": lambda: recomputing.hvp(vector),
         "double_backward": lambda: _double_backward(model, batch, vector),
         "jvp_of_grad": lambda: _jvp_of_grad(frozen, batch, vector),
     }
-    result = asdict(case) | {"parameters": kept.size, "first_seconds": first_seconds, "kept_bytes": kept.kept_bytes}
+    result = asdict(case) | {
+        "parameters": caching.size,
+        "first_seconds": first_seconds,
+        "kept_bytes": caching.kept_bytes,
+    }
     expected = products["jvp_of_grad"]()
     result["difference"] = ((products["kept"]() - expected).norm() / expected.norm()).item()
     raw = _interleaved(products, rounds, device)

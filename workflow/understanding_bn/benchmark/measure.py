@@ -17,8 +17,8 @@ def interleave(sides: dict[str, Callable[[int], Any]], rounds: int) -> Iterator[
     """
     for number in range(rounds):
         names = list(sides) if number % 2 == 0 else list(sides)[::-1]
-        found = {name: sides[name](number) for name in names}
-        yield {name: found[name] for name in sides}
+        results = {name: sides[name](number) for name in names}
+        yield {name: results[name] for name in sides}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -43,5 +43,5 @@ def shown(values: dict[str, float], digits: int = 0) -> str:
 
 
 def facts(stopwatch: Stopwatch, module: str, device: str, threads: int) -> dict[str, Any]:
-    """How a benchmark's record came about."""
+    """What every benchmark's record says about its code, machine and cost."""
     return {"code_fingerprint": fingerprint.whole([module]), "dtype": "float32"} | stopwatch.facts(device, threads)

@@ -1,7 +1,7 @@
 """What a preset's training will cost: images, floating-point operations, and hours at measured rates.
 
-Imports no torch: it is asked before anything is run. Rates come from the records of `benchmark train`; none is ever
-guessed for a device without a record.
+Imports no torch, because it is used before anything is run. Rates come from the records of `benchmark train`; none is
+ever guessed for a device without a record.
 """
 
 import math
@@ -39,7 +39,7 @@ KNOWN = {"digits": (8, 1, 10), "cifar10": (32, 3, 10)}  # side, channels, classe
 
 
 def run(config: Config, records: list[Path], out: Path, store: Path | None = None) -> None:
-    """Print what the training of a resolved config costs on stdout, and write it to `out` (JSON).
+    """Print the cost of a resolved config's training on stdout, and write it to `out` (JSON).
 
     `records` are files that `benchmark train` wrote, of any number of devices. `store` is the prepared data set; it
     is needed for a `parquet` data set only, whose number of images is not known beforehand.
@@ -117,9 +117,9 @@ def estimate(
         )
         row |= {"flop_per_image": flop, "pflop": flop * (trained + tested / 3) / 1e15, "hours": {}}
         for label in devices:
-            found = nearest(cell, images.image_size, flop, [r for r in rates if _label(r) == label])
-            found["hours"] = (trained + tested / 3) / found["images_per_second"] / 3600
-            row["hours"][label] = found
+            rate = nearest(cell, images.image_size, flop, [r for r in rates if _label(r) == label])
+            rate["hours"] = (trained + tested / 3) / rate["images_per_second"] / 3600
+            row["hours"][label] = rate
         rows.append(row)
     totals = {
         "jobs": sum(row["jobs"] for row in rows),
@@ -169,12 +169,12 @@ def text(plan: dict[str, Any]) -> str:
         "",
     ]
     if plan["cells"]:
-        several = len({row["init"] for row in plan["cells"]}) > 1
-        header = ["network", *(["init"] if several else []), "norm", "α", "B", "epochs", "seeds", "images", "PFLOP"]
+        inits_vary = len({row["init"] for row in plan["cells"]}) > 1
+        header = ["network", *(["init"] if inits_vary else []), "norm", "α", "B", "epochs", "seeds", "images", "PFLOP"]
         header += [f"hours [{number}]" for number in range(1, len(labels) + 1)]
         rows = []
         for row in plan["cells"]:
-            line = [row["arch"], *([row["init"]] if several else []), row["norm"], row["alpha"]]
+            line = [row["arch"], *([row["init"]] if inits_vary else []), row["norm"], row["alpha"]]
             line += [f"{row[key]:,}" for key in ("batch_size", "epochs", "seeds", "images")]
             line += [_number(row["pflop"])]
             line += [_hours(row["hours"][label]["hours"], row["hours"][label]["mark"]) for label in labels]
@@ -218,8 +218,8 @@ def _label(rate: dict[str, Any]) -> str:
 
 def _worst(marks: Iterable[str]) -> str:
     """The mark of a sum: "≈ scaled" before "≈ other B" before none."""
-    found = set(marks)
-    return next((mark for mark in ("≈ scaled", "≈ other B") if mark in found), "")
+    distinct = set(marks)
+    return next((mark for mark in ("≈ scaled", "≈ other B") if mark in distinct), "")
 
 
 def _hours(hours: float, mark: str) -> str:

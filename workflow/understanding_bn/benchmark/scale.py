@@ -37,7 +37,7 @@ main()
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds on the clock and of processors, and the most memory in RAM."""
+    """The cost of a command: wall and CPU seconds, and the most memory in RAM."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -47,8 +47,8 @@ class Cost:
 def run(cells: int, out: Path) -> None:
     """Measure a grid of this many cells, print a table on stdout and write it to `out` (JSON).
 
-    Three costs are told: of a dry run of the untouched grid, of a dry run of the finished one, and of pretending that
-    all its jobs were run, which lies between the two. The last is Snakemake's bookkeeping after each job.
+    Three costs are measured: of a dry run of the untouched grid, of a dry run of the finished one, and of pretending in
+    between that all its jobs were run. The last is Snakemake's bookkeeping after each job.
 
     Raises:
         UserError: `cells` is not a number of cells that can be made, or a command of Snakemake's fails.
@@ -74,7 +74,7 @@ def run(cells: int, out: Path) -> None:
 
 
 def grid(cells: int) -> list[dict[str, Any]]:
-    """A config's grid of this many cells: norms, learning rates and batch sizes, anew for each number of epochs.
+    """A config's grid of this many cells: norms, learning rates and batch sizes, again for each number of epochs.
 
     Raises:
         UserError: the number is not a multiple of an entry's cells.
@@ -86,7 +86,7 @@ def grid(cells: int) -> list[dict[str, Any]]:
 
 
 def copy_workflow(folder: Path) -> None:
-    """Copy what Snakemake reads of this checkout to a new folder."""
+    """Copy the parts of this checkout that Snakemake reads to a new folder."""
     for name in ("workflow", "profiles", "envs"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
@@ -94,7 +94,7 @@ def copy_workflow(folder: Path) -> None:
 
 
 def command(folder: Path, *arguments: str, code: str | None = None) -> tuple[str, Cost]:
-    """Run Snakemake in `folder` with these arguments. Returns what it said, stdout and stderr together, and its cost.
+    """Run Snakemake in `folder` with these arguments. Returns its output, stdout and stderr together, and its cost.
 
     `code` is Python that is run in its place. Memory is that of the process; where ours is larger, it is ours.
 
@@ -104,13 +104,13 @@ def command(folder: Path, *arguments: str, code: str | None = None) -> tuple[str
     call = [sys.executable, *(["-c", code] if code else ["-m", "snakemake"]), *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     start = time.monotonic()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-        process = subprocess.Popen(call, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        process = subprocess.Popen(call, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         cost = Cost(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**10)
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     if process.returncode != 0:
         last = (text.strip() or "no output").splitlines()[-1]
         raise UserError(f"snakemake {' '.join(arguments)}: exit status {process.returncode} ({last})")
@@ -128,7 +128,7 @@ def _costs(folder: Path) -> list[tuple[str, Cost]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     _, pretending = command(folder, "--touch", "--forceall", "--quiet", "all", "--cores", "500", *config, code=TOUCH)
-    said, finished = command(folder, "--dry-run", *config)
-    if "Nothing to be done" not in said or "missing provenance" in said:
+    output, finished = command(folder, "--dry-run", *config)
+    if "Nothing to be done" not in output or "missing provenance" in output:
         raise UserError("snakemake --dry-run: the grid that was pretended to be finished is not")
     return [("planning", planning), ("recording all jobs", pretending), ("nothing to do", finished)]

@@ -28,7 +28,7 @@ from understanding_bn.training.update import step
 
 MODULE = "benchmark.train"
 SIDES = ("ours", "baseline")
-BESIDE = "beside neighbours, "  # before a side's name, where it is measured beside busy processes
+BESIDE = "beside neighbours, "  # before a side's name, where busy processes run at the same time
 WARM_UP = 2  # mini-batches that are not counted: libraries choose kernels and allocate in the first ones
 ALPHA = 0.0001
 OPTIMISER = Optimiser(momentum=0.9, weight_decay=5e-4)
@@ -67,8 +67,8 @@ def run(
 
     Our side is `jobs` processes of `threads` threads each, all at work at once; by default as many as fill the cores,
     one on a GPU. The baseline is one process with torch's own default of threads. The sides take turns, `rounds`
-    times; in a round every process trains on `steps` mini-batches. With `neighbours`, each side also has rounds beside
-    that many processes that never rest.
+    times; in a round every process trains on `steps` mini-batches. With `neighbours`, each side also has rounds while
+    that many other processes are busy.
 
     Raises:
         UserError: an unknown name, an argument that is too small, a missing device, or a process that was ended.
@@ -82,14 +82,14 @@ def run(
     if jobs is None:
         jobs = 1 if device.type == "cuda" else max(1, hardware.cores() // threads)
     measure.at_least("jobs", jobs, 1)
-    chosen = [Case(*each, steps) for each in itertools.product(archs, sizes, norms, batch_sizes)]
-    for case in chosen:
+    planned = [Case(*each, steps) for each in itertools.product(archs, sizes, norms, batch_sizes)]
+    for case in planned:
         _check(case)
 
-    progress = Progress("benchmark", len(chosen) * rounds, "rounds")
+    progress = Progress("benchmark", len(planned) * rounds, "rounds")
     progress.show(0)
     cases = []
-    for position, case in enumerate(chosen):
+    for position, case in enumerate(planned):
         raw = _rounds(case, rounds, jobs, threads, neighbours, device.type, progress, position * rounds)
         cases.append(_summary(case, raw))
 
@@ -99,7 +99,7 @@ def run(
     header = ["network", "ours, images/s", "script, images/s", "ours : script", "MiB", "of matmul limit"]
     print(columns(header, [_row(case) for case in cases]))
     if neighbours:
-        print(f"\nBeside busy neighbours: {neighbours}; the quiet rate : the rate beside them\n")
+        print(f"\nWith {neighbours} busy neighbours; the rate without them : the rate with them\n")
         costs = [[_name(c), *(measure.shown(c[side]["beside"]["cost"], 2) for side in SIDES)] for c in cases]
         print(columns(["network", "ours", "script"], costs))
     settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_sizes": batch_sizes, "rounds": rounds}
@@ -128,7 +128,7 @@ def _check(case: Case) -> None:
 def _rounds(
     case: Case, rounds: int, jobs: int, threads: int, neighbours: int, kind: str, progress: Progress, before: int
 ) -> list[dict[str, Any]]:
-    """Raw results of every round: {"ours": …, "baseline": …}, see `_round`; beside neighbours too, if there are any."""
+    """Raw results of every round: {"ours": …, "baseline": …}, see `_round`; with neighbours too, if there are any."""
     with (
         workers.group(_ours, (case, threads, kind), jobs, threads) as ours,
         workers.group(_baseline, (case, kind), 1, None) as theirs,
@@ -147,7 +147,7 @@ def _rounds(
 
 
 def _round(ask: workers.Ask, case: Case, neighbours: int, number: int) -> dict[str, Any]:
-    """One side's round: training, beside neighbours or not, then matrix products, with all its processes at once."""
+    """One side's round: training, next to neighbours if any, then matrix products, with all its processes at once."""
     with hardware.busy(neighbours):
         seconds, answers = ask("train", number)
     product_seconds, products = ask("products", number)
@@ -245,8 +245,8 @@ def _summary(case: Case, rounds: list[dict[str, Any]]) -> dict[str, Any]:
         if BESIDE + side in rounds[0]:
             rates = [each[BESIDE + side]["images_per_second"] for each in rounds]
             costs = [each["images_per_second"] / rate for each, rate in zip(results, rates, strict=True)]
-            beside = {"images_per_second": measure.spread(rates), "cost": measure.spread(costs)}
-            summary[side]["beside"] = beside | {"rounds": [each[BESIDE + side] for each in rounds]}
+            loaded = {"images_per_second": measure.spread(rates), "cost": measure.spread(costs)}
+            summary[side]["beside"] = loaded | {"rounds": [each[BESIDE + side] for each in rounds]}
     return summary
 
 

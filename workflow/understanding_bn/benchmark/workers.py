@@ -1,4 +1,4 @@
-"""Processes side by side that wait for a word, do a round all at once, and answer. Imports no torch."""
+"""Processes that wait for a command, do a round all at once, and answer. Imports no torch."""
 
 import multiprocessing
 import os
@@ -24,8 +24,8 @@ Ask = Callable[[str, int], tuple[float, list[dict[str, Any]]]]
 def group(build: Callable[..., dict[str, Action]], arguments: tuple, count: int, threads: int | None) -> Iterator[Ask]:
     """Run `count` fresh processes that each hold what `build(*arguments)` makes: actions by name.
 
-    Yields ask(action, number) → (seconds, one answer per process). All processes get the word together and the
-    seconds run until the last has answered. Ask for READY first: it is answered when a process is built, so that
+    Yields ask(action, number) → (seconds, one answer per process). All processes get the command together and the
+    seconds run until the last one has answered. Ask for READY first: it is answered when a process is built, so that
     starting up is not counted in any other. Between rounds the processes sleep. `threads` is set for every library
     before it is loaded; None leaves torch its own default.
 
@@ -47,7 +47,7 @@ def group(build: Callable[..., dict[str, Action]], arguments: tuple, count: int,
         def ask(action: str, number: int) -> tuple[float, list[dict[str, Any]]]:
             start = time.perf_counter()
             for connection in connections:
-                with suppress(OSError):  # gone: its last message, or the want of one, says why
+                with suppress(OSError):  # it ended: its last message, or the lack of one, says why
                     connection.send((action, number))
             answers = [_answer(c, p) for c, p in zip(connections, processes, strict=True)]
             return time.perf_counter() - start, answers
@@ -65,7 +65,7 @@ def group(build: Callable[..., dict[str, Action]], arguments: tuple, count: int,
 
 
 def _serve(connection: Connection, build: Callable[..., dict[str, Action]], arguments: tuple) -> None:
-    """A process's life: build, then act on every word until the other end is closed."""
+    """A process's life: build, then act on every command until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     try:
         actions = build(*arguments)
@@ -98,7 +98,7 @@ def _answer(connection: Connection, process: Any) -> dict[str, Any]:
 def _ended(process: Any) -> UserError:
     process.join(5)
     return UserError(
-        f"a benchmark process ended by itself (exit code {process.exitcode}), perhaps for want of memory; {SMALLER}"
+        f"a benchmark process ended by itself (exit code {process.exitcode}), perhaps because memory ran out; {SMALLER}"
     )
 
 

@@ -1,7 +1,7 @@
 """Mini-batches as whole-batch tensor operations on the device.
 
-The order of an epoch and its augmentation depend on (seed, epoch) alone. So a resumed run sees what an
-uninterrupted one would have seen, a seed sees the same whatever runs beside it, and CPU and GPU see the same.
+The order of an epoch and its augmentation depend on (seed, epoch) alone. So a resumed run sees the mini-batches of
+an uninterrupted one, and neither the other seeds of a job nor the device make a difference.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ EVALUATION_BATCH = 500
 class Split:
     """One split of a data set on a device: standardised float32 images, padded and laid out for one gather.
 
-    Pixels are rows of a (N·H'·W', C) table, where H' = H + 2·pad and W' = W + 2·pad. W pixels from any one on are a
-    row of a crop, so that a batch of crops is one `index_select` of overlapping rows. Its result is channels-last
+    Pixels are rows of a (N·H'·W', C) table, where H' = H + 2·pad and W' = W + 2·pad. A row of a crop is W
+    consecutive pixels, so a batch of crops is one `index_select` of overlapping rows. Its result is channels-last
     without a copy.
     """
 
     def __init__(self, store: Store, test: bool, pad: int, device: torch.device):
-        chosen = store.is_test == test
-        images = torch.from_numpy(store.images[chosen])
-        self.labels = torch.from_numpy(store.labels[chosen]).to(device)
+        in_split = store.is_test == test
+        images = torch.from_numpy(store.images[in_split])
+        self.labels = torch.from_numpy(store.labels[in_split]).to(device)
         self.count, self.height, self.width, self.channels = images.shape
         self.pad = pad
         mean = torch.tensor(store.info["channel_mean"], dtype=torch.float32)
@@ -47,7 +47,7 @@ class Split:
         self._from = self.pixels.as_strided((starts, self.width * self.channels), (self.channels, 1))
 
     def gather(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor | None = None) -> Tensor:
-        """Crops of the images `index` at (top, left), mirrored where asked: (B, C, H, W), channels-last."""
+        """Crops of the images `index` at (top, left), mirrored where `mirror` is true: (B, C, H, W), channels-last."""
         start = index * self._image_stride + top * self._row_stride + left
         rows = self._from.index_select(0, (start[:, None] + self._rows).flatten())
         images = rows.view(len(index), self.height, self.width, self.channels)
@@ -60,9 +60,9 @@ class Split:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The ⌊N/B⌋ mini-batches of one epoch, without replacement: images (B, C, H, W) and labels (B,).
 
-        The first `done` of them are left out, for a run that goes on from the middle of an epoch.
+        The first `done` of them are skipped, for a run that resumes in the middle of an epoch.
 
-        The N mod B images left over differ from epoch to epoch; every mini-batch has the same size, because the
+        The N mod B images left over differ from epoch to epoch. Every mini-batch has the same size, because the
         noise of SGD and batch statistics depend on it.
         """
         if batch_size > self.count:
@@ -70,7 +70,7 @@ class Split:
         generator = torch.Generator().manual_seed(stream(seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
-        mirror = torch.randint(0, 2, (self.count,), generator=generator).bool()  # drawn in any case: one stream for all
+        mirror = torch.randint(0, 2, (self.count,), generator=generator).bool()  # drawn even without flips: one stream
         drawn = (order, offsets[0], offsets[1], *([mirror] if augmentation.flip else []))
         plan = [t.to(self.pixels.device) for t in drawn]
         for start in range(done * batch_size, self.count - batch_size + 1, batch_size):
@@ -86,7 +86,7 @@ class Split:
         return self.gather(index, *where), self.labels.index_select(0, index)
 
     def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images once, in their own order, neither cropped nor mirrored."""
+        """All images once, in the store's order, neither cropped nor mirrored."""
         for start in range(0, self.count, batch_size):
             index = torch.arange(start, min(start + batch_size, self.count), device=self.pixels.device)
             centre = torch.full_like(index, self.pad)
@@ -96,6 +96,6 @@ class Split:
 def stream(*key: int) -> int:
     """A 32-bit generator seed from non-negative integers, such as (seed, epoch).
 
-    Hashed by NumPy's SeedSequence, because torch's CPU generator keeps only the low 32 bits of what it is given.
+    Hashed by NumPy's SeedSequence, because torch's CPU generator keeps only the low 32 bits of a seed.
     """
     return int(np.random.SeedSequence(key).generate_state(1)[0])

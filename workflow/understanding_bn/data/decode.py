@@ -1,4 +1,4 @@
-"""Encoded images of the user's, which nobody has checked: decoded with limits on size and kind."""
+"""Decoding of the user's images, which nobody has checked, with limits on size and kind."""
 
 import io
 import warnings
@@ -19,15 +19,15 @@ EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def decode(data: bytes, where: str) -> tuple[np.ndarray, str]:
-    """One encoded image → uint8 (H, W, C), C = 1 (grey) or 3 (RGB), square, of a size that we allow; and its format.
+    """One encoded image → uint8 (H, W, C), square, of an allowed size, C = 1 (grey) or 3 (RGB); and its format.
 
     Raises:
-        UserError: it is not that; the line begins with `where`.
+        UserError: it is anything else; the message begins with `where`.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
-        # Pillow warns of what is refused below.
+        # Pillow warns about images that are refused below.
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _must_be_allowed(image, where)
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
@@ -38,7 +38,7 @@ def decode(data: bytes, where: str) -> tuple[np.ndarray, str]:
         raise UserError(f"{where} can't be decoded; expected {' or '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise UserError(f"{where} claims to be huge; expected {ALLOWED_SIZE}") from None
-    except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
+    except Exception as error:  # Pillow's decoders raise all kinds of errors on damaged bytes
         raise UserError(f"{where} can't be decoded ({first_line(error)}); expected a whole image") from None
     return pixels if pixels.ndim == 3 else pixels[..., None], codec
 
@@ -55,7 +55,7 @@ def _must_be_allowed(image: Any, where: str) -> None:
 
 
 def decode_all(encoded: Iterable[tuple[bytes, str]], count: int) -> tuple[np.ndarray, set[str]]:
-    """`count` encoded images, each with the words that name it in an error → uint8 (N, H, W, C), and their formats.
+    """`count` encoded images, each with its name for errors → uint8 (N, H, W, C), and their formats.
 
     Raises:
         UserError: see `decode`; or they have different sizes.
@@ -76,7 +76,7 @@ def decode_all(encoded: Iterable[tuple[bytes, str]], count: int) -> tuple[np.nda
 
 
 def encoding(codecs: set[str]) -> str:
-    """The formats of a data set in words. A lossy one changes the data, if only a little: every result must say so."""
+    """The formats of a data set in words. Lossy ones change the data a little, and every result must say so."""
     return " and ".join(sorted(codecs)) + (", lossy" if codecs & LOSSY else "")
 
 

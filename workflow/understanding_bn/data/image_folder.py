@@ -1,4 +1,4 @@
-"""Images as files in a folder per class: train/CLASS/*.png beside test/CLASS/*.png, torchvision's ImageFolder."""
+"""Images as files in one folder per class, train/CLASS/*.png and test/CLASS/*.png, as in torchvision's ImageFolder."""
 
 import hashlib
 from pathlib import Path
@@ -14,22 +14,22 @@ SPLITS = ("train", "test")
 
 
 def read(data_dir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
-    """Images {split: uint8 (N, H, W, C)}, labels {split: int64 (N,)}, classes in their names' order; and a source.
+    """Images {split: uint8 (N, H, W, C)}, labels {split: int64 (N,)}, numbering classes by name; and the source.
 
     Raises:
-        UserError: a split has other classes, other sizes, a file that is no image, or nothing.
+        UserError: a split is empty, has other classes or sizes, or holds a file that is not an image.
     """
     images, labels, codecs = {}, {}, set()
     classes = [path.name for path in _classes(data_dir / "train")]
     for split in SPLITS:
-        here = [path.name for path in _classes(data_dir / split)]
-        if other := set(here) - set(classes):
-            raise UserError(f"{data_dir / split}: has a class {min(other)!r}, which {data_dir / 'train'} has not")
+        split_classes = {path.name for path in _classes(data_dir / split)}
+        if other := split_classes - set(classes):
+            raise UserError(f"{data_dir / split}: has a class {min(other)!r}, which {data_dir / 'train'} does not have")
         listed = [(path, classes.index(path.parent.name)) for path in _images(data_dir / split)]
         encoded = ((_bytes(path), str(path)) for path, _ in listed)
-        images[split], found = decode_all(encoded, len(listed))
+        images[split], split_codecs = decode_all(encoded, len(listed))
         labels[split] = np.array([label for _, label in listed], dtype=np.int64)
-        codecs |= found
+        codecs |= split_codecs
     if images["train"].shape[1:] != images["test"].shape[1:]:
         raise UserError(
             f"{data_dir / 'test'}: images are {shape(images['test'])}, those of train {shape(images['train'])}; "
@@ -39,10 +39,10 @@ def read(data_dir: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], 
 
 
 def listing(data_dir: Path) -> bytes:
-    """What tells one such data set from another without reading it: every image's place and size.
+    """Every image's path and size: enough to tell such data sets apart without reading the images.
 
     Raises:
-        UserError: there is none.
+        UserError: there are no images.
     """
     lines = [
         f"{path.relative_to(data_dir).as_posix()} {path.stat().st_size}\n"
@@ -53,34 +53,35 @@ def listing(data_dir: Path) -> bytes:
 
 
 def checksums(data_dir: Path) -> dict[str, str]:
-    """A SHA-256 for each split, over every image's place and SHA-256."""
-    found = {}
+    """A SHA-256 for each split, over every image's path and SHA-256."""
+    digests = {}
     for split in SPLITS:
         digest = hashlib.sha256()
         for path in _images(data_dir / split):
             line = f"{path.relative_to(data_dir).as_posix()} {files.sha256(path)}\n"
             digest.update(line.encode(errors="surrogateescape"))
-        found[split] = digest.hexdigest()
-    return found
+        digests[split] = digest.hexdigest()
+    return digests
 
 
 def _classes(split: Path) -> list[Path]:
     """The folders of the classes, by name."""
-    found = sorted(path for path in split.iterdir() if path.is_dir() and path.name[0] != ".") if split.is_dir() else []
-    if not found:
+    paths = split.iterdir() if split.is_dir() else ()
+    folders = sorted(path for path in paths if path.is_dir() and path.name[0] != ".")
+    if not folders:
         raise UserError(f"{split}: holds no folder; expected one for each class, with its images in it")
-    return found
+    return folders
 
 
 def _images(split: Path) -> list[Path]:
-    """The images of all classes, by name. Hidden files are none."""
-    found = [path for folder in _classes(split) for path in sorted(folder.iterdir()) if path.name[0] != "."]
-    for path in found:
+    """The images of all classes, by name. Hidden files do not count."""
+    paths = [path for folder in _classes(split) for path in sorted(folder.iterdir()) if path.name[0] != "."]
+    for path in paths:
         if path.suffix.lower() not in SUFFIXES or not path.is_file():
             raise UserError(f"{path}: not an image; expected files that end in {', '.join(SUFFIXES)}")
-    if not found:
+    if not paths:
         raise UserError(f"{split}: holds no image; expected files that end in {', '.join(SUFFIXES)}")
-    return found
+    return paths
 
 
 def _bytes(path: Path) -> bytes:

@@ -58,10 +58,10 @@ def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
 
 
 def folder(data_dir: str) -> Path:
-    """The folder that a config names, where `~` is the user's own.
+    """The folder that a config names, with `~` expanded.
 
     Raises:
-        UserError: it is the home of a user that does not exist.
+        UserError: it is in the home of a user that does not exist.
     """
     try:
         return Path(data_dir).expanduser()
@@ -73,7 +73,7 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
     """The files that `read` will open: none for digits or a download, else those recognised in `data_dir`.
 
     Raises:
-        UserError: `data_dir` is needed and not given, or does not hold the data set in a layout that we know.
+        UserError: `data_dir` is needed and not given, or does not hold the data set in a known layout.
     """
     if dataset == "digits":
         if data_dir is not None:
@@ -98,7 +98,7 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
         return pair
     if len(present) == 1:
         missing = (set(pair) - set(present)).pop()
-        raise UserError(f"data_dir: {missing} is missing beside {present[0].name}; both files are needed")
+        raise UserError(f"data_dir: {missing} is missing next to {present[0].name}; both files are needed")
     batches = [data_dir / "cifar-10-batches-py" / f"data_batch_{i}" for i in range(1, 6)]
     batches.append(data_dir / "cifar-10-batches-py" / "test_batch")
     if dataset == "cifar10" and all(file.is_file() for file in batches):
@@ -108,7 +108,7 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a path that no file system could have leads to none."""
+    """Whether there is such a folder; for an impossible path there is none."""
     try:
         return path.is_dir()
     except OSError:
@@ -116,11 +116,11 @@ def _is_folder(path: Path) -> bool:
 
 
 def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> str:
-    """A short name for this very data set, equal wherever the same files lie, for use in paths.
+    """A short name for exactly this data set, for use in paths. It does not depend on where the files are.
 
-    Parquet files add eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds row counts and
-    checksummed column statistics), a folder of images those of their places and sizes; torchvision's CIFAR-10 is one
-    known data set and adds none. A subset of `train` or `test` images adds their numbers.
+    For Parquet files it includes eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds
+    row counts and checksummed column statistics); for a folder of images, of a hash of their paths and sizes.
+    torchvision's CIFAR-10 is one known data set and needs none. A subset adds its numbers of `train` and `test` images.
     """
     limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
     return _whole_tag(dataset, data_dir) + limits
@@ -153,14 +153,14 @@ def checksums(dataset: str, data_dir: Path | None) -> dict[str, str]:
 def some(images: Images, train: int, test: int) -> Images:
     """A subset of `train` and `test` images (0: all of that split), in their order, and a source that says so.
 
-    Every class keeps its share, to within one image. Which images are drawn depends on the labels alone, so that all
-    seeds and machines have the same.
+    Every class keeps its share, to within one image. The draw depends on the labels alone, so all seeds and machines
+    have the same images.
 
     Raises:
-        UserError: there are fewer.
+        UserError: there are fewer images than that.
     """
     splits = {"train": (images.train_images, images.train_labels), "test": (images.test_images, images.test_labels)}
-    said = []
+    notes = []
     for name, wanted in (("train", train), ("test", test)):
         pixels, labels = splits[name]
         if not wanted:
@@ -169,10 +169,10 @@ def some(images: Images, train: int, test: int) -> Images:
             raise UserError(
                 f"config key subset.{name}: {wanted} is more than there are, expected at most {len(labels)}"
             )
-        chosen = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
-        splits[name] = pixels[chosen], labels[chosen]
-        said.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
-    source = f"{images.source}, a subset: {', '.join(said)}" if said else images.source
+        rows = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
+        splits[name] = pixels[rows], labels[rows]
+        notes.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
+    source = f"{images.source}, a subset: {', '.join(notes)}" if notes else images.source
     return replace(
         images,
         train_images=splits["train"][0],
@@ -184,7 +184,7 @@ def some(images: Images, train: int, test: int) -> Images:
 
 
 def _shuffled_by_class(labels: np.ndarray) -> np.ndarray:
-    """The rows of one class after the other, in an order drawn once: evenly spaced ones have every class's share."""
+    """Row numbers class by class, shuffled once within each: evenly spaced ones have the same share of every class."""
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(labels))
     return order[np.argsort(labels[order], kind="stable")]
 
@@ -192,8 +192,8 @@ def _shuffled_by_class(labels: np.ndarray) -> np.ndarray:
 def digits() -> Images:
     """scikit-learn's 1,797 handwritten digits, 8×8 grey, 16 levels: 1,437 to train on, 360 to test on.
 
-    Embedded in the package, so nothing is downloaded. The split is drawn once, the same share of every class.
-    A mirrored digit is another sign, so flips are off.
+    They come with the package, so nothing is downloaded. The split is drawn once, with the same share of every class.
+    A mirrored digit is a different character, so flips are off.
     """
     from sklearn.datasets import load_digits
 
@@ -232,12 +232,12 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
 
 
 def _download(fetch: Callable[[], object]) -> None:
-    """Call `fetch`, which verifies checksums itself, up to ATTEMPTS times, with a pause in between that grows.
+    """Call `fetch`, which verifies checksums itself, up to ATTEMPTS times, with growing pauses.
 
-    What arrived in part is not taken for whole: it does not match its checksum, and is fetched anew.
+    A partial download is never used: it does not match its checksum and is fetched again.
     """
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torchvision sets none, and would wait for ever for a silent server
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torchvision sets none and would wait forever for a silent server
     try:
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -1,4 +1,4 @@
-"""Mistakes in a config that show only where values meet: names, sizes, order. Each is one line with its key."""
+"""Mistakes in a config that need a look at several values: names, sizes, order. Each is one line with its key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,8 +55,8 @@ def _check_plugins(config: Config) -> dict[str, list[str]]:
             _fail(("plugins", position), str(error))
     known = {kind: plugins.names(kind, plugged) for kind in plugins.MODULES}
     for kind, names in known.items():
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            _fail(("plugins",), f"{kind} {twice!r} is in two of them; rename one")
+        if duplicate := next((name for name in names if names.count(name) > 1), None):
+            _fail(("plugins",), f"{kind} {duplicate!r} is in two of them; rename one")
     return known
 
 
@@ -72,15 +72,15 @@ def _check_names(config: Config, known: dict[str, list[str]]) -> None:
             except UserError as error:
                 _fail(path, str(error).removeprefix("arch: "))
     if config.dataset == "digits" and config.augmentation.flip:
-        _fail(("augmentation", "flip"), "true, but a mirrored digit is another sign; set it to false")
+        _fail(("augmentation", "flip"), "true, but a mirrored digit is a different character; set it to false")
 
 
 def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:
-    """What is drawn from the images cannot be more than there are, where that is known beforehand."""
+    """Nothing can draw more images than there are, where their number is known beforehand."""
     for split in SPLITS:
-        there, wanted = IMAGES.get(config.dataset, {}).get(split), config.images(split)
-        if there is not None and wanted > there:
-            text = f"{wanted} is more than the {there} images that {config.dataset} has; expected at most {there}"
+        total, wanted = IMAGES.get(config.dataset, {}).get(split), config.images(split)
+        if total is not None and wanted > total:
+            text = f"{wanted} is more than the {total} images that {config.dataset} has; expected at most {total}"
             _fail(("subset", split), text)
     most = config.images("train")
     for path, size in _leaves(_blocks(config, "initialization", "grid")):
@@ -91,7 +91,7 @@ def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:
 
 
 def _check_order(config: Config, known: dict[str, list[str]]) -> None:
-    """What ascends by its meaning must do so."""
+    """Milestones, and the learning rates of the claims, must ascend."""
     milestones = list(config.schedule.milestones)
     if milestones != sorted(milestones):
         _fail(("schedule", "milestones"), f"{shown(milestones)} do not ascend; write them in order")
@@ -103,11 +103,11 @@ def _check_order(config: Config, known: dict[str, list[str]]) -> None:
 
 def _check_snapshots(config: Config, known: dict[str, list[str]]) -> None:
     """Networks can be measured only at shares of training at which their weights were kept."""
-    kept = sorted({0, 1, *config.snapshots})
+    snapshots = sorted({0, 1, *config.snapshots})
     for name, options in measurements(config.trained.measurements).items():
         for position, share in enumerate(options.at):
-            if share not in kept:
-                text = f"{share} is no snapshot; expected one of {kept}, or add it to snapshots"
+            if share not in snapshots:
+                text = f"{share} is no snapshot; expected one of {snapshots}, or add it to snapshots"
                 _fail(("trained", "measurements", name, "at", position), text)
 
 

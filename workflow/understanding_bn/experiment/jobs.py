@@ -1,7 +1,7 @@
-"""The jobs of an experiment, as values: each knows its folder, what its command needs to know, and the code behind it.
+"""The jobs of an experiment, as values: each knows its folder, what its command needs to know, and its code.
 
 A job's `spec` is all that its command needs to know about the science, as JSON. So the command can be run anywhere;
-where files are, other arguments say. Paths are relative to results/PRESET.
+other arguments say where files are. Paths are relative to results/PRESET.
 """
 
 from pathlib import Path
@@ -126,8 +126,8 @@ class Measure(Job):
     @classmethod
     def _of_the_measurement(cls, options: Any, info: Any) -> Any:
         """Options have the type that their measurement gives them."""
-        known = MEASUREMENTS.get(info.data.get("measurement", ""))
-        return known.model_validate(options) if known and isinstance(options, dict) else options
+        kind = MEASUREMENTS.get(info.data.get("measurement", ""))
+        return kind.model_validate(options) if kind and isinstance(options, dict) else options
 
     @property
     def networks(self) -> tuple[Network, ...]:

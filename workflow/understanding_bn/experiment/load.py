@@ -21,7 +21,7 @@ DEFAULT = PRESETS.parent.parent / "config.yaml"
 
 
 def resolve(raw: dict[str, Any]) -> Config:
-    """A complete config: one value where lists are meant becomes a list, defaults are filled in, all is checked.
+    """A complete config: single values become lists where lists are expected, defaults are filled in, all is checked.
 
     Raises:
         UserError: one line that names the key, its value and what is allowed.
@@ -50,7 +50,7 @@ def _typed(raw: dict[str, Any]) -> Config:
 
 
 def load(preset: Path | None) -> dict[str, Any]:
-    """A preset file over the presets that it builds on and over config.yaml, not yet resolved.
+    """A preset file merged over the presets that it builds on and over config.yaml, not yet resolved.
 
     Raises:
         UserError: the file is missing or is not YAML.
@@ -59,7 +59,7 @@ def load(preset: Path | None) -> dict[str, Any]:
 
 
 def complete(own: dict[str, Any]) -> dict[str, Any]:
-    """What a preset or a command line says itself, over the presets that it builds on and over config.yaml.
+    """The keys that a preset or a command line sets, merged over the presets that it builds on and config.yaml.
 
     Raises:
         UserError: a preset is missing, builds on itself or is not YAML.

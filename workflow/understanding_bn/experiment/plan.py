@@ -114,9 +114,11 @@ def plan(config: Config) -> Plan:
             for norm in start.norms
             for network in options.made_on(start.arch, start.init, norm)
         ]
-        others = readings(config)
-        if options.on_readings() and len(others) > 1:
-            on_readings[name] = [at_start(name, options, norm, *network) for norm in start.norms for network in others]
+        pairs = readings(config)
+        if options.on_readings() and len(pairs) > 1:
+            on_readings[name] = [
+                at_start(name, options, norm, *network) for norm in start.norms for network in networks
+            ]
     trained = {
         name: [
             Measure(
@@ -153,13 +155,13 @@ def jobs(config: Config) -> list[Measured]:
 
 def cells(config: Config) -> list[Cell]:
     """The cells of a config's grid, in order, each once."""
-    found: dict[Cell, None] = {}
+    unique: dict[Cell, None] = {}
     for entry in config.grid:
         epochs = max(1, round(entry.epochs * config.epochs_fraction))
         factors = (entry.arch, entry.init, entry.norm, entry.alpha, entry.batch_size)
         for arch, init, norm, alpha, size in itertools.product(*factors):
-            found[Cell(arch=arch, init=init, norm=norm, alpha=alpha, batch_size=size, epochs=epochs)] = None
-    return list(found)
+            unique[Cell(arch=arch, init=init, norm=norm, alpha=alpha, batch_size=size, epochs=epochs)] = None
+    return list(unique)
 
 
 def seed_blocks(config: Config) -> list[tuple[int, ...]]:
@@ -177,22 +179,22 @@ def readings(config: Config) -> list[tuple[str, str]]:
 
 
 def times(grid: Iterable[Cell], options: Trained) -> dict[Cell, tuple[float, ...]]:
-    """At which shares of training a measurement is made, for every cell in which it is made.
+    """The shares of training at which a measurement is made, for every cell that it is made on.
 
-    Before training a network is the same for every α and number of epochs: it is measured in the first such cell.
+    Before training a network is the same for every α and number of epochs: it is measured with the first such cell.
     """
-    chosen: dict[Cell, tuple[float, ...]] = {}
-    seen: set[tuple[str, str, str, int]] = set()
+    shares_by_cell: dict[Cell, tuple[float, ...]] = {}
+    started: set[tuple[str, str, str, int]] = set()
     allowed = options.where.model_dump()
     for cell in grid:
         if not all(getattr(cell, factor) in values for factor, values in allowed.items()):
             continue
         start = (cell.arch, cell.init, cell.norm, cell.batch_size)
-        shares = tuple(share for share in sorted(options.at) if share or start not in seen)
-        seen.add(start)
+        shares = tuple(share for share in sorted(options.at) if share or start not in started)
+        started.add(start)
         if shares:
-            chosen[cell] = shares
-    return chosen
+            shares_by_cell[cell] = shares
+    return shares_by_cell
 
 
 # What each figure and table is drawn from. A new one needs a line here, a module of its name in figures/, whose `draw`
@@ -216,8 +218,8 @@ def _with_histories(*names: str) -> Callable[[Plan], Inputs]:
 
 def _main(plan: Plan) -> Inputs:
     """From the histories of the main network."""
-    chosen: list[Measured] = [job for job in plan.train if job.cell.family == plan.main]
-    return {"histories": chosen} if chosen else {}
+    trainings: list[Measured] = [job for job in plan.train if job.cell.family == plan.main]
+    return {"histories": trainings} if trainings else {}
 
 
 def _compared(*wanted: str, others: bool = False) -> Callable[[Plan], Inputs]:
@@ -230,8 +232,8 @@ def _compared(*wanted: str, others: bool = False) -> Callable[[Plan], Inputs]:
     def inputs(plan: Plan) -> Inputs:
         main = [job for job in plan.train if job.cell.family == plan.main]
         norms = {job.cell.norm for job in main}
-        chosen = norms - compared - set(wanted) if others else norms & set(wanted)
-        return {"histories": [job for job in main if job.cell.norm in chosen | compared]} if chosen else {}
+        added = norms - compared - set(wanted) if others else norms & set(wanted)
+        return {"histories": [job for job in main if job.cell.norm in added | compared]} if added else {}
 
     return inputs
 

@@ -1,7 +1,7 @@
 """Weight initialisations. Each public function here is one choice of `init` in the config.
 
 Each takes a network whose parameters it sets in place and the generator to draw from. Biases are zero, the
-normalisations' scales one and shifts zero, unless it says otherwise.
+normalisations' scales one and shifts zero, unless its docstring says otherwise.
 """
 
 import math
@@ -30,7 +30,7 @@ def xavier_normal(model: "ResNet", generator: Generator) -> None:
 def xavier_convolutions(model: "ResNet", generator: Generator) -> None:
     """Glorot & Bengio, uniform, for convolutions alone; the linear layer as PyTorch makes it: U(±1/√fan in).
 
-    That is what a loop over the convolutions of a PyTorch model leaves.
+    A loop over the convolutions of a PyTorch model has this effect.
     """
     xavier_uniform(model, generator)
     bound = model.linear.in_features**-0.5

@@ -1,8 +1,8 @@
 """Normalisation layers. Each public function here is one choice of `norm` in the config.
 
 To add one, write a function from a number of channels to a module and name it in config.yaml (the config writes
-hyphens where Python needs underscores). A function that returns None leaves the place empty, and the convolution
-before it then gets a bias.
+hyphens where Python needs underscores). Where a function returns None there is no normalisation, and the
+convolution before it gets a bias.
 """
 
 from torch import nn
@@ -36,7 +36,7 @@ def instance(channels: int) -> nn.Module:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
-# Norms that also stand after the last residual block, once.
+# Norms that are applied once, after the last residual block.
 _FINAL = {"batch-final": batch}
 
 

@@ -16,7 +16,7 @@ WIDTHS = (16, 32, 64)
 
 
 class ConvNorm(nn.Sequential):
-    """A convolution without padding loss, and the normalisation after it.
+    """A zero-padded convolution and the normalisation after it.
 
     The convolution has a bias only where no normalisation follows: a normalisation brings its own shift.
     """
@@ -35,7 +35,7 @@ class ConvNorm(nn.Sequential):
 
 
 class PaddedShortcut(nn.Module):
-    """Every `stride`-th position, and channels of zeros behind: He et al.'s option A, without parameters."""
+    """Every `stride`-th position, with channels of zeros appended: He et al.'s option A, without parameters."""
 
     def __init__(self, more_channels: int, stride: int):
         super().__init__()
@@ -106,7 +106,7 @@ class ResNet(nn.Module):
         return self.linear(self.features(x).mean((2, 3)))
 
     def features(self, x: Tensor) -> Tensor:
-        """Images (B, channels, H, W) → what is pooled, the last block's output or its norm's: (B, 64, H/4, W/4)."""
+        """Images (B, channels, H, W) → features before pooling, after the final norm if any: (B, 64, H/4, W/4)."""
         return self.final_norm(self.blocks(F.relu(self.stem(x), inplace=True)))
 
     @property
@@ -143,14 +143,14 @@ class ResNet(nn.Module):
     def stream(self, number: int) -> nn.Module:
         """The module whose output is the residual stream, after the ReLU, that layer `number` belongs to.
 
-        For a block's convolutions that is the block. The stem's is its own convolution's and the linear layer's
-        are the logits: neither ends in a block.
+        For a block's convolutions that is the block. The stem and the linear layer are in no block: for them it is
+        the layer itself.
         """
         return self.blocks[(number - 2) // 2] if 2 <= number < self.depth else self.layer(number)
 
 
 def _checked(make: Callable[[int], object], name: str) -> Callable[[int], nn.Module | None]:
-    """The norm's function, which must give a module or nothing."""
+    """The norm's function, with a check that it returns a module or None."""
 
     def checked(channels: int) -> nn.Module | None:
         made = make(channels)
@@ -166,7 +166,7 @@ def build(
 ) -> ResNet:
     """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone.
 
-    `plugged`: files of the user's that may hold the norm or the initialisation.
+    `plugged`: the user's files that may define the norm or the initialisation.
     """
     shortcut, depth = parse(arch)
     model = ResNet(depth, shortcut, norm, channels, classes, plugged)

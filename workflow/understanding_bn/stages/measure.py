@@ -27,7 +27,7 @@ from understanding_bn.settings import Trained
 
 @dataclass(frozen=True)
 class Point:
-    """One network to measure: where it comes from, its seed, and what stands in front of its rows."""
+    """One network to measure: where it comes from, its seed, and the columns in front of its values."""
 
     context: Context
     seed: int
@@ -39,11 +39,11 @@ def run(
 ) -> None:
     """Measure every network of the job and write values.parquet and run.json to `out`.
 
-    At initialisation the columns of the measurement come after dataset, arch, init, norm, batch_size and seed; of
+    At initialisation the measurement's columns come after dataset, arch, init, norm, batch_size and seed; for
     trained networks, after dataset, the cell's factors, seed, epoch and fraction, the share of training.
 
     Args:
-        weights: weights.pt of the training job, next to its history.parquet and run.json; only of trained networks.
+        weights: weights.pt of the training job, next to its history.parquet and run.json; only for trained networks.
 
     Raises:
         UserError: the weights are missing or damaged, or were not kept at one of the moments asked for.
@@ -62,17 +62,17 @@ def run(
         job.optimiser,
         plugged=tuple(Path(name) for name in job.plugins),
     )
-    more: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if isinstance(network, Cell):
         if weights is None:
             raise UserError("--weights: missing; a measurement on trained networks needs its training job's weights.pt")
         points = _trained(job, network, context, weights, store.info["tag"])
-        more["weights_sha256"] = files.sha256(weights)
+        facts["weights_sha256"] = files.sha256(weights)
     else:
         points = _initial(job, context, store.info["tag"])
     with heartbeat(out):
-        more |= _measured(job, points, out)
-        record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **more)
+        facts |= _measured(job, points, out)
+        record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **facts)
 
 
 def _initial(job: Measure, context: Context, tag: str) -> list[Point]:
@@ -86,14 +86,14 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
     """The networks of every seed after each share of training asked for.
 
     At initialisation (epoch 0) a network does not depend on α, which is NaN there. A network that has diverged by then
-    is not measured: it has no rows.
+    is not measured and has no rows.
     """
     assert isinstance(job.options, Trained)
     snapshots = read_weights(weights)
-    trained = record.read(weights.with_name("run.json"))
-    if getattr(trained.job, "cell", None) != cell:
-        raise UserError(f"{weights}: trained as {trained.place}, not as {cell.path}, as its run.json says")
-    if other := sorted(set(job.seeds) - set(trained.seeds)):
+    training = record.read(weights.with_name("run.json"))
+    if getattr(training.job, "cell", None) != cell:
+        raise UserError(f"{weights}: trained as {training.place}, not as {cell.path}, as its run.json says")
+    if other := sorted(set(job.seeds) - set(training.seeds)):
         raise UserError(
             f"{weights}: holds no seed {other[0]}, as its run.json says; name the weights of that seed's job"
         )
@@ -141,7 +141,7 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
 
 
 def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
-    """Write the rows of all points to values.parquet. Returns what run.json must say of them: bn_mode and dtype."""
+    """Write the rows of all points to values.parquet. Returns bn_mode and dtype for run.json."""
     module = importlib.import_module(f"understanding_bn.measurements.{job.measurement}")
     progress = Progress(f"{job.measurement} {job.network.norm}", len(points), "networks")
     parts = []

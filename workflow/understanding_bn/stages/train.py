@@ -43,20 +43,20 @@ def run(
     interrupted, the job goes on from the last checkpoint in `state` when it is started again with the same settings.
 
     Args:
-        now: the time in seconds, from any moment on.
+        now: returns the time in seconds, from any origin.
         tick: called after every mini-batch, of training and of the test split, and after every epoch, before the run
             is saved. It may raise.
 
     Raises:
         UserError: a setting does not suit the data.
-        Stopped: the job was told to stop by a signal, and has saved where it stands.
+        Stopped: the job was asked to stop by a signal, and has saved its state.
     """
     stopwatch = provenance.Stopwatch(now)
     device = devices.prepare(threads, wanted_device)
     store = stores.load(store_path)
     if job.augmentation.flip and store.info["flip"] is False:
         raise UserError(
-            f"augmentation.flip: true, but mirrored {store.info['dataset']} are other signs; set it to false"
+            f"augmentation.flip: true, but mirrored {store.info['dataset']} are different characters; set it to false"
         )
     splits = Split(store, False, job.augmentation.pad, device), Split(store, True, 0, device)
     cell, plugged = job.cell, [Path(name) for name in job.plugins]
@@ -68,12 +68,12 @@ def run(
 
     batches = splits[0].count // cell.batch_size
     rate = ("images", batches * cell.batch_size)
-    shown = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate, now=now)
+    display = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate, now=now)
     histories, weights, resumed, seconds, failures = [], {}, [], [], []
-    with signals.listening() as stop, ExitStack() as held, progress.heartbeat(out):
+    with signals.listening() as stop, ExitStack() as resources, progress.heartbeat(out):
         for position, seed in enumerate(job.seeds):
             folder = state / keys[seed]
-            if held.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
+            if resources.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
                 print(f"{out}: another process has finished these runs meanwhile", file=sys.stderr)
                 checkpoint.remove(folder)
                 return
@@ -81,14 +81,14 @@ def run(
             if checkpoint.restore(training, folder):
                 resumed.append(seed)
                 print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
-            log = held.enter_context(closing(EventLog(f"{cell.path}/seed-{seed}")))
-            watch = _Watch(training, f"seed {seed}", folder, stop, shown, log, position * cell.epochs, batches, now)
+            log = resources.enter_context(closing(EventLog(f"{cell.path}/seed-{seed}")))
+            watch = _Watch(training, f"seed {seed}", folder, stop, display, log, position * cell.epochs, batches, now)
 
-            def look(watch: _Watch = watch) -> None:
+            def after_minibatch(watch: _Watch = watch) -> None:
                 tick()
                 watch.tick()
 
-            loop.train(training, cell, seed, *splits, job.augmentation, job.milestones, look, keep)
+            loop.train(training, cell, seed, *splits, job.augmentation, job.milestones, after_minibatch, keep)
             watch.save()
             seconds.append(round(training.seconds, 2))
             rows = loop.finish(training, splits[0].count, store.info["majority_share"])
@@ -115,7 +115,7 @@ def run(
 
 
 class _Watch:
-    """Looks at one run after every mini-batch: saves it every so often and when told to stop; shows and logs it."""
+    """Watches one run: saves it regularly and when asked to stop, shows its progress and logs it."""
 
     def __init__(
         self,
@@ -123,14 +123,14 @@ class _Watch:
         name: str,
         folder: Path,
         stop: signals.Stop,
-        shown: progress.Progress,
+        display: progress.Progress,
         log: EventLog,
         before: int,
         batches: int,
         now: Callable[[], float],
     ):
         self.training, self.name, self.folder, self.stop = training, name, folder, stop
-        self.progress, self.log, self.before, self.batches = shown, log, before, batches
+        self.progress, self.log, self.before, self.batches = display, log, before, batches
         self.now = now
         self.saved_at = self.counted_at = now()
         self.interval: float = CHECKPOINT_SECONDS
@@ -146,7 +146,7 @@ class _Watch:
         self._tell()
 
     def save(self) -> None:
-        """Write a checkpoint. The next is due so late that saving takes no more than its share of the time."""
+        """Write a checkpoint. The next one is due late enough that saving takes no more than its share of the time."""
         begun = self.now()
         self.training.seconds += begun - self.counted_at
         self.counted_at = begun
@@ -165,7 +165,7 @@ class _Watch:
 
 
 def _finished(out: Path, keys: dict[int, str]) -> bool:
-    """Whether `out` holds the results of these very runs."""
+    """Whether `out` holds the results of exactly these runs."""
     path = out / "run.json"
     if not path.is_file():
         return False
@@ -174,7 +174,7 @@ def _finished(out: Path, keys: dict[int, str]) -> bool:
 
 
 def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """The tidy history: the data set and the cell's factors in front, and types that hold where all is missing."""
+    """The tidy history: the data set and the cell's factors in front, types set even where all is missing."""
     table = pd.DataFrame(rows)
     factors = {"dataset": dataset} | cell.factors
     for position, (name, value) in enumerate(factors.items()):

@@ -2,7 +2,7 @@
 
 A run's folder is named by a hash of everything that its result depends on. It holds the newest checkpoint, the one
 before it, and a lock. A checkpoint is a SHA-256 digest and then what `torch.save` wrote, so that damage is found
-before anything is believed; the previous one is there to go back to.
+before anything is loaded. The previous one is the fallback.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ WAIT_SECONDS = 2
 
 
 def key(facts: dict[str, Any]) -> str:
-    """What names a run: a hash of everything that its result depends on."""
+    """The name of a run's folder: a hash of everything that its result depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -39,9 +39,9 @@ def key(facts: dict[str, Any]) -> str:
 def claim(folder: Path, tick: Callable[[], None]) -> Iterator[bool]:
     """Hold the run of `folder` for this process, as long as the block runs; wait while another process has it.
 
-    Two processes come to train one run when Snakemake was killed and started again while its jobs went on on a
-    cluster. The system frees the lock however its holder ends. Yields whether another process was waited for: it
-    may have finished the run. `tick` is called while waiting and may raise.
+    Two processes get the same run if Snakemake was killed and started again while its jobs kept running on a cluster.
+    The system frees the lock however its holder ends. Yields whether this process had to wait: the other one may have
+    finished the run. `tick` is called while waiting and may raise.
     """
     waited = False
     while True:
@@ -60,7 +60,7 @@ def claim(folder: Path, tick: Callable[[], None]) -> Iterator[bool]:
                 continue
             except OSError as error:  # a file system without locks
                 print(f"{path}: cannot be locked ({error}); never start this run twice at once", file=sys.stderr)
-            # The holder before us may have finished and removed the folder: then this lock is of a file that is gone.
+            # The last holder may have finished and removed the folder: then this is the lock of a file that is gone.
             if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
                 continue
             job = os.environ.get("SLURM_JOB_ID")
@@ -107,7 +107,7 @@ def save(run: Run, folder: Path) -> None:
 
 
 def restore(run: Run, folder: Path) -> bool:
-    """Put a fresh run where its newest sound checkpoint left it, if there is one. Damaged ones are reported."""
+    """Load the newest sound checkpoint into a fresh run. Returns whether there was one; damaged ones are reported."""
     for path in (_newest(folder), _previous(folder)):
         if not path.is_file():
             continue
@@ -129,7 +129,7 @@ def restore(run: Run, folder: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Forget a run that is finished."""
+    """Delete the state of a finished run."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -142,7 +142,7 @@ def _previous(folder: Path) -> Path:
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in a checkpoint, if it is whole and belongs to the run of its folder; otherwise says why not."""
+    """The state in a checkpoint; None, with the reason on stderr, if it is damaged or not of its folder's run."""
     content = path.read_bytes()
     if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
         why = "it is damaged (its checksum differs)"

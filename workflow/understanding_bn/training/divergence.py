@@ -1,10 +1,10 @@
-"""What counts as divergence, decided once for training, figures and claims.
+"""What counts as divergence, defined once for training, figures and claims.
 
 A run has diverged at the first mini-batch whose loss is not finite or is more than `BOUND` times the loss of the
-run's first mini-batch. The paper's other reading, an absolute loss beyond `BOUND`, is recorded beside it but stops
-nothing: without normalisation a deep network can start there. A run that ends its training no better than guessing
-the most frequent class is stuck at chance, which is a result of its own kind; where only a few updates are made,
-its sign is that the network has collapsed: its answer no longer depends on the image.
+run's first mini-batch. The other reading of the paper, an absolute loss beyond `BOUND`, is recorded too but stops
+nothing: without normalisation a deep network can start there. A run whose training ends no better than guessing the
+most frequent class is stuck at chance, which is a separate kind of failure. After only a few updates its sign is a
+collapsed network, whose answer no longer depends on the image.
 """
 
 import math
@@ -19,12 +19,12 @@ COLLAPSED = 1e-3  # nats
 
 @dataclass(frozen=True)
 class Divergence:
-    """How one run failed. Steps count mini-batches from 1; None means that it never came to that.
+    """How one run failed. Steps count mini-batches from 1; None: there is no such step.
 
     Attributes:
         kind: "overflow", "NaN" or "stuck at chance"; None if the run is sound.
-        first_bad_step: first loss that is not finite or beyond BOUND × the first loss.
-        first_absolute_step: first loss that is not finite or beyond BOUND.
+        first_bad_step: the first whose loss is not finite or beyond BOUND × the first loss.
+        first_absolute_step: the first whose loss is not finite or beyond BOUND.
         last_finite_loss: the last finite loss up to the first bad step, that step included.
     """
 
@@ -35,7 +35,7 @@ class Divergence:
 
 
 def judge(losses: np.ndarray, first_loss: float, before: Divergence, steps: int, last_loss: float | None) -> Divergence:
-    """What a run's record becomes with the mini-batch losses of one more epoch.
+    """A run's record, updated with the mini-batch losses of one more epoch.
 
     Args:
         losses: the new losses, (steps of the epoch,), in order.
@@ -49,9 +49,9 @@ def judge(losses: np.ndarray, first_loss: float, before: Divergence, steps: int,
     bad = _first(~finite | (losses > BOUND * first_loss), steps)
     if bad is None:
         return Divergence(first_absolute_step=absolute)
-    until = losses[: bad - steps]
-    last_finite = until[np.isfinite(until)]
-    kind = "NaN" if math.isnan(until[-1]) else "overflow"
+    up_to_bad = losses[: bad - steps]
+    last_finite = up_to_bad[np.isfinite(up_to_bad)]
+    kind = "NaN" if math.isnan(up_to_bad[-1]) else "overflow"
     return Divergence(kind, bad, absolute, float(last_finite[-1]) if len(last_finite) else last_loss)
 
 
@@ -64,7 +64,7 @@ def stuck_at_chance(train_accuracy: float, train_images: int, majority_share: fl
 def collapsed(logits: Tensor) -> bool:
     """Whether a mini-batch's logits, (B, classes), hardly differ between images: sd below COLLAPSED in every class.
 
-    Dead ReLUs end there, and no gradient leads back. A sound network lies far above, at initialisation too.
+    Dead ReLUs lead there, and no gradient leads back. A sound network is far above, even at initialisation.
     """
     return bool((logits.std(0) < COLLAPSED).all())
 

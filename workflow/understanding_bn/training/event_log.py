@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "UNDERSTANDING_BN_TENSORBOARD"  # a folder; where it isn't set, nothing is written
-SCALARS = {  # the history's column: TensorBoard's name, one chart each, grouped by what stands before the /
+SCALARS = {  # the history's column: TensorBoard's name, one chart each, grouped by the part before the /
     "train_loss": "loss/train",
     "test_loss": "loss/test",
     "train_accuracy": "accuracy/train",
@@ -39,7 +39,7 @@ class EventLog:
             self.writer = SummaryWriter(str(Path(folder) / run))
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Write those of a history's rows that are new, without what is missing in the epoch of a bad loss."""
+        """Write the rows of a history that are new. The epoch of a bad loss has missing values, which are left out."""
         if self.writer is None or len(rows) == self.rows:
             return
         for row in rows[self.rows :]:

@@ -20,20 +20,20 @@ from understanding_bn.training.update import sgd, step
 
 @dataclass
 class Run:
-    """Where one seed's training stands: everything that must be kept to go on from here."""
+    """The state of one seed's training: everything that is needed to resume it."""
 
     model: nn.Module
     optimiser: torch.optim.SGD
     epoch: int = 0  # epochs finished
     losses: list[Tensor] = field(default_factory=list)  # of each mini-batch of the epoch under way
-    correct: list[Tensor] = field(default_factory=list)  # images that it had right
+    correct: list[Tensor] = field(default_factory=list)  # images classified correctly
     rows: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0  # mini-batches of the finished epochs
     first_loss: float | None = None  # of the run's first mini-batch
     last_loss: float | None = None
     failure: divergence.Divergence = field(default_factory=divergence.Divergence)
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # weights on the CPU, by epochs done
-    seconds: float = 0.0  # spent on training, in all processes that had a part in it
+    seconds: float = 0.0  # spent on training, in all processes that took part
 
     @property
     def diverged(self) -> bool:
@@ -76,12 +76,12 @@ def train(
     tick: Callable[[], None] = lambda: None,
     keep: Container[int] = (),
 ) -> None:
-    """Train `run` from where it stands to the end of `cell.epochs`, or until it diverges.
+    """Train `run` from its current state to the end of `cell.epochs`, or until it diverges.
 
     `tick` is called after every mini-batch, of training and of the test split, and after every epoch. It may save
     the run, which can go on from any such moment, or raise.
 
-    The weights after each epoch in `keep`, counted from 1, go into `run.snapshots`, and those of the end.
+    The weights after each epoch in `keep`, counted from 1, and those at the end go into `run.snapshots`.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
     (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
@@ -106,7 +106,7 @@ def train(
             row["weight_norm"] = weight_norm(run.model)
         last = epoch == cell.epochs or failure.first_bad_step is not None
         snapshot = {epoch: state_of(run.model)} if last or epoch in keep else {}
-        # All at once, with nothing between that could raise: what is saved is before the epoch's end or after it.
+        # Together, and nothing in between can raise: a saved run is either before the epoch's end or after it.
         run.rows.append(row)
         run.steps, run.last_loss, run.epoch, run.failure = run.steps + len(losses), float(losses[-1]), epoch, failure
         run.losses, run.correct, run.snapshots = [], [], run.snapshots | snapshot
@@ -149,9 +149,9 @@ def weight_norm(model: nn.Module) -> float:
 def _train_epoch(
     run: Run, seed: int, batch_size: int, split: Split, augmentation: Augmentation, tick: Callable[[], None]
 ) -> None:
-    """The updates of an epoch from where `run` stands in it; adds to its mini-batch losses (float32) and hits.
+    """Make the updates left in the epoch; append each mini-batch's loss (float32) and number of hits to `run`.
 
-    Ends early after a loss that is not finite: nothing can come back from there. On a GPU that check would force
+    Ends early after a loss that is not finite, because no run recovers from one. On a GPU that check would force
     a synchronisation, so there it is made once an epoch, from the recorded losses; the step found is the same.
     """
     run.model.train()

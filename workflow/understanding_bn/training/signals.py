@@ -1,4 +1,4 @@
-"""Being told to stop: by Ctrl-C, by `kill`, or by a scheduler before a time limit, a cancellation or a preemption."""
+"""Requests to stop: by Ctrl-C, by `kill`, or by a scheduler before a time limit, a cancellation or a preemption."""
 
 import signal
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Stop:
-    """Whether the process has been told to stop: the signal's number, or None."""
+    """Whether the process was asked to stop: the signal's number, or None."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def check(self, where: str = "before it began") -> None:
-        """Raise Stopped, with a text that says where the job stands, if it has been told to stop."""
+        """If the process was asked to stop, raise Stopped with a text that says how far the job is."""
         if self.signal is not None:
             raise Stopped(self.signal, f"{where}; the next start goes on from there")
 
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Take note of signals instead of being ended by them, as long as the block runs.
+    """While the block runs, signals do not end the process but are noted.
 
-    The note is acted on between two mini-batches: in the midst of an update, weights and momentum do not agree.
+    The job checks the note between two mini-batches: in the middle of an update, weights and momentum do not agree.
     """
     stop = Stop()
 
