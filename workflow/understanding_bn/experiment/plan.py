@@ -116,9 +116,7 @@ def plan(config: Config) -> Plan:
         ]
         pairs = readings(config)
         if options.on_readings() and len(pairs) > 1:
-            on_readings[name] = [
-                at_start(name, options, norm, *network) for norm in start.norms for network in networks
-            ]
+            on_readings[name] = [at_start(name, options, norm, *network) for norm in start.norms for network in pairs]
     trained = {
         name: [
             Measure(
