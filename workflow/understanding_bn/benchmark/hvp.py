@@ -1,4 +1,4 @@
-"""The cost of Hessian-vector products, in gradients on the same mini-batch, and of spectral densities, against PyHessian.
+"""The cost of Hessian-vector products, in gradients on the same mini-batch; spectral densities against PyHessian's.
 
 A gradient is autograd's, of the plain network: the unit in which costs of curvature are usually given.
 """

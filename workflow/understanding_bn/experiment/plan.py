@@ -112,9 +112,7 @@ def plan(config: Config) -> Plan:
         ]
         pairs = readings(config)
         if options.on_readings() and len(pairs) > 1:
-            on_readings[name] = [
-                at_start(name, options, norm, *network) for norm in start.norms for network in networks
-            ]
+            on_readings[name] = [at_start(name, options, norm, *pair) for norm in start.norms for pair in pairs]
     trained = {
         name: [
             Measure(
