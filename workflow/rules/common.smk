@@ -37,9 +37,9 @@ def near(path):
 def resolved():
     """The config, the data set's folder and its tag; any mistake ends the run with one line."""
     try:
-        # As a module of another workflow, the config is the one given there; otherwise what files and command line add.
-        own = workflow.config_settings.overwrite_config if workflow.modifier.is_main_snakefile() else config
-        checked = load.resolve(load.complete(own))
+        # In a module, the config is the one that the other workflow gives; otherwise what files and command line add.
+        overrides = workflow.config_settings.overwrite_config if workflow.modifier.is_main_snakefile() else config
+        checked = load.resolve(load.complete(overrides))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
         tag = sources.tag(checked.dataset, folder, checked.subset.train, checked.subset.test)
         marker = Path("results") / checked.preset / "dataset.txt"
@@ -62,7 +62,7 @@ STORE = f"results/data/{DATA_TAG}/store.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 CAPTIONS = PROJECT / "workflow" / "report"
-# To watch a run must not run it again, so that this is no part of what a job is known by.
+# An environment variable and no parameter of a rule: watching a run must not run it again.
 os.environ[event_log.VARIABLE] = str(Path(RESULTS, "tensorboard").resolve()) if CONFIG.tensorboard else ""
 JOBS = {job.folder: job for job in PLAN.measured}
 
@@ -73,12 +73,12 @@ def job_of(pattern):
 
 
 def spec(pattern):
-    """What the rule's command is told, as a function of the wildcards."""
+    """The spec for the rule's command, as a function of the wildcards."""
     return lambda wildcards: job_of(pattern)(wildcards).spec
 
 
 def code(pattern):
-    """What the code behind the rule's job is known by, as a function of the wildcards."""
+    """The fingerprint of the code behind the rule's job, as a function of the wildcards."""
     return lambda wildcards: code_of(job_of(pattern)(wildcards))
 
 
@@ -86,7 +86,7 @@ CODES = {}
 
 
 def code_of(job):
-    """The same of a job: of thousands few differ in it."""
+    """The fingerprint of a job's code, computed once for all jobs that share it."""
     key = (job.rule, getattr(job, "measurement", ""), job.plugins)
     if key not in CODES:
         CODES[key] = job.code
@@ -115,7 +115,7 @@ RUN_LIST = f"{RESULTS}/inputs/report.txt"
 
 onstart:
     try:
-        # Read above, at the next start: results of different data sets never share a folder.
+        # `resolved` reads this at the next start: results of different data sets never share a folder.
         files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
         files.write_text(Path(RESULTS) / "config.json", CONFIG.model_dump_json(indent=2) + "\n")
         for path, tables in LISTS.items():

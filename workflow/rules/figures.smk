@@ -1,12 +1,12 @@
-# What each figure and table is drawn from stands in understanding_bn/experiment/plan.py.
+# understanding_bn/experiment/plan.py says what each figure and table is drawn from.
 DRAWN = {item: inputs for item, inputs in PLAN.items.items() if inputs}
 ITEMS = [f"{RESULTS}/{item.shown}" for item in DRAWN]
-# The files of a figure, and of a table, with what the report of Snakemake shows of them.
+# The files of a figure and of a table. Snakemake's own report shows the last one.
 SUFFIXES = {"figures": ("pdf", "svg", "csv", "png"), "tables": ("md", "csv")}
 
 
 def outputs(item):
-    """The files of a figure or table; the last one stands in the report that Snakemake makes."""
+    """The files of a figure or table; Snakemake's own report shows the last one."""
     paths = {suffix: f"{RESULTS}/{item.kind}/{item.name}.{suffix}" for suffix in SUFFIXES[item.kind]}
     last = SUFFIXES[item.kind][-1]
     about = {"category": item.kind.title(), "labels": {item.kind.removesuffix("s"): item.name}}

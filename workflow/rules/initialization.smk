@@ -9,7 +9,7 @@ rule initialization:
         f"{LOGS}/{Measure.INITIAL}.log",
     benchmark:
         f"{LOGS}/{Measure.INITIAL}.benchmark.tsv"
-    # On a cluster several share a job where each takes seconds, less than it takes to start one.
+    # On a cluster, measurements that take only seconds share a job: starting one takes longer.
     group:
         "measurements" if EMBEDDED else None
     conda:

@@ -30,7 +30,7 @@ rule rebuild:
 
 
 rule reference:
-    """The same for every preset that has records: what others found, redrawn without data, within two minutes."""
+    """The same for every preset that has records: published results, redrawn without data, within two minutes."""
     input:
         [f"results/rebuilt/{kept}/report.html" for kept in REBUILT],
     localrule: True

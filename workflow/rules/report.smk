@@ -3,7 +3,7 @@ KEPT = [near(path) for path in [PROJECT / "results/reference/cifar10-init/claims
 
 
 rule report:
-    """One self-contained page: claims, figures and tables next to what the paper saw, provenance."""
+    """One self-contained page: claims, figures and tables next to the paper's findings, provenance."""
     input:
         claims=f"{RESULTS}/claims.json",
         followups=f"{RESULTS}/followups.json",

@@ -11,7 +11,7 @@ rule trained:
         f"{LOGS}/{Measure.TRAINED}.log",
     benchmark:
         f"{LOGS}/{Measure.TRAINED}.benchmark.tsv"
-    # On a cluster several share a job where each takes seconds, less than it takes to start one.
+    # On a cluster, measurements that take only seconds share a job: starting one takes longer.
     group:
         "measurements" if EMBEDDED else None
     conda:

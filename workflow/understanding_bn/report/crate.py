@@ -1,7 +1,7 @@
 """ro-crate-metadata.json: a finished run described for machines, as a Process Run Crate.
 
-https://w3id.org/ro/wfrun/process: what was run, on what, when, on which machine, and what came out. Beside the files
-that it describes it makes of results/PRESET a Research Object Crate, which archives and workflow registries read.
+https://w3id.org/ro/wfrun/process: what was run, on what, when, on which machine, and what came out. Together
+with the files that it describes it is a Research Object Crate, which archives and workflow registries read.
 """
 
 from datetime import datetime, timedelta
@@ -31,12 +31,12 @@ FORMATS = {
 
 
 def run(report: Path, claims: list[Path], items: list[Path], runs: list[Path]) -> None:
-    """Describe report, claims, figures and tables, and the run.json of every job, in a file beside the report.
+    """Describe report, claims, figures and tables, and the run.json of every job, in a file next to the report.
 
     Args:
         report: the page, results/PRESET/report.html; all other paths lie below its folder.
         claims: claims.json and followups.json.
-        items: figures (.png) and tables (.md); what was written beside them under the same name belongs to them.
+        items: figures (.png) and tables (.md); files next to them with the same name belong to them.
         runs: the run.json of every job.
     """
     folder = report.parent

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page. Claims first, then every figure beside what the paper saw, then provenance."""
+"""report.html: one self-contained page. Claims, then each figure next to the paper's findings, then provenance."""
 
 import base64
 import json
@@ -34,10 +34,10 @@ def run(
 ) -> None:
     """Build the page from claims.json, followups.json, figures (.png) and tables (.md) in order, and every run.json.
 
-    `kept` is a claims.json of the paper's scale to set beside verdicts of a smaller one.
+    `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one.
     """
     judged, predicted = files.read_json(claims), files.read_json(followups)
-    beside = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
+    large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
     records = {str(path): record.read(path) for path in runs}
     at_scale = _at_scale([*records.values()])
     environment = jinja2.Environment(
@@ -48,12 +48,12 @@ def run(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    environment.filters["linked"] = partial(_linked, beside=out.parent)
+    environment.filters["linked"] = partial(_linked, folder=out.parent)
     shown = [_item(path, captions) for path in items]
     page = environment.get_template("page.html").render(
         preset=preset,
         claims=judged,
-        beside={} if at_scale else beside,
+        large_scale={} if at_scale else large_scale,
         tally=Counter(claim["verdict"] for claim in judged),
         followups=predicted,
         followups_tally=Counter(claim["verdict"] for claim in predicted),
@@ -113,7 +113,7 @@ def _item(path: Path, captions: Path) -> dict[str, Any]:
         "notes": [],
     }
     if path.suffix == ".png":
-        # What was taken over from a record has no vector graphics.
+        # Figures copied from a record have no vector graphics.
         vector = path.with_suffix(".svg")
         item["kind"] = "svg+xml" if vector.is_file() else "png"
         item["image"] = base64.b64encode((vector if vector.is_file() else path).read_bytes()).decode()
@@ -131,7 +131,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
-    """What is worth saying once about all jobs; different values are all listed."""
+    """Facts about all jobs together; where values differ, all are listed."""
     facts: dict[str, Callable[[Record], str]] = {
         "commit": lambda run: run.commit or "unknown (not a git checkout)",
         "device": lambda run: run.device,
@@ -141,18 +141,18 @@ def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
         "flags": lambda run: json.dumps(run.flags),
         "versions": lambda run: ", ".join(f"{name} {version}" for name, version in run.versions.items()),
     }
-    seen = [(name, sorted({get(run) for run in records})) for name, get in facts.items()]
+    rows = [(name, sorted({get(run) for run in records})) for name, get in facts.items()]
     seconds = sum(run.wall_seconds for run in records)
     peak = round(max(run.peak_memory_mib for run in records))
     cost = f"{len(records)} jobs, {seconds / 60:.1f} min of job time, at most {peak} MiB in one job"
-    return [*seen, ("cost", [cost])]
+    return [*rows, ("cost", [cost])]
 
 
-def _linked(path: str, beside: Path) -> Markup:
+def _linked(path: str, folder: Path) -> Markup:
     """A file's name, as a link where it lies below the page's own folder."""
     shown = Markup("<code>{}</code>").format(path)
     try:
-        return Markup('<a href="{}">{}</a>').format(quote(Path(path).relative_to(beside).as_posix()), shown)
+        return Markup('<a href="{}">{}</a>').format(quote(Path(path).relative_to(folder).as_posix()), shown)
     except ValueError:
         return shown
 

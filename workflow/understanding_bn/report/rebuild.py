@@ -35,7 +35,7 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
             files.copy(kept / RAW / job.values, raw[job.values])
             files.write_text(raw[job.values].parent / "run.json", runs[job.folder].model_dump_json(indent=2) + "\n")
     if not raw:
-        raise UserError(f"{kept / RAW}: holds no raw values; run that preset, which anyone can")
+        raise UserError(f"{kept / RAW}: holds no raw values; run that preset instead")
 
     def present(inputs: Inputs) -> dict[str, list[Path]]:
         tables = {table: [raw[job.values] for job in jobs if job.values in raw] for table, jobs in inputs.items()}
@@ -62,11 +62,11 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
 
 
 def _keep_verdicts(judged: Path, kept: Path) -> None:
-    """Put verdicts of the record in the place of those that need raw values too large to keep, and say so."""
+    """Where raw values were too large to keep, use the record's verdicts, and say so."""
     claims = files.read_json(judged)
-    before = {claim["id"]: claim for claim in files.read_json(kept)}
+    kept_claims = {claim["id"]: claim for claim in files.read_json(kept)}
     for position, claim in enumerate(claims):
-        if claim["verdict"] == NOT_RUN and before[claim["id"]]["verdict"] != NOT_RUN:
+        if claim["verdict"] == NOT_RUN and kept_claims[claim["id"]]["verdict"] != NOT_RUN:
             print(f"claim {claim['id']}: copied as it was judged, {claim['note']}", file=sys.stderr)
-            claims[position] = before[claim["id"]] | {"runs": []}
+            claims[position] = kept_claims[claim["id"]] | {"runs": []}
     files.write_json(judged, claims)

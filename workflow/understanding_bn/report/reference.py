@@ -14,7 +14,7 @@ from understanding_bn.status import read_config
 LARGEST = 1_000_000  # bytes of a file that is kept
 RAW = "raw"
 KEPT = ("config.json", "claims.json", "followups.json", "figures/*.csv", "figures/*.png", "tables/*")
-# Of the quick preset, which anyone can run in minutes, just what the README shows.
+# Of the quick preset, which takes only minutes to run, just what the README shows.
 QUICK = ("config.json", "claims.json", "followups.json", "figures/fig1_accuracy*.csv", "figures/fig1_accuracy.png")
 
 
@@ -33,7 +33,7 @@ def keep(results: Path, out: Path, presets: list[str]) -> None:
             raise UserError(f"{source}: holds no finished claims.json; run that preset first")
         jobs = plan(read_config(source / "config.json")).measured
         runs = {job.folder: record.read(source / job.folder / "run.json") for job in jobs}
-        shutil.rmtree(target, ignore_errors=True)  # what is no longer made must not stay
+        shutil.rmtree(target, ignore_errors=True)  # a file that is no longer made must not stay
         for pattern in QUICK if preset == "quick" else KEPT:
             for path in sorted(source.glob(pattern)):
                 _copy_small(path, target / path.relative_to(source))
@@ -43,7 +43,7 @@ def keep(results: Path, out: Path, presets: list[str]) -> None:
 
 
 def write_provenance(folder: Path, runs: dict[str, Record]) -> None:
-    """Write provenance.json: the record of every job, by its place, and what all of them cost."""
+    """Write provenance.json: the record of every job, by its place, and the total cost."""
     content: dict[str, Any] = {
         "jobs": len(runs),
         "runs": {place: run.model_dump(mode="json") for place, run in runs.items()},

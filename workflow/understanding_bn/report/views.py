@@ -1,4 +1,4 @@
-"""Interactive views for report.html: Vega-Lite specifications, made by Altair from the CSV beside a figure.
+"""Interactive views for report.html: Vega-Lite specifications, made by Altair from a figure's CSV.
 
 A view has native controls (lists, a slider), which a keyboard and a screen reader can use, and shows values on hover.
 To add one, write a function from the figure's CSV to a chart and name it in VIEWS.
@@ -15,9 +15,9 @@ import pandas as pd
 from understanding_bn.figures import style
 
 EVERY = "all"
-POINTS = 100  # of a curve that are shown: more than a page's width tells apart, and the page stays small
+POINTS = 100  # shown of a curve: more than a page is wide enough for, and the page stays small
 HEIGHT = 300  # pixels
-LINE = {"strokeWidth": 1.5, "opacity": 0.8, "point": {"size": 40, "opacity": 0}}  # unseen points catch the pointer
+LINE = {"strokeWidth": 1.5, "opacity": 0.8, "point": {"size": 40, "opacity": 0}}  # invisible points catch the pointer
 NAMES = {"alpha": "α", "batch_size": "B", "minibatch": "mini-batch"}
 alt.data_transformers.disable_max_rows()
 
@@ -35,7 +35,7 @@ def view(csv: Path) -> dict[str, Any] | None:
 
 
 def scripts() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, for a page that must not ask the network for anything."""
+    """Vega, Vega-Lite and vega-embed as one script, for a page that must not load anything from the network."""
     import vl_convert
 
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
@@ -52,7 +52,7 @@ def curves(table: pd.DataFrame) -> alt.Chart | None:
     table = table.assign(accuracy=(100 * table["accuracy"]).round(2), done=(100 * table["fraction"]).round(2))
     batch = table[table["norm"] == style.label("batch")]
     start = {"alpha": float((batch if len(batch) else table)["alpha"].max())}
-    picks, chosen = _picks(table, ["norm", "alpha", "batch_size", "seed"], start)
+    picks, filters = _picks(table, ["norm", "alpha", "batch_size", "seed"], start)
     lines = alt.Chart(table.drop(columns=["fraction", "colour"])).mark_line(**LINE)
     lines = lines.encode(
         x=alt.X("done:Q", title="training done (%)", scale=alt.Scale(domain=[0, 100])),
@@ -60,9 +60,9 @@ def curves(table: pd.DataFrame) -> alt.Chart | None:
         color=_norms(table),
         strokeDash=alt.StrokeDash("split:N", scale=alt.Scale(domain=["test", "train"]), legend=_dashes(None)),
         detail=["arch:N", "init:N", "alpha:Q", "batch_size:Q", "epochs:Q", "seed:N"],
-        tooltip=_told("norm", "alpha", "batch_size", "epochs", "seed", "split", "epoch", "accuracy"),
+        tooltip=_tooltip("norm", "alpha", "batch_size", "epochs", "seed", "split", "epoch", "accuracy"),
     )
-    return _finish(lines, picks, chosen, "Accuracy against training done, one line for each run, train and test.")
+    return _finish(lines, picks, filters, "Accuracy against training done, one line for each run, train and test.")
 
 
 def steps(table: pd.DataFrame) -> alt.Chart | None:
@@ -70,7 +70,7 @@ def steps(table: pd.DataFrame) -> alt.Chart | None:
     table = table[table["relative_loss"] > 0]
     if table.empty:
         return None
-    picks, chosen = _picks(table, ["norm", "minibatch", "seed"])
+    picks, filters = _picks(table, ["norm", "minibatch", "seed"])
     scale = alt.Scale(type="log")
     lines = alt.Chart(table.drop(columns="colour")).mark_line(**LINE)
     lines = lines.encode(
@@ -79,9 +79,9 @@ def steps(table: pd.DataFrame) -> alt.Chart | None:
         color=_norms(table),
         strokeDash=alt.StrokeDash("minibatch:N", legend=_dashes("mini-batch")),
         detail=["seed:N"],
-        tooltip=_told("norm", "seed", "minibatch", "step_size", "relative_loss"),
+        tooltip=_tooltip("norm", "seed", "minibatch", "step_size", "relative_loss"),
     )
-    return _finish(lines, picks, chosen, "Loss after one step along the gradient over that before, against its size.")
+    return _finish(lines, picks, filters, "Loss after one step along the gradient over that before, against its size.")
 
 
 def along_the_step(table: pd.DataFrame) -> alt.Chart | None:
@@ -92,30 +92,30 @@ def along_the_step(table: pd.DataFrame) -> alt.Chart | None:
         return None
     layers = [f"layer {layer}" for layer in sorted(table["layer"].unique())]
     table["layer"] = "layer " + table["layer"].astype(str)
-    picks, chosen = _picks(table, ["norm", "seed"], {"seed": int(table["seed"].min())})
+    picks, filters = _picks(table, ["norm", "seed"], {"seed": int(table["seed"].min())})
     shares = np.unique(table["percent"])
     spacing = float(np.diff(shares).min()) if len(shares) > 1 else 1.0
     first, last = float(shares[0]), float(shares[-1])
     slider = alt.binding_range(min=first, max=last, step=spacing, name="share of the update applied (%) ")
     picks.append(alt.param(name="pick_percent", value=last, bind=slider))
-    chosen.append("datum.percent == pick_percent")
+    filters.append("datum.percent == pick_percent")
     # The same axis all along the step, so that what moves are the points; a few channels near zero do not stretch it.
-    seen = table["size"].quantile([0.01, 1])
+    limits = table["size"].quantile([0.01, 1])
     points = alt.Chart(table.drop(columns="colour")).mark_circle(size=28, opacity=0.8)
     points = points.encode(
         x=alt.X("channel:Q", title="channel"),
         y=alt.Y(
             "size:Q",
             title="|channel mean|",
-            scale=alt.Scale(type="log", domain=[*map(float, seen)], clamp=True),
-            axis=decades(seen),
+            scale=alt.Scale(type="log", domain=[*map(float, limits)], clamp=True),
+            axis=decades(limits),
         ),
         color=_norms(table),
         column=alt.Column("layer:N", title=None, sort=layers),
-        tooltip=_told("norm", "seed", "layer", "percent", "channel", "mean", "variance"),
+        tooltip=_tooltip("norm", "seed", "layer", "percent", "channel", "mean", "variance"),
     )
     points = points.properties(width=240).resolve_scale(x="independent")
-    return _finish(points, picks, chosen, "Absolute channel means at three layers, at a share of a diverging update.")
+    return _finish(points, picks, filters, "Absolute channel means at three layers, at a share of a diverging update.")
 
 
 def _compact(spec: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
@@ -155,8 +155,8 @@ def _norms(table: pd.DataFrame) -> alt.Color:
     return alt.Color("norm:N", title=None, scale=alt.Scale(domain=[*colours], range=[*colours.values()]))
 
 
-def _told(*columns: str) -> list[alt.Tooltip]:
-    """What is shown on hover."""
+def _tooltip(*columns: str) -> list[alt.Tooltip]:
+    """The values shown on hover."""
     return [alt.Tooltip(column, title=NAMES.get(column, column.replace("_", " "))) for column in columns]
 
 
@@ -174,7 +174,7 @@ def _dashes(title: str | None) -> alt.Legend:
 
 
 def _finish(chart: alt.Chart, picks: list[alt.Parameter], conditions: list[str], description: str) -> alt.Chart:
-    """Add the controls, what they choose, and the words that a screen reader says."""
+    """Add the controls, the filters that follow them, and the description for screen readers."""
     for condition in conditions:
         chart = chart.transform_filter(condition)
     chart = chart.add_params(*picks).properties(description=description, height=HEIGHT)
