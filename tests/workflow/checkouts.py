@@ -23,7 +23,7 @@ from understanding_bn.stages import train
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-MAIN = {"arch": "resnet-14", "init": "kaiming", "alpha": 0.05, "batch_size": 128, "epochs": 1}
+MAIN = {"arch": "resnet-8", "init": "kaiming", "alpha": 0.05, "batch_size": 128, "epochs": 1}
 TINY = {
     "preset": "tiny",
     "dataset": "digits",
@@ -42,7 +42,7 @@ TINY = {
             "gradient_structure": {"at": [0, 1], "minibatches": 2},
             "hessian_spectrum": {
                 "at": [1],
-                "where": {"arch": ["resnet-14"], "norm": ["batch"]},
+                "where": {"arch": ["resnet-8"], "norm": ["batch"]},
                 "subset": 64,
                 "top": 1,
                 "probes": 2,
