@@ -10,12 +10,17 @@ FINISHED = ("test_runs.py", "test_reruns.py", "test_pasting.py")
 LONGEST = ("test_cluster.py", *FINISHED, "test_faults.py", "test_extending.py")
 
 
+def pytest_itemcollected(item):
+    """Tell xdist which tests share a process: those of a file, and all of the finished run.
+
+    Here, because xdist reads the groups before the hook below is called.
+    """
+    item.add_marker(pytest.mark.xdist_group("finished" if item.path.name in FINISHED else item.path.stem))
+
+
 def pytest_collection_modifyitems(items):
-    """Order the tests, and tell xdist which of them share a process: those of a file, and all of the finished run."""
+    """The longest files first."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-    for item in items:
-        group = "finished" if item.path.name in FINISHED else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True, scope="session")
