@@ -27,7 +27,7 @@ for _ in range(2):
 
 
 def faults():
-    """Page faults in a fresh process, in each of the last rounds of taking 160 MB and freeing them: before and after."""
+    """Page faults in a fresh process in each of the last rounds of taking and freeing 160 MB, before and after."""
     done = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
     return [[int(word) for word in line.split()][-3:] for line in done.stdout.splitlines()]
 
