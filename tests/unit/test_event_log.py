@@ -36,10 +36,10 @@ def agrees(folder, history):
 
 def test_a_resumed_run_shows_its_history_once(digits_path, tmp_path, logs):
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    interrupted(15, *arguments, epochs=3)  # in the second epoch of seed 0
-    first = logs / cell(epochs=3).path / "seed-0"
+    interrupted(15, *arguments, epochs=2)  # in the second epoch of seed 0
+    first = logs / cell(epochs=2).path / "seed-0"
     assert set(scalars(first)["loss/train"]) == {1}
-    run(*arguments, epochs=3)
+    run(*arguments, epochs=2)
     history, _, record = results(tmp_path / "out")
     assert record.training.resumed_seeds == (0,)
     for seed, rows in history.groupby("seed"):
