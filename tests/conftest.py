@@ -6,16 +6,14 @@ import torch
 from understanding_bn.data import sources, store
 
 # Files that take minutes start first, so that the short ones fill up; those of the cluster mostly wait.
-FINISHED = ("test_runs.py", "test_reruns.py", "test_pasting.py")
-LONGEST = ("test_cluster.py", *FINISHED, "test_faults.py", "test_extending.py")
-
-
-def pytest_itemcollected(item):
-    """Tell xdist which tests share a process: those of a file, and all of the finished run.
-
-    Here, because xdist reads the groups before the hook below is called.
-    """
-    item.add_marker(pytest.mark.xdist_group("finished" if item.path.name in FINISHED else item.path.stem))
+LONGEST = (
+    "test_cluster.py",
+    "test_runs.py",
+    "test_reruns.py",
+    "test_pasting.py",
+    "test_faults.py",
+    "test_extending.py",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,14 +116,18 @@ def norm_half(channels):
 class Checkout:
     """A copy of the project in a folder of its own."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, source: Path | None = None):
+        """`source`: a checkout to copy with all that has run in it, instead of the project."""
         self.folder = folder
+        self._planner: subprocess.Popen | None = None
+        if source is not None:
+            shutil.copytree(source, folder, symlinks=True)
+            return
         folder.mkdir(parents=True)
         copy_workflow(folder)
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
         (folder / "half.py").write_text(PLUGIN)
-        self._planner: subprocess.Popen | None = None
 
     def run(self, *arguments, tiny=True):
         """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""

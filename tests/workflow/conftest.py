@@ -1,6 +1,10 @@
 """Fixtures of the tests that run Snakemake; what those import by name is in checkouts.py."""
 
+import json
+import subprocess
+
 import pytest
+from filelock import FileLock
 
 pytest.register_assert_rewrite("checkouts")
 
@@ -24,10 +28,22 @@ def plans(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A checkout in which the tiny preset has run, and what Snakemake said. Tests must leave it finished."""
-    made = Checkout(tmp_path_factory.mktemp("run") / "checkout")
-    done = made.run()
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    yield made, done
+def finished(tmp_path_factory, worker_id):
+    """A checkout in which the tiny preset has run, and what Snakemake said. Tests must leave it finished.
+
+    The first process runs it, the others wait and copy it: xdist has each file's tests in one process.
+    """
+    alone = worker_id == "master"
+    shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    with FileLock(shared / "finished.lock"):
+        said = shared / "finished.json"
+        if not said.is_file():
+            made = Checkout(shared / "finished")
+            done = made.run()
+            made.close()
+            said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    status, stdout, stderr = json.loads(said.read_text())
+    assert status == 0, stdout[-4000:] + stderr[-4000:]
+    made = Checkout(tmp_path_factory.mktemp("run") / "checkout", source=shared / "finished")
+    yield made, subprocess.CompletedProcess([], status, stdout, stderr)
     made.close()
