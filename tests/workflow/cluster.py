@@ -210,7 +210,8 @@ class Cluster:
         where += [f"--pid-file={self.folder}/mariadbd.pid", f"--socket={self.folder}/mariadb.socket"]
         where += ["--bind-address=127.0.0.1", f"--port={facts['ports'][3]}", "--innodb-buffer-pool-size=64M"]
         with (self.folder / "mariadbd.log").open("w") as log:
-            subprocess.Popen(["mariadbd", *where], stdout=log, stderr=log, start_new_session=True)
+            # In a session of its own, and no child of ours: a test must not leave one that nobody waits for.
+            subprocess.run(["setsid", "--fork", "mariadbd", *where], stdout=log, stderr=log, check=True)
         self.wait_for("mariadb-admin", "--no-defaults", f"--socket={self.folder}/mariadb.socket", "ping", until="alive")
         grant = "CREATE USER slurm@localhost IDENTIFIED BY 'slurm'; GRANT ALL ON slurm.* TO slurm@localhost"
         self.run("mariadb", "--no-defaults", f"--socket={self.folder}/mariadb.socket", f"--execute={grant}")
