@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,12 @@ def norm_half(channels):
 """
 
 
+def _end(process):
+    """Close the pipes of a process and wait for it, unless that was done."""
+    if process.returncode is None:
+        process.communicate()
+
+
 class Checkout:
     """A copy of the project in a folder of its own."""
 
@@ -145,6 +152,8 @@ class Checkout:
             self._planner = subprocess.Popen(
                 [sys.executable, program], cwd=self.folder, env=environment(), text=True, **pipes
             )
+            # Also where a test forgets to close its checkout: a process that nobody waits for is a warning.
+            weakref.finalize(self, _end, self._planner)
         words = [*self.command(*arguments, tiny=tiny)[3:], "--dry-run"]
         self._planner.stdin.write(json.dumps(words) + "\n")
         self._planner.stdin.flush()
@@ -155,7 +164,8 @@ class Checkout:
     def close(self):
         """End the process that plans, if there is one."""
         if self._planner is not None:
-            self._planner.communicate()
+            if self._planner.returncode is None:
+                self._planner.communicate()
             self._planner = None
 
     def start(self, *arguments, tiny=True):
