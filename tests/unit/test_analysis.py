@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from contexts import context_of
 from torch import nn
 from torch.nn import functional as F
 
 from understanding_bn.analysis import gradient_line, kernel_sums
 from understanding_bn.analysis.channel_moments import moments
-from understanding_bn.analysis.context import Context, loss_at, move
+from understanding_bn.analysis.context import loss_at, move
 from understanding_bn.analysis.diverging_update import diverging_update
-from understanding_bn.data.batches import Split
 from understanding_bn.measurements import (
     channel_moments,
     divergence_path,
@@ -25,22 +25,12 @@ from understanding_bn.measurements import (
     logit_gradients,
     relative_loss,
 )
-from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training.divergence import BOUND
 
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(
-        split,
-        10,
-        "resnet-14",
-        "xavier_uniform",
-        16,
-        Augmentation(pad=1, flip=False),
-        Optimiser(momentum=0.9, weight_decay=5e-4),
-    )
+    return context_of(digits, arch="resnet-14", batch_size=16)
 
 
 @pytest.mark.parametrize(("stride", "size"), [(1, 3), (2, 3), (1, 1), (2, 1)])

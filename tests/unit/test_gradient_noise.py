@@ -4,33 +4,22 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from contexts import context_of
 from torch.nn import functional as F
 
-from understanding_bn.analysis.context import Context, flat
+from understanding_bn.analysis.context import flat
 from understanding_bn.analysis.gradient_moments import Variance
-from understanding_bn.data.batches import Split
 from understanding_bn.measurements import gradient_noise
 from understanding_bn.measurements.gradient_noise import GradientNoise
-from understanding_bn.settings import Augmentation, Optimiser
 
 ALPHAS = [0.01, 0.1, 1.0]
 
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(
-        split,
-        10,
-        "resnet-8",
-        "xavier_uniform",
-        64,
-        Augmentation(pad=1, flip=False),
-        Optimiser(momentum=0.9, weight_decay=5e-4),
-    )
+    return context_of(digits)
 
 
 def test_streaming_variance_is_numpys():
@@ -107,19 +96,3 @@ def test_the_first_update_is_that_of_plain_descent_and_leaves_the_weights_where_
     assert update.dtype == torch.float64
     for parameter, start in zip(model.parameters(), origin, strict=True):
         assert torch.equal(parameter, start)
-
-
-def values(slope=-1.0, alpha_slope=2.0):
-    index = pd.MultiIndex.from_product(
-        [["batch", "none"], [0, 1], [4, 16, 64], [0.01, 0.1]], names=["norm", "seed", "batch_size", "alpha"]
-    ).to_frame(index=False)
-    noise = (1.0 + index["seed"]) * index["batch_size"] ** slope
-    facts = {
-        "arch": "resnet-8",
-        "epoch": 0,
-        "sampling": "epoch",
-        "images": 1437,
-        "minibatches": 32,
-        "constant": noise * index["batch_size"],
-    }
-    return index.assign(noise=noise, update_noise=noise * index["alpha"] ** alpha_slope, **facts)

@@ -6,29 +6,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from contexts import context_of
 from torch.nn import functional as F
 
 from understanding_bn.analysis import gradient_moments
-from understanding_bn.analysis.context import Context, flat
+from understanding_bn.analysis.context import flat
 from understanding_bn.data.batches import Split
 from understanding_bn.measurements import gradient_noise, gradient_structure
 from understanding_bn.measurements.gradient_structure import GradientStructure
-from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training.loop import state_of
 
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 0, torch.device("cpu"))
-    return Context(
-        split,
-        10,
-        "resnet-8",
-        "xavier_uniform",
-        64,
-        Augmentation(pad=0, flip=False),
-        Optimiser(momentum=0.9, weight_decay=5e-4),
-    )
+    return context_of(digits, pad=0)
 
 
 def measured(context, norm, seed, **options):

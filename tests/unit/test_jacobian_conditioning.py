@@ -6,15 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from contexts import context_of
 from torch import nn
 
 from understanding_bn.analysis import jacobian, random_matrices
-from understanding_bn.analysis.context import Context
-from understanding_bn.data.batches import Split
 from understanding_bn.measurements import jacobian_conditioning
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.models import resnet
-from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.summaries.jacobian_conditioning import conditions
 
 MODES = ["train", "eval"]
@@ -22,16 +20,7 @@ MODES = ["train", "eval"]
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(
-        split,
-        10,
-        "resnet-8",
-        "xavier_uniform",
-        64,
-        Augmentation(pad=1, flip=False),
-        Optimiser(momentum=0.9, weight_decay=5e-4),
-    )
+    return context_of(digits)
 
 
 def measured(context, norm, seed, networks, **changes):

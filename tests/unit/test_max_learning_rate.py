@@ -5,14 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from contexts import context_of
 
-from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.learning_rate_search import bisect, trial
-from understanding_bn.data.batches import Split
 from understanding_bn.measurements import max_learning_rate
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
-from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.summaries.max_learning_rate import largest_stable
 
 GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
@@ -20,16 +17,7 @@ GRID = {"smallest_alpha": 1e-4, "largest_alpha": 10, "steps_per_decade": 4}
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 1, torch.device("cpu"))
-    return Context(
-        split,
-        10,
-        "resnet-8",
-        "xavier_uniform",
-        64,
-        Augmentation(pad=1, flip=False),
-        Optimiser(momentum=0.9, weight_decay=5e-4),
-    )
+    return context_of(digits)
 
 
 def test_the_grid_is_whole_steps_of_a_decade_within_the_bounds():
@@ -76,22 +64,3 @@ def test_a_trial_depends_on_its_seed_alone(context):
     assert first["batch_size"].eq(32).all()
     assert first["updates"].eq(4).all()
     assert first["alpha"].isin(max_learning_rate.grid(*GRID.values())).all()
-
-
-def trials():
-    """Two searches per network: α limits of 10^−depth/10 with norm none, and of 1 with batch norm."""
-    rows = []
-    for norm, init, depth in [
-        ("none", "xavier_uniform", 8),
-        ("none", "xavier_uniform", 20),
-        ("none", "kaiming", 20),
-        ("batch", "xavier_uniform", 8),
-        ("batch", "xavier_uniform", 20),
-    ]:
-        limit = 1.0 if norm == "batch" else 10 ** (-depth / 10 - (init == "kaiming"))
-        keys = {"norm": norm, "init": init, "arch": f"resnet-{depth}", "batch_size": 32, "updates": 20}
-        for seed in (0, 1):
-            rows.append(keys | {"seed": seed, "alpha": limit, "outcome": "stable", "update": 20})
-            rows.append(keys | {"seed": seed, "alpha": 2 * limit, "outcome": "collapsed", "update": 20})
-            rows.append(keys | {"seed": seed, "alpha": 4 * limit, "outcome": "diverged", "update": 2})
-    return pd.DataFrame(rows)
