@@ -233,11 +233,14 @@ def refused(checkout, *arguments):
     return line
 
 
-def cells(checkout, *grid, seeds=1, measured_at=()):
-    """The configuration file of a preset that trains these cells (of ResNet-8, if they don't say) and little else."""
+def cells(checkout, *grid, seeds=1, measured_at=(), **keys):
+    """The configuration file of a preset that trains these cells (of ResNet-8, if they don't say) and little else.
+
+    `keys`: further keys of the configuration.
+    """
     base = {"arch": "resnet-8", "alpha": 0.05, "batch_size": 128}
     config = {"preset": "cells", "dataset": "digits", "seeds": seeds, "augmentation": {"pad": 1, "flip": False}}
-    config |= {"grid": [base | cell for cell in grid], "initialization": {"measurements": {}}}
+    config |= {"grid": [base | cell for cell in grid], "initialization": {"measurements": {}}, **keys}
     config["trained"] = {"measurements": {"gradient_structure": {"at": [*measured_at], "minibatches": 2}}}
     (checkout.folder / "cells.yaml").write_text(yaml.safe_dump(config))
     return "cells.yaml"

@@ -128,13 +128,13 @@ def test_the_quick_presets_training_and_a_figure(scratch, cluster):
         assert (scratch.folder / f"results/quick/figures/{name}.png").is_file()
     records = [record.read(path) for path in (scratch.folder / "results/quick/train").rglob("run.json")]
     rows = jobs(scratch, cluster)
+    assert all(row["State"] == "COMPLETED" for row in rows), rows
     with_gpu = [row for row in rows if "gres/gpu=1" in row["AllocTRES"]]
     assert len(records) == len(with_gpu) == 3
     holders = sorted((row["Start"], row["End"]) for row in with_gpu)
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(holders))
     others = [row for row in rows if "gres/gpu" not in row["AllocTRES"]]
     assert len(others) == 1  # both of Fig. 6's measurements
-    assert all(row["State"] == "COMPLETED" for row in rows)
     held = sum(int(row["ElapsedRaw"]) for row in with_gpu)
     trained = sum(sum(each.training.seconds) for each in records)
     print(f"the GPU was held {held / 3:.1f} s a job, {trained / 3:.1f} s of it in training")

@@ -145,7 +145,7 @@ EMBEDDED = CONFIG.dataset == "digits"
 # to what SLURM counts, which is the job's own Snakemake too.
 def job_memory(arch, batch_size, attempt):
     activations = 12 * architecture.depth(arch) * batch_size / 128 / (16 if EMBEDDED else 1)
-    return round((1500 + (0 if EMBEDDED else 1300) + activations) * attempt)
+    return round((2000 + (0 if EMBEDDED else 1300) + activations) * attempt)
 
 
 def training_minutes(wildcards, attempt):
