@@ -203,8 +203,8 @@ def test_a_history_of_another_cell(checkout):
 @pytest.mark.slow
 def test_the_folder_of_another_seed(checkout):
     """Copied over one seed's folder, another seed's is refused: it would count twice."""
-    one = {"norm": "batch", "epochs": 1}
-    assert checkout.run("fig1", "--configfile", cells(checkout, one, seeds=2, seeds_per_job=1), tiny=False).returncode == 0
+    config = cells(checkout, {"norm": "batch", "epochs": 1}, seeds=2, seeds_per_job=1)
+    assert checkout.run("fig1", "--configfile", config, tiny=False).returncode == 0
     first = checkout.folder / TRAINED.format("batch", 1)
     second = first.with_name("seeds-1")
     shutil.rmtree(second)

@@ -1,5 +1,7 @@
 """One update of the weights, as training makes it: the optimiser and a step on a mini-batch."""
 
+import inspect
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,9 +9,22 @@ from torch.nn import functional as F
 from understanding_bn.settings import Optimiser
 
 
-def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool | None = None) -> torch.optim.SGD:
+class SGD(torch.optim.SGD):
+    """torch's own, without the wrappers that hide it from `torch.compile`: on first use they load the compiler.
+
+    That takes four seconds of every process, and nothing is compiled here. The wrapped functions are torch's.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.SGD.add_param_group)
+    load_state_dict = inspect.unwrap(torch.optim.SGD.load_state_dict)
+    state_dict = inspect.unwrap(torch.optim.SGD.state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+    zero_grad = inspect.unwrap(torch.optim.SGD.zero_grad)
+
+
+def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool | None = None) -> SGD:
     """Stochastic gradient descent on all parameters at learning rate α. `fused`: in one kernel; None: torch decides."""
-    return torch.optim.SGD(
+    return SGD(
         model.parameters(), lr=alpha, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay, fused=fused
     )
 
