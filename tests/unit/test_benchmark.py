@@ -220,6 +220,7 @@ def test_data_benchmark_writes_its_rounds(tmp_path, capsys, monkeypatch):
         data.run([8], 16, 32, 1, tmp_path / "data.json")
 
 
+@pytest.mark.slow
 def test_train_benchmark_writes_what_the_plan_reads(tmp_path, capsys):
     out = tmp_path / "train.json"
     train.run(["resnet-8"], [8], ["batch"], [16], 1, 2, out, jobs=1, wanted_device="cpu", neighbours=1)

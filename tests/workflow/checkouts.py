@@ -26,6 +26,44 @@ from understanding_bn.stages import train
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 MAIN = {"arch": "resnet-8", "init": "kaiming", "alpha": 0.05, "batch_size": 128, "epochs": 1}
+AT_INITIALIZATION = {
+    "gradient_histogram": {"layer": 4, "minibatches": 2},
+    "relative_loss": {
+        "alpha": {"default": 0.01},
+        "minibatches": [1, 2],
+        "smallest_step": 0.001,
+        "largest_step": 10,
+        "steps_per_decade": 2,
+    },
+    "divergence_path": {
+        "alpha": 100,
+        "layers": [2, 4, 6],
+        "percent_step": 50,
+        "most_updates": 3,
+        "site": "convolution",
+    },
+    "channel_moments": {"layers": [2, 4, 6, 8]},
+    "logit_gradients": {},
+    "gradient_sums": {"layers": [2, 4, 6]},
+    "kernel_gradients": {"layer": 4},
+    "input_mean_correlation": {},
+    "gradient_noise": {"batch_sizes": [8, 32], "minibatches": 4, "alphas": [0.01, 0.1]},
+    "jacobian_conditioning": {
+        "networks": {"archs": ["resnet-8", "plain-8"], "inits": ["kaiming", "fixup"]},
+        "batch_size": 4,
+    },
+    "max_learning_rate": {
+        "archs": ["resnet-14"],
+        "inits": ["kaiming"],
+        "batch_size": 16,
+        "updates": 3,
+        "smallest_alpha": 0.0001,
+        "largest_alpha": 1000,
+        "steps_per_decade": 1,
+    },
+}
+
+# A little of everything: it runs in a minute.
 TINY = {
     "preset": "tiny",
     "dataset": "digits",
@@ -34,9 +72,32 @@ TINY = {
     "plugins": "half.py",
     "augmentation": {"pad": 1, "flip": False},
     "grid": [
+        MAIN | {"norm": ["batch", "half"]},
         # At α = 1000 a network without norm and with Kaiming's start overflows at its second mini-batch, for any seed.
-        MAIN | {"norm": ["batch", "none"], "alpha": [0.05, 1000]},
-        MAIN | {"norm": ["batch-final", "half"]},
+        MAIN | {"norm": "none", "alpha": 1000},
+    ],
+    "trained": {
+        "measurements": {
+            "gradient_structure": {"at": [1], "where": {"norm": ["batch"]}, "minibatches": 2},
+            "hessian_spectrum": {"at": []},
+        },
+    },
+    "initialization": {
+        "arch": "resnet-8",
+        "norms": ["batch", "none"],
+        "batch_size": 16,
+        "measurements": dict.fromkeys(AT_INITIALIZATION) | {"logit_gradients": {}},
+    },
+    "random_matrices": {"size": 50, "factors": [1, 2], "draws": 3},
+    "claims": {"large_alpha": 1000, "middle_alpha": 1000, "small_alpha": 0.05, "unstable_alpha": 1000},
+}
+
+# Every measurement, so that there is every figure and table.
+WHOLE = TINY | {
+    "grid": [
+        MAIN | {"norm": ["batch", "half"]},
+        MAIN | {"norm": "none", "alpha": [0.05, 1000]},
+        MAIN | {"norm": "batch-final"},
         MAIN | {"norm": "batch", "batch_size": 256},
     ],
     "trained": {
@@ -52,50 +113,8 @@ TINY = {
             },
         },
     },
-    "initialization": {
-        "arch": "resnet-8",
-        "norms": ["batch", "none"],
-        "batch_size": 16,
-        "measurements": {
-            "gradient_histogram": {"layer": 4, "minibatches": 2},
-            "relative_loss": {
-                "alpha": {"default": 0.01},
-                "minibatches": [1, 2],
-                "smallest_step": 0.001,
-                "largest_step": 10,
-                "steps_per_decade": 2,
-            },
-            "divergence_path": {
-                "alpha": 100,
-                "layers": [2, 4, 6],
-                "percent_step": 50,
-                "most_updates": 3,
-                "site": "convolution",
-            },
-            "channel_moments": {"layers": [2, 4, 6, 8]},
-            "logit_gradients": {},
-            "gradient_sums": {"layers": [2, 4, 6]},
-            "kernel_gradients": {"layer": 4},
-            "input_mean_correlation": {},
-            "gradient_noise": {"batch_sizes": [8, 32], "minibatches": 4, "alphas": [0.01, 0.1]},
-            "jacobian_conditioning": {
-                "networks": {"archs": ["resnet-8", "plain-8", "plain-14"], "inits": ["kaiming", "fixup"]},
-                "batch_size": 4,
-            },
-            "max_learning_rate": {
-                "archs": ["resnet-14"],
-                "inits": ["kaiming", "orthogonal"],
-                "batch_size": 16,
-                "updates": 3,
-                "smallest_alpha": 0.0001,
-                "largest_alpha": 1000,
-                "steps_per_decade": 1,
-            },
-        },
-        "readings": [{"arch": "resnet-padded-8"}],
-    },
-    "random_matrices": {"size": 50, "factors": [1, 2], "draws": 3},
-    "claims": {"large_alpha": 1000, "middle_alpha": 1000, "small_alpha": 0.05, "unstable_alpha": 1000},
+    "initialization": TINY["initialization"]
+    | {"measurements": AT_INITIALIZATION, "readings": [{"arch": "resnet-padded-8"}]},
 }
 
 
@@ -123,9 +142,11 @@ def _end(process):
 class Checkout:
     """A copy of the project in a folder of its own."""
 
-    def __init__(self, folder: Path, source: Path | None = None):
-        """`source`: a checkout to copy with all that has run in it, instead of the project."""
+    def __init__(self, folder: Path, config: str = "tiny.yaml", source: Path | None = None):
+        """`config`: what is run unless a test says otherwise; `source`: a checkout to copy, instead of the project."""
         self.folder = folder
+        self.results = folder / "results/tiny"
+        self.config = config
         self._planner: subprocess.Popen | None = None
         if source is not None:
             shutil.copytree(source, folder, symlinks=True)
@@ -134,10 +155,11 @@ class Checkout:
         copy_workflow(folder)
         (folder / "slurm").symlink_to("profiles/slurm")
         (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        (folder / "whole.yaml").write_text(yaml.safe_dump(WHOLE))
         (folder / "half.py").write_text(PLUGIN)
 
     def run(self, *arguments, tiny=True):
-        """`snakemake ARGUMENTS` here, with the tiny config unless told otherwise."""
+        """`snakemake ARGUMENTS` here, with the checkout's tiny config unless told otherwise."""
         command = self.command(*arguments, tiny=tiny)
         return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True)
 
@@ -198,7 +220,7 @@ class Checkout:
     def command(self, *arguments, tiny=True):
         """`snakemake ARGUMENTS` as a list of words."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, arguments)]
-        return command + (["--configfile", "tiny.yaml"] if tiny else [])
+        return command + (["--configfile", self.config] if tiny else [])
 
     def rules_planned(self, *arguments, tiny=True):
         """The number of jobs of each rule that a dry run plans."""

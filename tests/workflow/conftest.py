@@ -1,10 +1,10 @@
 """Fixtures of the tests that run Snakemake; what those import by name is in checkouts.py."""
 
+import fcntl
 import json
 import subprocess
 
 import pytest
-from filelock import FileLock
 
 pytest.register_assert_rewrite("checkouts")
 
@@ -27,23 +27,35 @@ def plans(tmp_path_factory):
     made.close()
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id):
-    """A checkout in which the tiny preset has run, and what Snakemake said. Tests must leave it finished.
+def ran(tmp_path_factory, worker_id, config):
+    """A checkout in which a config has run, and what Snakemake said.
 
     The first process runs it, the others wait and copy it: xdist has each file's tests in one process.
     """
-    alone = worker_id == "master"
-    shared = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
-    with FileLock(shared / "finished.lock"):
-        said = shared / "finished.json"
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    name = config.removesuffix(".yaml")
+    said = shared / f"{name}.json"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not said.is_file():
-            made = Checkout(shared / "finished")
-            done = made.run()
-            made.close()
+            done = Checkout(shared / name, config).run()
             said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
     status, stdout, stderr = json.loads(said.read_text())
     assert status == 0, stdout[-4000:] + stderr[-4000:]
-    made = Checkout(tmp_path_factory.mktemp("run") / "checkout", source=shared / "finished")
+    made = Checkout(tmp_path_factory.mktemp(name) / "checkout", config, source=shared / name)
     yield made, subprocess.CompletedProcess([], status, stdout, stderr)
     made.close()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id):
+    """A checkout in which the tiny preset has run, and what Snakemake said. Tests must leave it finished."""
+    yield from ran(tmp_path_factory, worker_id, "tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, worker_id):
+    """The same of a tiny preset with every measurement and figure."""
+    yield from ran(tmp_path_factory, worker_id, "whole.yaml")

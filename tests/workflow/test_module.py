@@ -70,6 +70,7 @@ def test_from_an_empty_folder(elsewhere, tmp_path):
     assert planned(done.stdout + done.stderr)["all"] == 1
 
 
+@pytest.mark.slow
 def test_as_a_module(elsewhere, tmp_path):
     # A line that changes numbers: jobs must use this code, and not that of another checkout that is installed.
     with (elsewhere.folder / "workflow/understanding_bn/stages/matrices.py").open("a") as module:

@@ -38,7 +38,7 @@ def test_training_with_a_plug_in(finished, copy):
     must_equal(copy / out, finished[0].folder / out)
 
 
-@pytest.mark.parametrize("words", ['"measurement":"gradient_noise"', "--weights"])
+@pytest.mark.parametrize("words", ['"measurement":"logit_gradients"', "--weights"])
 def test_measuring(finished, copy, words):
     command = printed(finished, words)
     assert command.startswith("python -m understanding_bn measure --spec ")
