@@ -176,6 +176,7 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.evidence
 def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
     """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
     config = cells(scratch, {"norm": "batch", "epochs": 250})
@@ -193,6 +194,7 @@ def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, t
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.evidence
 def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
     """Ctrl-C cancels the jobs, which save. The same command again goes on from there."""
     config = cells(scratch, {"norm": ["batch", "group"], "epochs": 40})
@@ -212,6 +214,7 @@ def test_interrupted_and_started_again(scratch, cluster, digits_path, tmp_path):
     undisturbed(scratch, digits_path, tmp_path)
 
 
+@pytest.mark.evidence
 def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_path, tmp_path):
     """The job goes on without its Snakemake. The next one's job for the same run waits for it and trains nothing."""
     config = cells(scratch, {"norm": "batch", "epochs": 500})  # still at it when Snakemake has started twice more
