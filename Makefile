@@ -14,7 +14,7 @@ test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6
 	$(UV) run pytest
 
 test-rest: .venv/ready ## the others of continuous integration: faults, clusters, one's own data and code
-	$(UV) run pytest -m "slow and not evidence" --numprocesses 3
+	$(UV) run pytest -m "slow and not evidence" --numprocesses 4
 
 test-all: .venv/ready ## every test once, with all commands of the pages, which take many minutes
 	$(UV) run pytest -m ""

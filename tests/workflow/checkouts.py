@@ -54,7 +54,7 @@ AT_INITIALIZATION = {
     },
     "max_learning_rate": {
         "archs": ["resnet-14"],
-        "inits": ["kaiming"],
+        "inits": [],
         "batch_size": 16,
         "updates": 3,
         "smallest_alpha": 0.0001,
@@ -105,7 +105,7 @@ WHOLE = TINY | {
             "gradient_structure": {"at": [0, 1], "minibatches": 2},
             "hessian_spectrum": {
                 "at": [1],
-                "where": {"arch": ["resnet-8"], "norm": ["batch"]},
+                "where": {"norm": ["batch"], "batch_size": [128]},
                 "subset": 64,
                 "top": 1,
                 "probes": 2,

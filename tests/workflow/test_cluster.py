@@ -22,7 +22,7 @@ from understanding_bn import record
 
 pytestmark = pytest.mark.slow
 
-EPOCHS = {"batch": 300, "group": 60, "none": 20}
+EPOCHS = {"batch": 250, "group": 50, "none": 20}
 SETTINGS = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "20"]
 
 
@@ -255,6 +255,7 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     assert not (scratch.folder / "results/cells/train").exists()
 
 
+@pytest.mark.evidence
 def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
     """Last in this file, because it takes the cluster down."""
     stop(cluster)

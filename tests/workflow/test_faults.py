@@ -92,7 +92,7 @@ def test_training_is_told_to_stop_and_its_checkpoint_is_damaged(checkout, digits
     undisturbed(checkout, digits_path, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_ctrl_c(checkout, digits_path, tmp_path):
     process, trainer = begin(checkout, ONE)
     os.killpg(process.pid, signal.SIGINT)
@@ -185,7 +185,7 @@ def test_the_prepared_data_are_damaged(checkout):
     again(checkout, target(SHORT))
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_a_history_of_another_cell(checkout):
     """A figure is refused, and drawn again when what the line says has been done."""
     checkout.run("fig1", "--configfile", cells(checkout, {"norm": ["batch", "none"], "epochs": 1}), tiny=False)

@@ -119,7 +119,7 @@ esac
 """
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_a_users_own_rule_and_handler_come_first(elsewhere, tmp_path):
     folder = use_as_module(tmp_path / "user", elsewhere)
     first = 'rule first:\n    output: "first.txt"\n    shell: "touch {output}"\n'
@@ -141,7 +141,7 @@ def test_a_mistake_in_a_modules_config_is_one_line(elsewhere, tmp_path):
     assert [path.name for path in folder.iterdir() if path.name != ".snakemake"] == ["Snakefile"]
 
 
-@pytest.mark.slow
+@pytest.mark.evidence
 def test_two_presets_in_one_workflow(elsewhere, tmp_path):
     folder = use_as_module(tmp_path / "user", elsewhere)
     other = SNAKEFILE.replace("ubn", "other").split("rule mine")[0]
