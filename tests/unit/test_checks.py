@@ -1,96 +1,139 @@
-"""Intervals, checks and verdicts."""
-
-import itertools
-import math
+"""Checks and verdicts: where intervals lie, and how several checks make a claim."""
 
 import numpy as np
 import pytest
 
 from understanding_bn.claims.checks import (
+    AGAINST,
+    AS_CLAIMED,
     INCONCLUSIVE,
+    MIXED,
     NOT_RUN,
+    OPPOSITE,
     REFUTED,
     REPRODUCED,
-    Check,
+    UNCLEAR,
     combine,
+    direction,
     every,
+    majority,
     mean_check,
+    ratio_check,
+    within,
 )
-from understanding_bn.summaries import intervals
 
 
-@pytest.mark.parametrize("values", [[0.0, 1.0], [3.0, 1.0, 2.0]])
-def test_bootstrap_of_two_or_three_seeds_is_their_range(values):
-    # All of them the smallest one: 1 of 4 resamples, or 1 of 27; either is more than a tail of 2.5 %.
-    assert intervals.bootstrap_interval(np.array(values)) == (min(values), max(values))
-
-
-def test_rounding_puts_no_end_of_an_interval_beside_zero():
-    crumb = 0.3 - 0.1 - 0.2
-    assert crumb < 0
-    assert intervals.bootstrap_interval(np.array([0.5, crumb, 0.2])) == (0, 0.5)
-
-
-def test_bootstrap_enumerates_up_to_five_seeds_and_samples_beyond():
-    values = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
-    means = np.sort([np.mean(c) for c in itertools.product(values, repeat=5)])
-    assert len(means) == 3125
-    # The ends are resamples themselves: the first at which 2.5 % (78.1 of them) and 97.5 % (3046.9) are reached.
-    assert intervals.bootstrap_interval(values) == pytest.approx((means[79 - 1], means[3047 - 1]))
-    many = np.random.default_rng(1).normal(size=400)
-    low, high = intervals.bootstrap_interval(many)
-    assert high - low == pytest.approx(2 * 1.96 * many.std() / 20, rel=0.05)
-    assert intervals.bootstrap_interval(many) == (low, high)
-
-
-def test_bootstrap_does_not_depend_on_the_order_of_seeds():
-    values = np.array([3.0, 1.0, 2.0])
-    assert intervals.bootstrap_interval(values) == pytest.approx(intervals.bootstrap_interval(values[::-1]))
-
-
-def test_no_interval_without_spread_or_with_infinities():
-    assert intervals.bootstrap_interval(np.array([1.0])) is None
-    assert intervals.bootstrap_interval(np.array([1.0, math.inf])) is None
-
-
-def test_share_interval_is_clopper_pearson():
-    low, high = intervals.share_interval(3, 3)
-    assert (low, high) == pytest.approx((0.025 ** (1 / 3), 1))
+def around(middle, spread=0.1, seeds=3):
+    """Values with this mean, to either side of it."""
+    return middle + spread * np.linspace(-1, 1, seeds)
 
 
 @pytest.mark.parametrize(
-    ("values", "verdict"),
+    ("values", "verdict", "towards"),
     [
-        ([9, 10, 11], REPRODUCED),
-        ([8, 8, 8], REPRODUCED),
-        ([7, 8, 9], INCONCLUSIVE),
-        ([5, 6, 7], REFUTED),
-        ([20], INCONCLUSIVE),
-        ([20, np.inf], INCONCLUSIVE),
-        ([], INCONCLUSIVE),
+        (around(10), REPRODUCED, AS_CLAIMED),
+        (around(8), INCONCLUSIVE, AS_CLAIMED),
+        (around(6), REFUTED, AS_CLAIMED),
+        (around(0), REFUTED, UNCLEAR),
+        (around(-3), OPPOSITE, AGAINST),
+        (around(10, seeds=2), INCONCLUSIVE, UNCLEAR),
+        ([20], INCONCLUSIVE, UNCLEAR),
+        ([20, 21, np.inf], INCONCLUSIVE, UNCLEAR),
+        ([], INCONCLUSIVE, UNCLEAR),
     ],
 )
-def test_verdict_is_where_the_interval_lies(values, verdict):
-    assert mean_check("x", np.array(values, float), "≥", 8).verdict == verdict
+@pytest.mark.parametrize("sign", [1, -1])
+def test_verdict_and_direction_are_where_the_interval_lies(values, verdict, towards, sign):
+    check = mean_check("x", sign * np.array(values, float), "≥" if sign > 0 else "≤", sign * 8, zero=0)
+    assert (check.verdict, check.direction) == (verdict, towards)
+    assert mean_check("x", np.array(values, float), "≥", 8).direction == ""
 
 
-@pytest.mark.parametrize(
-    ("relation", "holds"),
-    [("≥", (True, False)), (">", (False, False)), ("≤", (True, True)), ("<", (False, True))],
-)
-def test_relations(relation, holds):
-    for value, expected in zip((8.0, 7.0), holds, strict=True):
-        assert (Check("x", value, (value, value), relation, 8, 3).verdict == REPRODUCED) == expected
+def test_what_misses_a_bound_without_a_direction_is_not_opposite():
+    assert mean_check("x", around(-3), "≥", 8).verdict == REFUTED
 
 
-def test_one_exception_refutes_a_claim_about_every_run():
-    assert every("x", [True, True]).verdict == REPRODUCED
+@pytest.mark.parametrize(("seeds", "verdict"), [(5, INCONCLUSIVE), (6, REPRODUCED)])
+def test_equal_values_are_decided_by_the_sign_flip(seeds, verdict):
+    check = mean_check("x", np.full(seeds, 9.0), "≥", 8, zero=0)
+    assert check.verdict == verdict
+    assert check.direction == (AS_CLAIMED if seeds == 6 else UNCLEAR)
+    assert mean_check("x", np.full(seeds, 8.0), "≥", 8).verdict == INCONCLUSIVE, "on the bound there is no sign"
+
+
+def test_seeds_without_a_value_are_left_out():
+    check = mean_check("x", np.array([1, np.nan, 3]), "≥", 0)
+    assert (check.value, check.seeds) == (2, 2)
+
+
+def test_ratios_are_judged_on_their_logarithms():
+    values = np.array([4.0, 8.0, 16.0])
+    check = ratio_check("x", values, "≥", 2, zero=1)
+    logs = mean_check("x", np.log2(values), "≥", 1, zero=0)
+    assert check.value == pytest.approx(8)
+    assert check.interval == pytest.approx(tuple(2 ** np.array(logs.interval)))
+    assert (check.verdict, check.direction) == (logs.verdict, logs.direction)
+    assert (check.p, check.sign_p) == (pytest.approx(logs.p), logs.sign_p)
+    assert ratio_check("x", np.array([1.0, 0.0, 2.0]), "≥", 2).verdict == INCONCLUSIVE
+
+
+def test_relations():
+    for relation, holds in (("≥", True), (">", False), ("≤", True), ("<", False)):
+        check = mean_check("x", np.full(6, 8.0), relation, 8)
+        assert check._holds(8.0) == holds
+        assert check._holds(9.0) == (relation in "≥>")
+
+
+def test_every_run_needs_five_seeds_and_no_exception():
+    assert every("x", [True] * 4).verdict == INCONCLUSIVE
+    assert every("x", [True] * 5).verdict == REPRODUCED
     assert every("x", [True] * 99 + [False]).verdict == REFUTED
+    assert every("x", [True] * 5).interval == pytest.approx((0.025**0.2, 1))
+
+
+def test_most_runs():
+    assert majority("x", [True] * 5).verdict == INCONCLUSIVE  # 2 · 2⁻⁵ = 6 %
+    assert majority("x", [True] * 6).verdict == REPRODUCED
+    assert majority("x", [False] * 6).verdict == OPPOSITE
+    assert majority("x", []).verdict == INCONCLUSIVE
 
 
 def test_combination():
-    good, open_, bad = (mean_check("x", np.array(v, float), "≥", 8) for v in ([9, 9], [7, 9], [1, 1]))
-    assert combine([good, good]) == REPRODUCED
-    assert combine([good, open_]) == INCONCLUSIVE
-    assert combine([open_, bad, good]) == REFUTED
-    assert combine([]) == NOT_RUN
+    good, open_, bad = (mean_check("x", around(v), "≥", 8) for v in (9, 8, 1))
+    assert combine([good, good])[0] == REPRODUCED
+    assert combine([good, open_]) == (INCONCLUSIVE, [REPRODUCED, INCONCLUSIVE])
+    assert combine([open_, bad, good])[0] == REFUTED
+    assert combine([]) == (NOT_RUN, [])
+
+
+def test_one_of_several_checks_refutes_only_after_holms_correction():
+    good, bad = mean_check("x", around(9), "≥", 8), mean_check("x", around(7.72), "≥", 8)
+    assert 0.025 < bad.p < 0.05
+    assert combine([bad])[0] == REFUTED
+    assert combine([bad, good]) == (INCONCLUSIVE, [INCONCLUSIVE, REPRODUCED])
+    worse = mean_check("x", around(1), "≥", 8)
+    assert combine([bad, worse]) == (REFUTED, [REFUTED, REFUTED]), "with the worse one rejected, one is left"
+    assert combine([bad, worse, good]) == (REFUTED, [INCONCLUSIVE, REFUTED, REPRODUCED])
+    assert combine([every("x", [False] * 5), good, good])[0] == REFUTED, "a count is no test"
+
+
+def test_a_claim_is_opposite_where_nothing_goes_as_claimed():
+    up, down, flat = (mean_check("x", around(v), ">", 0, zero=0) for v in (1, -1, 0))
+    assert combine([down, flat])[0] == OPPOSITE
+    assert combine([down, up]) == (REFUTED, [OPPOSITE, REPRODUCED])
+    assert [direction(c) for c in ([up], [up, flat], [down, flat], [down, up])] == [AS_CLAIMED, UNCLEAR, AGAINST, MIXED]
+    assert direction([mean_check("x", around(1), ">", 0)]) == ""
+
+
+def test_what_must_hold_by_construction_is_no_evidence():
+    identity = mean_check("x", around(1), "≥", 8, evidence=False)
+    good = mean_check("x", around(9), "≥", 8)
+    assert combine([identity, good])[0] == REPRODUCED
+    assert combine([identity])[0] == NOT_RUN
+
+
+def test_an_equivalence_needs_the_whole_interval_between_its_bounds():
+    assert combine(within("x", around(0.5), -1, 1))[0] == REPRODUCED
+    assert combine(within("x", around(0.99), -1, 1))[0] == INCONCLUSIVE
+    assert combine(within("x", around(3), -1, 1))[0] == REFUTED
+    assert combine(within("x", np.exp(around(0.5)), np.exp(-1), np.exp(1), logs=True))[0] == REPRODUCED

@@ -86,7 +86,7 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ('<!-- n tally quick "not -->3<!-- /n -->', "cannot be read (No closing quotation)"),
         ("<!-- n edge quick none -->3<!-- /n -->", "hessian_spectrum_summary.csv: no such file"),
         ("<!-- check verdict quick 5 -->", "<!-- check verdict quick 5 --> is not complete"),
-        ("<!-- check verdict quick 5 = inconclusive -->", "fails, the record says 'reproduced'; rewrite the sentence"),
+        ("<!-- check verdict quick 5 = opposite -->", "fails, the record says 'inconclusive'; rewrite the sentence"),
     ],
 )
 def test_a_mark_that_cannot_be_filled_is_one_line_and_leaves_the_page(tmp_path, text, message):
@@ -104,7 +104,7 @@ def test_numbers_in_pages_follow_the_records(page, tmp_path):
     claims = json.loads((copy / "quick/claims.json").read_text())
     claims[0] |= {"measured": 123.456, "interval": [111.0, 222.0], "verdict": "inconclusive", "seeds": 7}
     (copy / "quick/claims.json").write_text(json.dumps(claims))
-    assert "| 123 | 111 to 222 | 7 | inconclusive |" in page((ROOT / "docs/results.md").read_text(), copy)
+    assert "| 123 | 111 to 222 | 7 | Student’s t | inconclusive |" in page((ROOT / "docs/results.md").read_text(), copy)
 
 
 def test_a_presets_time_is_that_of_its_jobs_and_from_the_first_to_the_last(tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from understanding_bn.claims.catalogue import FOLLOWUPS
-from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
 from understanding_bn.claims.followups import explosion
 from understanding_bn.experiment.config import Roles
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
@@ -169,24 +169,29 @@ def judged(tmp_path, histories, structure=(), hessian=()):
 
 @pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])
 def test_equal_ratios_end_alike_or_not(tmp_path, slope, verdict):
-    rows = [run(n, a, b, s, 0.8 + slope * np.log2(b / 16) + 1e-4 * s) for n, a, b, s in grid("batch")]
+    rows = [run(n, a, b, s, 0.8 + (slope + 1e-4 * s) * np.log2(b / 16)) for n, a, b, s in grid("batch")]
     assert judged(tmp_path, rows)["L1"]["verdict"] == verdict
 
 
-@pytest.mark.parametrize(("rises", "verdict"), [(True, REPRODUCED), (False, REFUTED)])
-def test_the_best_alpha_against_the_batch_size(tmp_path, rises, verdict):
-    best = {16: 0.01, 64: 0.04, 256: 0.16} if rises else dict.fromkeys(SIZES, 0.04)
-    rows = [run(n, a, b, s, 0.9 if a == best[b] else 0.8) for n, a, b, s in grid("batch")]
+@pytest.mark.parametrize(
+    ("best", "verdict"), [((1, 4, 16), REPRODUCED), ((4, 4, 4), INCONCLUSIVE), ((16, 4, 1), OPPOSITE)]
+)
+def test_the_best_alpha_against_the_batch_size(tmp_path, best, verdict):
+    """The same in each of six seeds, which is beyond chance by the sign flip."""
+    best = {size: factor / 100 for size, factor in zip((16, 64, 256), best, strict=True)}
+    cells = itertools.product(ALPHAS, SIZES, range(6))
+    rows = [run("batch", a, b, s, 0.9 if a == best[b] else 0.8) for a, b, s in cells]
     assert judged(tmp_path, rows)["L2"]["verdict"] == verdict
 
 
 @pytest.mark.parametrize("trains", [True, False])
 def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains):
-    rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
-    rows += [run("none", 0.16, 64, s, np.nan, "overflow") for s in SEEDS]
+    five = range(5)
+    rows = [run("batch", a, b, s, 0.95) for a, b, s in itertools.product(ALPHAS, SIZES, five)]
+    rows += [run("none", 0.16, 64, s, np.nan, "overflow") for s in five]
     failure = None if trains else "overflow"
-    rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in SEEDS]
-    rows += [run("none", 0.16, 64, s, 0.94 + 0.001 * s if trains else 0.8, init="fixup") for s in SEEDS]
+    rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in five]
+    rows += [run("none", 0.16, 64, s, (0.94 if trains else 0.8) + 0.001 * s, init="fixup") for s in five]
     claims = judged(tmp_path, rows)
     assert claims["L3"]["verdict"] == claims["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
 
@@ -200,10 +205,11 @@ def test_scaled_branches_are_judged_where_the_unscaled_network_fails_in_every_se
     rows += [run("none", 0.64, 64, s, np.nan, "overflow") for s in SEEDS]
     rows += [run("none", 0.64, 64, s, 0.9, init="branch_scaled") for s in SEEDS]
     claims = judged(tmp_path / "all", rows)
-    assert claims["L3"]["verdict"] == REPRODUCED and "α = 0.64" in claims["L3"]["measure"]
+    assert claims["L3"]["measured"] == 1 and "α = 0.64" in claims["L3"]["measure"]
+    assert claims["L3"]["verdict"] == INCONCLUSIVE and claims["L3"]["note"].startswith("3 seeds are too few")
 
 
-@pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, REFUTED)])
+@pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, OPPOSITE)])
 def test_the_noise_scale_grows_or_shrinks(tmp_path, late, verdict):
     structure = []
     for norm, seed in itertools.product(("batch", "none"), SEEDS):
@@ -229,7 +235,9 @@ def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
     assert median == pytest.approx(scales.mean(axis=0))
     assert least == pytest.approx(scales.min(axis=0))
     assert most == pytest.approx(scales.max(axis=0))
-    assert judged(tmp_path, rows, structure)["L5"]["verdict"] == REPRODUCED
+    claim = judged(tmp_path, rows, structure)["L5"]
+    assert claim["measured"] > 0
+    assert (claim["seeds"], claim["verdict"]) == (2, INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(1.21, REPRODUCED), (1.0, REFUTED), (1.31, INCONCLUSIVE)])
@@ -249,16 +257,16 @@ def test_gradients_explode_at_a_rate_per_layer(tmp_path, rate, verdict):
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, REPRODUCED), (0.4, REFUTED)])
 def test_the_edge_of_stability_of_full_batch_descent(tmp_path, factor, verdict):
     rows = [run("none", 0.04, 1437, s) for s in SEEDS]
-    hessian = [r for s in SEEDS for r in curvature("none", 0.04, 1437, s, top=factor * 3.8 / 0.04)]
+    hessian = [r for s in SEEDS for r in curvature("none", 0.04, 1437, s, top=factor * (3.8 + 0.02 * s) / 0.04)]
     assert judged(tmp_path, rows, hessian=hessian)["L7"]["verdict"] == verdict
 
 
-@pytest.mark.parametrize(("outlier", "shallow", "verdict"), [(2.0, 50.0, REPRODUCED), (200.0, 1.0, REFUTED)])
+@pytest.mark.parametrize(("outlier", "shallow", "verdict"), [(2.0, 50.0, REPRODUCED), (200.0, 1.0, OPPOSITE)])
 def test_outliers_and_traces_with_batch_norm_and_without(tmp_path, outlier, shallow, verdict):
     rows = [run(n, 0.04, 64, s, arch=a) for n in ("batch", "none") for s in SEEDS for a in ("resnet-20", "resnet-8")]
     hessian = []
     for seed, arch in itertools.product(SEEDS, ("resnet-20", "resnet-8")):
-        hessian += curvature("batch", 0.04, 64, seed, top=outlier + seed, trace=shallow, arch=arch)
+        hessian += curvature("batch", 0.04, 64, seed, top=outlier + seed, trace=shallow + 0.01 * seed, arch=arch)
         hessian += curvature("none", 0.04, 64, seed, top=20.0, trace=5.0, arch=arch)
     claims = judged(tmp_path, rows, hessian=hessian)
     assert claims["L8"]["verdict"] == claims["L9"]["verdict"] == verdict

@@ -16,6 +16,7 @@ from understanding_bn.report import page as report
 
 def claims(verdict, measured):
     blank = {"scope": "", "note": "", "runs": [], "checks": [], "interval": None, "measure": "a measure"}
+    blank |= {"method": "Student’s t", "direction": "unclear", "sign_flip_p": 0.25}
     return [
         blank
         | {"id": c.id, "statement": c.statement, "paper": c.paper, "figure": c.figure, "source": c.source}
@@ -96,6 +97,7 @@ def test_long_lists_are_cut_and_say_by_how_much(page, results, monkeypatch, more
     count = report.MOST_LISTED + more
     runs = [f"results/mine/train/{number}/history.parquet" for number in range(count)]
     check = {"name": "n", "measured": 1, "interval": None, "relation": "<", "bound": 2, "seeds": 3}
+    check |= {"method": "Student’s t", "direction": "as claimed", "sign_flip_p": 0.25, "evidence": True}
     judged = [c | {"runs": runs, "checks": [check | {"verdict": "reproduced"}]} for c in claims("reproduced", 1)[:1]]
     jobs = [run_record(results, number=number, digits=True) for number in range(count)]
     text = page(jobs, None, judged)

@@ -14,7 +14,12 @@ def claim(number, verdict="not run", measured=None, note=""):
     blank = {"statement": f"statement {number}", "paper": "12 points", "figure": "fig1_accuracy", "scope": "a scale"}
     checks = [] if measured is None else [{}]
     found = {"measure": "a difference", "measured": measured, "interval": [1, 2] if measured else None}
-    return blank | found | {"id": number, "verdict": verdict, "note": note, "checks": checks, "seeds": 3}
+    return (
+        blank
+        | found
+        | {"id": number, "verdict": verdict, "note": note, "checks": checks, "seeds": 3}
+        | {"method": "Student’s t", "direction": "as claimed"}
+    )
 
 
 def trained(alpha, epochs, seconds, failures, images=1000):
@@ -50,7 +55,7 @@ def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
     records("quick", [claim(1, "reproduced", 5)])
     text = results_page.claims(records("cifar10-init", [claim(1, note="needs training")]))
     assert "The paper: 12 points." in text
-    assert "| `quick` | a difference | 5 | 1 to 2 | 3 | reproduced | a scale |" in text
+    assert "| `quick` | a difference | 5 | 1 to 2 | 3 | Student’s t | reproduced | as claimed | a scale |" in text
     assert "Not run: `cifar10-init` (needs training)." in text
 
 
@@ -82,8 +87,8 @@ def test_runs_that_failed_have_no_part_in_accuracies(record, write):
     noise = [cell | {"fraction": fraction, "seed": 0, "constant": value} for fraction, value in ((0, 1e6), (1, 7.0))]
     write("noise_along_training", noise)
     text = results_page.accuracies(record)
-    # Two seeds: a quarter of the resamples holds the lower one alone and a quarter the higher: the range of both.
-    assert "| no norm | 0.1 | 5 | 55.0 [50.0, 60.0] | 50.0 [50.0, 50.0] | 3 [2, 4] | 9 [9, 9] | 7 | 1" in text
+    # Two seeds: Student's t reaches 12.7 times half their distance to either side.
+    assert "| no norm | 0.1 | 5 | 55.0 [-8.5, 118.5] | 50.0 [50.0, 50.0] | 3 [-9.71, 15.7] | 9 [9, 9] | 7 | 1" in text
     assert "| no norm | 0.3 | 5 | – | – | – | – | – | 1 of 1, overflow |" in text
     assert text.index("| 0.3 |") < text.index("| 0.1 |")
 
@@ -97,5 +102,5 @@ def test_published_accuracies_stand_beside_not_run_or_ours(tmp_path):
     table = pd.DataFrame(rows, columns=["norm", "alpha", "test_accuracy", "epochs"]).assign(failure=None)
     table.to_csv(folder / "fig1_accuracy_summary.csv", index=False)
     text = results_page.resnet_110(tmp_path)
-    assert "| ours, preset `paper` | 94.00 [93.00, 95.00] % | 165 | 2 |" in text
+    assert "| ours, preset `paper` | 94.00 [81.29, 106.71] % | 165 | 2 |" in text
     assert text.count("| not run |") == 1

@@ -54,7 +54,7 @@ def grid(write):
     [
         ((98.5, 98.5, 98.5), "-0.50 [-0.50, -0.50]", "yes"),
         ((90.0, 90.0, 90.0), "-9.00 [-9.00, -9.00]", "no"),
-        ((97.0, 99.0, 99.5), "-0.50 [-2.00, +0.50]", "no"),
+        ((97.0, 99.0, 99.5), "-0.50 [-3.79, +2.79]", "no"),
         ((99.5, 99.5, 99.5), "+0.50 [+0.50, +0.50]", "no"),
     ],
 )
@@ -82,9 +82,11 @@ def test_growth_is_compared_with_the_theorem_where_the_rank_is_full(record, writ
 
 
 def test_claims_are_read_by_number(record):
-    check = {"measured": 3.0, "interval": [2.0, 4.0], "verdict": "reproduced"}
+    check = {"measured": 3.0, "interval": [2.0, 4.0], "verdict": "reproduced", "evidence": True}
     claim = {"id": 1, "verdict": "not reproduced", "measured": 0.5, "interval": None}
     claim |= {"checks": [check, check | {"verdict": "inconclusive", "measured": None}]}
+    claim["checks"].append(check | {"verdict": "", "evidence": False})
+    claim["direction"] = "as claimed"
     (record / "claims.json").write_text(json.dumps([claim, claim | {"id": 2, "verdict": "reproduced"}]))
     (record / "followups.json").write_text(json.dumps([claim | {"id": "L1", "verdict": "not run"}]))
     assert values.measured(record, "1") == "0.5"
@@ -93,9 +95,10 @@ def test_claims_are_read_by_number(record):
     assert values.verdict(record, "L1") == "not run"
     assert values.unmet(record, "1") == "1"
     assert values.tally(record, "not reproduced") == "1"
+    assert values.directions(record, "as claimed") == "2"
     with pytest.raises(UserError, match="no claim '3'; expected one of 1, 2"):
         values.verdict(record, "3")
-    with pytest.raises(UserError, match="claim 1 has 2 checks, and none of number 9"):
+    with pytest.raises(UserError, match="claim 1 has 3 checks, and none of number 9"):
         values.measured(record, "1", "9")
 
 
@@ -111,7 +114,7 @@ def test_sharpness_is_set_in_relation_to_where_descent_loses_stability(record, w
 
 
 def test_moments_and_stable_rates_are_over_seeds(record, write):
-    facts = itertools.product((0, 1, 2), ("convolution", "residual"))
+    facts = itertools.product((0, 1, 2), ("convolution", "stream"))
     write(
         "fig5_channel_moments",
         [

@@ -92,3 +92,19 @@ def ks_statistic(singular: np.ndarray, factors: int) -> float:
     share = cumulative(factors, np.sort(singular) ** 2)
     n = len(share)
     return float(max((np.arange(1, n + 1) / n - share).max(), (share - np.arange(n) / n).max()))
+
+
+def distance_to_neighbours(factors: int) -> float:
+    """The Kolmogorov–Smirnov distance of Theorem 1's law for M factors from that for M − 1 or M + 1, the nearer one.
+
+    With no factor the product is the identity, whose singular values are 1: its law is a step there.
+    """
+    x = np.concatenate([theorem1(m, np.linspace(0, np.pi / (m + 1), 20_002)[1:-1])[0] for m in (factors, factors + 1)])
+    share = cumulative(factors, x)
+    distances = [np.abs(share - cumulative(factors + 1, x)).max()]
+    if factors > 1:
+        distances.append(np.abs(share - cumulative(factors - 1, x)).max())
+    else:
+        at_one = float(cumulative(1, np.ones(1))[0])
+        distances.append(max(at_one, 1 - at_one))
+    return float(min(distances))

@@ -59,8 +59,7 @@ CLAIMS = (
     ),
     Claim(
         6,
-        f"gradient noise E‖g_B − g‖² falls as 1/|B| (log-log slope −1 ± {start.NOISE_SLOPE_ERROR:g}); per update it "
-        "grows as α²",
+        f"gradient noise E‖g_B − g‖² falls as 1/|B| (log-log slope −1 ± {start.NOISE_SLOPE_ERROR:g})",
         "bound α²C/|B|",
         "gradient_noise",
         start.noise_scales,
@@ -97,8 +96,8 @@ CLAIMS = (
     ),
     Claim(
         11,
-        f"log-std from layer 6 to 102 rises by ≥ {start.LOG_STD_RISE:g} without BN; with BN it stays within "
-        f"[{start.LOG_STD_RANGE[0]:g}, {start.LOG_STD_RANGE[1]:g}]",
+        f"after the ReLU, log-std from layer 6 to 102 rises by ≥ {start.LOG_STD_RISE:g} without BN; with BN it stays "
+        f"within [{start.LOG_STD_RANGE[0]:g}, {start.LOG_STD_RANGE[1]:g}]",
         "4.25; 0.00 to 0.97",
         "fig5_channel_moments",
         start.activations_grow,

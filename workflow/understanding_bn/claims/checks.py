@@ -1,13 +1,27 @@
-"""A check: a measured value with its interval against a bound. A claim is one or more of them."""
+"""A check: a measured value with its interval against a bound. A claim is one or more of them.
+
+The rules are those of docs/verdicts.md, fixed before any run that they judge.
+"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from understanding_bn.summaries.intervals import bootstrap_interval, share_interval
+from understanding_bn.summaries import intervals
+from understanding_bn.summaries.intervals import Interval
 
-REPRODUCED, REFUTED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
+REPRODUCED, REFUTED, OPPOSITE = "reproduced", "not reproduced", "opposite"
+INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+# Directions.
+AS_CLAIMED, AGAINST, UNCLEAR, MIXED = "as claimed", "opposite", "unclear", "mixed"
+
+LEAST_SEEDS = 3  # for a verdict from an interval
+LEAST_RUNS = 5  # for "every run does"
+ERROR = 1 - intervals.LEVEL
+SHARE = "Clopper–Pearson"
 
 
 @dataclass(frozen=True)
@@ -17,30 +31,59 @@ class Check:
     Attributes:
         name: what is measured, with its unit.
         value: the point estimate; NaN or infinite if it has none.
-        interval: its 95 % interval over seeds, or None if there is no such thing.
+        interval: its 95 % interval, or None if there is no such thing.
         relation: "≥", "≤", ">" or "<".
         bound: what the claim requires.
-        seeds: the number of seeds, draws or runs behind the value.
+        seeds: the number of seeds or draws behind the value.
+        method: how the interval was made.
+        p: two-sided p that the value is the bound; NaN where there is none.
+        zero: what no effect would be, against which the direction is judged; None if the check has no direction.
+        p_zero: two-sided p that there is no effect; NaN where there is none.
+        sign_p: exact sign-flip p of the direction; NaN where there is none.
         universal: the claim says this of every run, so that one exception refutes it.
+        evidence: False for what must hold if the code is right, and so says nothing about the claim.
     """
 
     name: str
     value: float
-    interval: tuple[float, float] | None
+    interval: Interval | None
     relation: str
     bound: float
     seeds: int
+    method: str
+    p: float = math.nan
+    zero: float | None = None
+    p_zero: float = math.nan
+    sign_p: float = math.nan
     universal: bool = False
+    evidence: bool = True
 
     @property
     def verdict(self) -> str:
-        """Reproduced if the whole interval satisfies the bound, not reproduced if none of it does."""
+        """By the whole interval against the bound; `combine` corrects refutations for their number."""
         if self.universal:
-            return REPRODUCED if self._holds(self.value) else REFUTED
-        if self.interval is None or not math.isfinite(self.value):
+            return REFUTED if not self._holds(self.value) else REPRODUCED if self.seeds >= LEAST_RUNS else INCONCLUSIVE
+        if self.interval is None or self.seeds < LEAST_SEEDS or not math.isfinite(self.value):
             return INCONCLUSIVE
         low, high = (self._holds(end) for end in self.interval)
-        return REPRODUCED if low and high else INCONCLUSIVE if low or high else REFUTED
+        if low != high or (self.interval[0] == self.interval[1] and not self.p <= ERROR):
+            return INCONCLUSIVE
+        return REPRODUCED if low else OPPOSITE if self.direction == AGAINST else REFUTED
+
+    @property
+    def direction(self) -> str:
+        """On which side of no effect the whole interval lies; "" for a check without one."""
+        if self.zero is None:
+            return ""
+        if self.interval is None or self.seeds < LEAST_SEEDS:
+            return UNCLEAR
+        low, high = self.interval
+        if low == high and not self.sign_p <= ERROR:
+            return UNCLEAR
+        above, below = low > self.zero, high < self.zero
+        if self.relation in ("≤", "<"):
+            above, below = below, above
+        return AS_CLAIMED if above else AGAINST if below else UNCLEAR
 
     def _holds(self, value: float) -> bool:
         compare = {
@@ -52,25 +95,151 @@ class Check:
         return compare[self.relation]
 
 
-def mean_check(name: str, values: np.ndarray, relation: str, bound: float) -> Check:
-    """A check of the mean of one value per seed."""
+def mean_check(
+    name: str, values: np.ndarray, relation: str, bound: float, zero: float | None = None, evidence: bool = True
+) -> Check:
+    """A check of the mean of one value a seed, by Student's t. NaNs, of seeds that have no value, are left out."""
     values = np.asarray(values, dtype=float)
     values = values[~np.isnan(values)]
     mean = float(values.mean()) if len(values) else math.nan
-    interval = bootstrap_interval(values) if np.isfinite(values).all() else None
-    return Check(name, mean, interval, relation, bound, len(values))
+    return Check(
+        name,
+        mean,
+        intervals.mean_interval(values),
+        relation,
+        bound,
+        len(values),
+        "Student’s t",
+        p=intervals.t_p(values, bound),
+        zero=zero,
+        p_zero=math.nan if zero is None else intervals.t_p(values, zero),
+        sign_p=math.nan if zero is None else intervals.sign_flip_p(values - zero),
+        evidence=evidence,
+    )
+
+
+def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero: float | None = None) -> Check:
+    """A check of the geometric mean of one ratio, step size or eigenvalue a seed, by Student's t on its logarithms."""
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(values)
+    return Check(
+        name,
+        float(np.exp(logs.mean())) if len(values) else math.nan,
+        intervals.geometric_interval(values),
+        relation,
+        bound,
+        len(values),
+        "Student’s t on logarithms",
+        p=intervals.t_p(logs, math.log(bound)),
+        zero=zero,
+        p_zero=math.nan if zero is None else intervals.t_p(logs, math.log(zero)),
+        sign_p=math.nan if zero is None else intervals.sign_flip_p(logs - math.log(zero)),
+    )
+
+
+def quotient_check(name: str, part: np.ndarray, whole: np.ndarray, relation: str, bound: float) -> Check:
+    """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval; its direction is that of the part."""
+    part, whole = (np.asarray(side, dtype=float) for side in (part, whole))
+    known = len(whole) > 0 and whole.mean() > 0
+    return Check(
+        name,
+        float(part.mean() / whole.mean()) if known else math.nan,
+        intervals.ratio_interval(part, whole),
+        relation,
+        bound,
+        len(whole),
+        "Fieller’s, with Student’s t",
+        p=intervals.t_p(part - bound * whole, 0),
+        zero=0,
+        p_zero=intervals.t_p(part, 0),
+        sign_p=intervals.sign_flip_p(part),
+    )
+
+
+def difference_check(name: str, left: np.ndarray, right: np.ndarray, relation: str, bound: float) -> Check:
+    """A check of the difference left − right of the means of independent draws, by Welch's t."""
+    left, right = (np.asarray(side, dtype=float) for side in (left, right))
+    interval = intervals.difference_interval(left, right)
+    p, p_zero = (intervals.welch_p(left, right, value) if interval else math.nan for value in (bound, 0))
+    seeds, difference = min(len(left), len(right)), float(left.mean() - right.mean())
+    return Check(name, difference, interval, relation, bound, seeds, "Welch’s t", p=p, zero=0, p_zero=p_zero)
+
+
+def within(name: str, values: np.ndarray, low: float, high: float, logs: bool = False) -> list[Check]:
+    """The two checks of an equivalence: the whole interval of the mean must lie between the bounds."""
+    made = ratio_check if logs else mean_check
+    return [made(name, values, "≥", low), made(name, values, "≤", high)]
 
 
 def every(name: str, flags: np.ndarray) -> Check:
-    """A check that something holds for every run."""
+    """A check that something holds for every seed, one flag each."""
     flags = np.asarray(flags, dtype=bool)
     holds, total = int(flags.sum()), len(flags)
-    return Check(name, holds / total, share_interval(holds, total), "≥", 1.0, total, universal=True)
+    interval = intervals.share_interval(holds, total)
+    return Check(name, holds / total, interval, "≥", 1.0, total, SHARE, universal=True)
 
 
-def combine(checks: list[Check]) -> str:
-    """A claim's verdict: all its checks must be reproduced; one refuted check refutes it."""
-    verdicts = {check.verdict for check in checks}
-    if not verdicts:
-        return NOT_RUN
-    return next(verdict for verdict in (REFUTED, INCONCLUSIVE, REPRODUCED) if verdict in verdicts)
+def majority(name: str, flags: np.ndarray) -> Check:
+    """A check that something holds for more than half of all seeds, one flag each: the sign test."""
+    flags = np.asarray(flags, dtype=bool)
+    holds, total = int(flags.sum()), len(flags)
+    if total == 0:
+        return Check(name, math.nan, None, ">", 0.5, 0, SHARE, zero=0.5)
+    p = float(stats.binomtest(holds, total).pvalue)
+    return Check(name, holds / total, intervals.share_interval(holds, total), ">", 0.5, total, SHARE, p, 0.5, p, p)
+
+
+def combine(checks: Sequence[Check]) -> tuple[str, list[str]]:
+    """A claim's verdict, and those of its checks.
+
+    Reproduced if every check is (an intersection–union test, which needs no correction). A check refutes, or is
+    opposite, only if it is so after Holm's correction for the claim's number of checks; otherwise it is inconclusive,
+    or does not more than refute. One exception to "every" refutes as it is. Checks that are no evidence have no part.
+    """
+    verdicts = [check.verdict for check in checks]
+    tested = [i for i, check in enumerate(checks) if check.evidence and not check.universal]
+    missed = [i for i in tested if verdicts[i] in (REFUTED, OPPOSITE)]
+    refuting = _holm({i: checks[i].p for i in missed}, len(tested))
+    against = _against(checks)
+    for i in missed:
+        verdicts[i] = INCONCLUSIVE if i not in refuting else OPPOSITE if i in against else REFUTED
+    counted = {verdict for verdict, check in zip(verdicts, checks, strict=True) if check.evidence}
+    if not counted:
+        return NOT_RUN, verdicts
+    if OPPOSITE in counted and direction(checks) == MIXED:
+        counted = counted - {OPPOSITE} | {REFUTED}
+    order = (OPPOSITE, REFUTED, INCONCLUSIVE, REPRODUCED)
+    return next(verdict for verdict in order if verdict in counted), verdicts
+
+
+def direction(checks: Sequence[Check]) -> str:
+    """A claim's direction: that of its checks that have one, where they agree; "" if none has."""
+    against = _against(checks)
+    found = {
+        UNCLEAR if check.direction == AGAINST and i not in against else check.direction
+        for i, check in enumerate(checks)
+        if check.evidence and check.direction
+    }
+    if {AS_CLAIMED, AGAINST} <= found:
+        return MIXED
+    if AGAINST in found:
+        return AGAINST
+    return "" if not found else UNCLEAR if UNCLEAR in found else AS_CLAIMED
+
+
+def _against(checks: Sequence[Check]) -> set[int]:
+    """The checks whose effect is beyond chance the other way, after Holm's correction for those with a direction."""
+    directed = {i: check for i, check in enumerate(checks) if check.evidence and check.direction}
+    return _holm({i: c.p_zero for i, c in directed.items() if c.direction == AGAINST}, len(directed))
+
+
+def _holm(p: dict[int, float], tests: int) -> set[int]:
+    """Which of some tests are significant by Holm's (1979) step-down procedure; `tests`: how many were made in all."""
+    significant: set[int] = set()
+    for rank, (i, value) in enumerate(sorted(p.items(), key=lambda each: each[1])):
+        if not value <= ERROR / (tests - rank):
+            break
+        significant.add(i)
+    return significant

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture
-from understanding_bn.claims.checks import Check, every, mean_check
+from understanding_bn.claims.checks import Check, every, mean_check, within
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.summaries.gradient_structure import along_training
@@ -28,10 +28,7 @@ def equal_ratio_equal_accuracy(results: Results) -> list[Check]:
     accuracy = _by_cell(table, "test_accuracy")
     change = pd.concat([accuracy[b] - accuracy[a] for a, b, _ in pairs], axis=1).mean(axis=1).dropna()
     name = f"test accuracy with BN, larger − smaller B at equal α/B, mean of {len(pairs)} pairs (points)"
-    return [
-        mean_check(name, change, "≤", SAME_ACCURACY),
-        mean_check(name, change, "≥", -SAME_ACCURACY),
-    ]
+    return within(name, change, -SAME_ACCURACY, SAME_ACCURACY)
 
 
 def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
@@ -43,7 +40,7 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
         accuracy = _by_cell(table[table["batch_size"] == size], "test_accuracy")
         best[size] = accuracy.dropna(how="all").idxmax(axis=1).map(lambda cell: cell[0]).astype(float)
     change = np.log2(best[large] / best[small]).dropna()
-    return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0)]
+    return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0, zero=0)]
 
 
 def scaled_branches_train(results: Results) -> list[Check]:
@@ -69,10 +66,7 @@ def fixup_matches_batch_norm(results: Results) -> list[Check]:
         raise NotRunError(f"training without norm at α = {alpha:g}, fixup initialisation")
     difference = (fixup - batch).dropna().to_numpy()
     name = f"test accuracy at α = {alpha:g}, Fixup − BN (points)"
-    return [
-        mean_check(name, difference, "≥", -SAME_ACCURACY),
-        mean_check(name, difference, "≤", SAME_ACCURACY),
-    ]
+    return within(name, difference, -SAME_ACCURACY, SAME_ACCURACY)
 
 
 def noise_scale_grows(results: Results) -> list[Check]:
@@ -91,7 +85,7 @@ def noise_scale_grows(results: Results) -> list[Check]:
             raise NotRunError(f"gradient_structure at {EARLY:.0%} and at the end of training, {text}")
         growth = np.log10(wide[1] / wide[EARLY]).groupby("seed").mean()
         name = f"log10 of tr Σ / |g|² at the end over that at {EARLY:.0%}, {text}, mean over α"
-        checks.append(mean_check(name, growth.to_numpy(), ">", 0))
+        checks.append(mean_check(name, growth.to_numpy(), ">", 0, zero=0))
     return checks
 
 
@@ -105,10 +99,8 @@ def plain_networks_explode(results: Results) -> list[Check]:
     deepest = max(table["arch"].unique(), key=architecture.depth)
     rates = explosion(table[table["arch"] == deepest], architecture.depth(deepest))
     name = f"growth of the gradient per layer towards the input, {deepest} with BN, before training"
-    return [
-        mean_check(name, rates, "≥", round(EXPLOSION - EXPLOSION_ERROR, 3)),
-        mean_check(name, rates, "≤", round(EXPLOSION + EXPLOSION_ERROR, 3)),
-    ]
+    ends = round(EXPLOSION - EXPLOSION_ERROR, 3), round(EXPLOSION + EXPLOSION_ERROR, 3)
+    return within(name, rates, *ends, logs=True)
 
 
 def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
@@ -141,10 +133,7 @@ def edge_of_stability(results: Results) -> list[Check]:
     momentum = next(run.job.optimiser.momentum for run in results.runs.values() if isinstance(run.job, Train))
     share = (table["sharpness"] * table["alpha"] / (2 + 2 * momentum)).groupby(table["seed"]).mean()
     name = "sharpness · α / (2 + 2β) after full-batch training"
-    return [
-        mean_check(name, share, "≥", 1 - EDGE_ERROR),
-        mean_check(name, share, "≤", 1 + EDGE_ERROR),
-    ]
+    return within(name, share, 1 - EDGE_ERROR, 1 + EDGE_ERROR, logs=True)
 
 
 def fewer_outliers(results: Results) -> list[Check]:
@@ -153,7 +142,7 @@ def fewer_outliers(results: Results) -> list[Check]:
     ratio = largest_over_rms(table[table["fraction"] == 1])
     ratio["ratio"] = np.log10(ratio["ratio"])
     difference = _none_minus_batch(ratio, "ratio")
-    return [mean_check("log10 of λ_max / rms λ, none − BN, mean over α and B", difference, ">", 0)]
+    return [mean_check("log10 of λ_max / rms λ, none − BN, mean over α and B", difference, ">", 0, zero=0)]
 
 
 def shallow_networks_sharper(results: Results) -> list[Check]:
@@ -167,7 +156,7 @@ def shallow_networks_sharper(results: Results) -> list[Check]:
     traces = table.loc[table["arch"] == arch].assign(logarithm=lambda rows: np.log10(rows["trace"]))
     difference = -_none_minus_batch(traces, "logarithm")
     name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}"
-    return [mean_check(name, difference, ">", 0)]
+    return [mean_check(name, difference, ">", 0, zero=0)]
 
 
 def _grid(results: Results, norm: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 from understanding_bn import architecture, files
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
-from understanding_bn.claims.checks import NOT_RUN, Check, combine
+from understanding_bn.claims.checks import ERROR, LEAST_RUNS, LEAST_SEEDS, NOT_RUN, OPPOSITE, Check, combine, direction
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
@@ -20,8 +20,8 @@ def run(inputs: dict[str, list[Path]], roles: Roles, out: Path, followups: Path)
     """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
     Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
-    interval, seeds, verdict, runs, checks, figure and note.
-    `measure`, `measured` and `interval` are those of the check that decided the verdict; `checks` has all.
+    interval, method, seeds, verdict, direction, sign_flip_p, runs, checks, figure and note.
+    `measure` up to `seeds` and `sign_flip_p` are those of the check that decided the verdict; `checks` has all.
     """
     results = Results(inputs, roles)
     for path, claims in ((out, CLAIMS), (followups, FOLLOWUPS)):
@@ -37,11 +37,9 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
     except NotRunError as missing:
         note = f"needs {missing}"
         results.forget()
-    verdict = combine(checks)
+    verdict, of_checks = combine(checks)
     # What is shown in one line is the check that the verdict hangs on.
-    decisive = next((check for check in checks if check.verdict == verdict), None)
-    if decisive and decisive.interval is None and not decisive.universal:
-        note = "no interval: " + ("one seed" if decisive.seeds == 1 else "not finite for every resample of the seeds")
+    decisive = _decisive(checks, verdict, of_checks)
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -51,17 +49,46 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         "measure": decisive.name if decisive else "",
         "measured": _number(decisive.value) if decisive else None,
         "interval": _interval(decisive) if decisive else None,
+        "method": decisive.method if decisive else "",
         "seeds": decisive.seeds if decisive else 0,
         "verdict": verdict,
+        "direction": direction(checks),
+        "sign_flip_p": _number(decisive.sign_p) if decisive else None,
         "runs": sorted(results.used),
-        "checks": [
-            {"name": c.name, "measured": _number(c.value), "interval": _interval(c), "relation": c.relation}
-            | {"bound": c.bound, "seeds": c.seeds, "verdict": c.verdict}
-            for c in checks
-        ],
+        "checks": [_check(*each) for each in zip(checks, of_checks, strict=True)],
         "figure": claim.figure,
-        "note": note,
+        "note": note or (_why_undecided(decisive) if decisive else ""),
     }
+
+
+def _decisive(checks: list[Check], verdict: str, of_checks: list[str]) -> Check | None:
+    """The first check with the claim's verdict, or that refutes it."""
+    evidence = [(check, own) for check, own in zip(checks, of_checks, strict=True) if check.evidence]
+    same = [check for check, own in evidence if own == verdict]
+    against = [check for check, own in evidence if own == OPPOSITE]
+    return next(iter(same or against), None)
+
+
+def _check(check: Check, verdict: str) -> dict[str, Any]:
+    """A check as claims.json has it."""
+    entry = {"name": check.name, "measured": _number(check.value), "interval": _interval(check)}
+    entry |= {"method": check.method, "relation": check.relation, "bound": check.bound, "seeds": check.seeds}
+    entry |= {"verdict": verdict if check.evidence else "", "direction": check.direction, "evidence": check.evidence}
+    return entry | {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
+
+
+def _why_undecided(check: Check) -> str:
+    """Why a check could not decide, where it is not that its interval straddles the bound."""
+    if check.universal:
+        few = check.value == 1 and check.seeds < LEAST_RUNS
+        return f"{check.seeds} seeds are too few for a claim about every run: {LEAST_RUNS} are needed" if few else ""
+    if check.seeds < LEAST_SEEDS:
+        count = "1 seed is" if check.seeds == 1 else f"{check.seeds} seeds are"
+        return f"{count} too few for a verdict: {LEAST_SEEDS} are needed"
+    if check.interval is None:
+        return "no interval: not every value is finite, or a denominator may be zero"
+    alike = check.interval[0] == check.interval[1] and not check.p <= ERROR
+    return f"all {check.seeds} seeds have the same value, from which no interval can be told" if alike else ""
 
 
 def _scope(results: Results) -> str:

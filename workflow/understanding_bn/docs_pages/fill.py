@@ -24,6 +24,7 @@ from understanding_bn.docs_pages import (
     rule_graph,
     speed_page,
     values,
+    verdict_changes,
 )
 from understanding_bn.errors import UserError
 
@@ -50,6 +51,7 @@ BLOCKS: dict[str, Text] = {
     "rules": lambda reference: rule_graph.diagram(reference / "rules.mmd"),
     "verdicts": results_page.verdicts,
     "claims": results_page.claims,
+    "verdict_changes": verdict_changes.verdict_changes,
     "conditions": results_page.conditions,
     "resnet_110": results_page.resnet_110,
     "accuracies": _of_record(results_page.accuracies),

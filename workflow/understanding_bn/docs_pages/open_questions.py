@@ -9,7 +9,7 @@ from understanding_bn import architecture
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
-from understanding_bn.summaries.intervals import bootstrap_interval
+from understanding_bn.summaries.intervals import mean_interval
 
 # Columns of the figures' CSV files and what the page calls them.
 CHANGES = {
@@ -102,7 +102,8 @@ def correlations(folder: Path) -> str:
         row = group.set_index("norm")
         texts = {f"ρ, {norm}": correlation(row.loc[norm]) if norm in row.index else DASH for norm in norms}
         rows.append({"at the end of training": RELATED[quantity]} | texts)
-    note = "Spearman's ρ with test − train loss over cells (number in brackets), 95 % bootstrap interval over cells."
+    note = "Spearman's ρ with test − train loss over cells (number in brackets), with its 95 % interval by Fisher's z, "
+    note += "as if cells were independent."
     return markdown.table(pd.DataFrame(rows), note)
 
 
@@ -166,7 +167,7 @@ def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
 def paired(one: pd.Series, other: pd.Series) -> tuple[float, tuple[float, float] | None]:
     """The mean difference between two cells over the seeds that both have, and its interval."""
     difference = (one - other).to_numpy()
-    return float(difference.mean()), bootstrap_interval(difference)
+    return float(difference.mean()), mean_interval(difference)
 
 
 def _compared(interval: tuple[float, float] | None) -> str:

@@ -31,7 +31,9 @@ def checks(folder: Path) -> str:
             "95 % interval": markdown.ends(check["interval"]),
             "required": f"{check['relation']} {check['bound']:g}",
             "n": str(check["seeds"]),
-            "verdict": check["verdict"],
+            "method": check["method"],
+            "verdict": check["verdict"] or "no evidence",
+            "direction": check["direction"] or DASH,
         }
         for claim in records.claims(folder)
         for check in claim["checks"]
@@ -78,12 +80,12 @@ def channel_moments(folder: Path) -> str:
             facts | {"": "ours"} | dict(zip(layers, (markdown.spread(seeds) for _, seeds in ours), strict=True))
         )
         rows.append(facts | {"": "paper"} | dict(zip(layers, map("{:.2f}".format, published), strict=True)))
-    note = f"Ours: mean ± standard deviation over {table['seed'].nunique()} seeds, outputs of convolutions."
+    note = f"Ours: mean ± standard deviation over {table['seed'].nunique()} seeds, after the ReLU."
     return markdown.table(pd.DataFrame(rows), note)
 
 
 def moments(folder: Path) -> pd.DataFrame:
-    """A row for each norm, seed, layer and statistic of Fig. 5, at the outputs of convolutions."""
+    """A row for each norm, seed, layer and statistic of Fig. 5, after the ReLU."""
     table = records.csv(folder, "figures/fig5_channel_moments.csv")
     return table[table["site"] == MAIN_SITE]
 

@@ -14,7 +14,7 @@ from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
 from understanding_bn.record import Record
-from understanding_bn.summaries.intervals import bootstrap_interval
+from understanding_bn.summaries.intervals import mean_interval
 
 
 def verdicts(reference: Path) -> str:
@@ -51,8 +51,9 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
             continue
         measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
         numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
-        rows.append((name, judged["measure"], *numbers, judged["verdict"], judged["scope"]))
-    head = ["record", "what decides", "ours", "95 % interval", "seeds", "verdict", "scale"]
+        method, found = judged["method"], (judged["verdict"], judged["direction"] or DASH)
+        rows.append((name, judged["measure"], *numbers, method, *found, judged["scope"]))
+    head = ["record", "what decides", "ours", "95 % interval", "n", "method", "verdict", "direction", "scale"]
     lines = [f'\n<a id="claim-{first["id"]}"></a>', f"\n### {first['id']}. {first['statement']}\n"]
     lines.append(f"The paper: {first['paper']}. Figure: {_links(reference, claim, first['figure'])}.")
     lines.append(markdown.table(pd.DataFrame(rows, columns=head)) if rows else "")
@@ -187,4 +188,4 @@ def mean(values: pd.Series, form: str) -> str:
     values = values.dropna()
     if values.empty:
         return DASH
-    return markdown.number(values.mean(), bootstrap_interval(values.to_numpy()), form)
+    return markdown.number(values.mean(), mean_interval(values.to_numpy()), form)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from understanding_bn.claims.checks import REPRODUCED
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
 from understanding_bn.summaries.learning_rate_grid import MOVES
@@ -38,14 +39,20 @@ def measured(folder: Path, claim: str, check: str = "") -> str:
     return markdown.number(source["measured"], source["interval"], ".3g")
 
 
+def directions(folder: Path, direction: str) -> str:
+    """How many of the paper's claims have this direction."""
+    return str(sum(claim["direction"] == direction for claim in records.claims(folder)))
+
+
 def verdict(folder: Path, claim: str) -> str:
     """A claim's verdict."""
     return _claim(folder, claim)["verdict"]
 
 
 def unmet(folder: Path, claim: str) -> str:
-    """How many of a claim's checks are not reproduced."""
-    return str(sum(check["verdict"] != "reproduced" for check in _claim(folder, claim)["checks"]))
+    """How many of a claim's checks that are evidence are not reproduced."""
+    checks = [check for check in _claim(folder, claim)["checks"] if check["evidence"]]
+    return str(sum(check["verdict"] != REPRODUCED for check in checks))
 
 
 def _claim(folder: Path, number: str) -> dict:

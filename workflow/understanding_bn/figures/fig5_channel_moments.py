@@ -14,8 +14,8 @@ TITLES = {
     "log_mean": "mean over channels of log |channel mean|",
     "log_std": "mean over channels of log channel std",
 }
-SITES = {MAIN_SITE: "output of the convolution", "stream": "stream after ReLU"}
-WIDTHS = {MAIN_SITE: 1.2, "stream": 0.8}  # of the lines
+SITES = {MAIN_SITE: "stream after the ReLU", "convolution": "output of the convolution"}
+WIDTHS = {MAIN_SITE: 1.2, "convolution": 0.8}  # of the lines
 
 
 def draw(channel_moments: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:

@@ -37,8 +37,8 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
 
     Dots are seeds. Above are cells of the α and B at which most architectures were trained; below all cells of the grid
     (means over seeds) with Spearman's rank correlation between the quantity at the end and the gap, and its 95 %
-    bootstrap interval over cells. The CSV has every network above, the summary every correlation, `cells` what it is
-    of.
+    interval, as if cells were independent. The CSV has every network above, the summary every correlation, `cells` what
+    it is of.
     """
     table = along_training(gradient_structure)
     table = table[table["fraction"].isin([0, 1])]

@@ -1,27 +1,28 @@
 """Table 1: do the terms of a kernel gradient cancel or add up?"""
 
+import numpy as np
 import pandas as pd
 
 from understanding_bn import paper
 from understanding_bn.figures import style
-from understanding_bn.summaries.intervals import bootstrap_interval
+from understanding_bn.summaries.intervals import geometric_interval
 
 COLUMNS = ["norm", "seed", "layer", "a", "b", "ratio"]
 
 
 def tabulate(gradient_sums: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The raw values over seeds, and a Markdown table of their means with 95 % bootstrap intervals of a/b."""
+    """The raw values over seeds, and a Markdown table of means; of a/b geometric, with Student's 95 % interval."""
     at_scale = paper.is_scale_of(gradient_sums)
     lines = [
-        "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, mean | a/b, 95 % interval | seeds | a/b, paper |",
+        "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, geom. mean | a/b, 95 % interval | seeds | a/b, paper |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for norm in style.ordered(gradient_sums["norm"]):
         for layer, seeds in gradient_sums[gradient_sums["norm"] == norm].groupby("layer"):
-            interval = bootstrap_interval(seeds["ratio"].to_numpy())
+            interval = geometric_interval(seeds["ratio"].to_numpy())
             between = f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "one seed"
             published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "not comparable"
-            means = f"{seeds['a'].mean():.2e} | {seeds['b'].mean():.2e} | {seeds['ratio'].mean():.3g}"
+            means = f"{seeds['a'].mean():.2e} | {seeds['b'].mean():.2e} | {np.exp(np.log(seeds['ratio']).mean()):.3g}"
             lines.append(
                 f"| {style.label(norm)} | {layer} | {means} | {between} | {seeds['seed'].nunique()} | {published} |"
             )

@@ -13,12 +13,12 @@ import jinja2
 from markupsafe import Markup
 
 from understanding_bn import files, paper, record
-from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, REFUTED, REPRODUCED
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.record import Record
 from understanding_bn.report import views
 
-MARKS = {REPRODUCED: "✓", REFUTED: "✗", INCONCLUSIVE: "?", NOT_RUN: "–"}
+MARKS = {REPRODUCED: "✓", REFUTED: "✗", OPPOSITE: "⇄", INCONCLUSIVE: "?", NOT_RUN: "–"}
 MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
 
 

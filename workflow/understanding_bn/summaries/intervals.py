@@ -1,52 +1,147 @@
-"""Intervals over seeds."""
+"""95 % intervals, and the exact test of a direction. docs/verdicts.md says which is used where.
 
+The unit of replication is the seed: every function takes one value a seed (or draw), already reduced to it.
+"""
+
+import functools
 import itertools
-from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
-EXHAUSTIVE = 4000  # up to this many resamples, all of them are taken, and nothing is left to chance
-DRAWS = 10_000
-ROUNDING = 1e-12  # of the largest resample: what float64 leaves of a sum that cancels, on one side of 0 or the other
+MOST_ENUMERATED = 16  # seeds whose 2ⁿ sign flips are all taken; of more, so many are drawn
+DRAWS = 65_536
+
+Interval = tuple[float, float]
 
 
-def bootstrap(statistic: Callable[[np.ndarray], np.ndarray], seeds: int) -> tuple[float, float] | None:
-    """The 95 % percentile-bootstrap interval of a statistic, seeds resampled with replacement.
-
-    Args:
-        statistic: from resampled seed positions, (resamples, seeds) int, to a number for each, (resamples,). Seeds
-            are resampled for all cells at once, so that a difference between cells of the same seeds stays paired.
-        seeds: how many there are. Up to five, all seedsⁿ resamples are enumerated; beyond, 10,000 are drawn.
+def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval | None:
+    """Student's t interval of the mean of one value a seed, (n,).
 
     Returns:
-        (low, high), or None for a single seed or where a resample gives no finite number. With few seeds the
-        interval is too narrow (two and three seeds: it is their range); read it as a lower limit on the doubt.
+        (low, high); a point where all values are equal, from which t cannot tell the doubt. None for fewer than two
+        values, or where one is not finite.
     """
-    if seeds < 2:
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2 or not np.isfinite(values).all():
         return None
-    if seeds**seeds <= EXHAUSTIVE:
-        resamples = np.array(list(itertools.product(range(seeds), repeat=seeds)))
-    else:
-        resamples = np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds))
-    values = statistic(resamples)
-    if not np.isfinite(values).all():
+    mean, error = values.mean(), values.std(ddof=1) / len(values) ** 0.5
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    reach = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
+    return float(mean - reach), float(mean + reach)
+
+
+def geometric_interval(values: np.ndarray) -> Interval | None:
+    """Student's t interval of the geometric mean: that of the logarithms. None if a value is not positive, too."""
+    values = np.asarray(values, dtype=float)
+    if not (values > 0).all():
         return None
-    values = np.where(np.abs(values) < ROUNDING * np.abs(values).max(), 0, values)
+    interval = mean_interval(np.log(values))
+    return (float(np.exp(interval[0])), float(np.exp(interval[1]))) if interval else None
+
+
+def difference_interval(left: np.ndarray, right: np.ndarray) -> Interval | None:
+    """Welch's t interval of the difference of two means, left − right, of independent samples. None as above."""
+    left, right = (np.asarray(side, dtype=float) for side in (left, right))
+    if min(len(left), len(right)) < 2 or not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return None
+    difference, error, freedom = _welch(left, right)
+    if error == 0:
+        return difference, difference
+    reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * error
+    return float(difference - reach), float(difference + reach)
+
+
+def ratio_interval(numerator: np.ndarray, denominator: np.ndarray) -> Interval | None:
+    """Fieller's interval of the ratio of two means, paired by seed: all ratios r for which t allows Σ(x − r·y) = 0.
+
+    Fieller (1954), "Some problems in interval estimation". None if it is no bounded interval, as where the denominator
+    may be zero.
+    """
+    x, y = (np.asarray(side, dtype=float) for side in (numerator, denominator))
+    n = len(x)
+    if n < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    (xx, xy), (_, yy) = np.cov(x, y) / n
+    t2 = special.stdtrit(n - 1, (1 + LEVEL) / 2) ** 2
+    # The ends solve (x̄ − r·ȳ)² = t²·(xx − 2r·xy + r²·yy).
+    a, b, c = y.mean() ** 2 - t2 * yy, x.mean() * y.mean() - t2 * xy, x.mean() ** 2 - t2 * xx
+    root = b * b - a * c
+    if a <= 0 or root < 0:
+        return None
+    return float((b - root**0.5) / a), float((b + root**0.5) / a)
+
+
+def correlation_interval(rho: float, pairs: int) -> Interval | None:
+    """The interval of Spearman's ρ over independent pairs, by Fisher's z with Bonett and Wright's (2000) variance.
+
+    The variance is (1 + ρ²/2)/(n − 3). None for fewer than four pairs.
+    """
+    if pairs < 4:
+        return None
+    if abs(rho) == 1:
+        return float(rho), float(rho)
+    reach = special.ndtri((1 + LEVEL) / 2) * ((1 + rho**2 / 2) / (pairs - 3)) ** 0.5
+    return float(np.tanh(np.arctanh(rho) - reach)), float(np.tanh(np.arctanh(rho) + reach))
+
+
+def share_interval(successes: int, total: int) -> Interval:
+    """The exact (Clopper–Pearson) interval of a share."""
     tail = (1 - LEVEL) / 2
-    # The quantile of the distribution itself: one interpolated between resamples would cut off a part of its ends,
-    # which with two or three seeds are more likely than a tail.
-    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
+    low = special.betaincinv(successes, total - successes + 1, tail) if successes else 0.0
+    high = special.betaincinv(successes + 1, total - successes, 1 - tail) if successes < total else 1.0
     return float(low), float(high)
 
 
-def bootstrap_interval(values: np.ndarray) -> tuple[float, float] | None:
-    """The interval of the mean of one value per seed, (n,)."""
-    return bootstrap(lambda index: values[index].mean(axis=-1), len(values))
+def t_p(values: np.ndarray, bound: float) -> float:
+    """Two-sided p of Student's t that the mean of `values`, (n,), is `bound`; NaN where it has none.
+
+    If all values are equal, t has no p; the sign flip's stands in for it.
+    """
+    values = np.asarray(values, dtype=float) - bound
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float("nan")
+    if np.ptp(values) == 0:
+        return sign_flip_p(values)
+    return float(2 * special.stdtr(len(values) - 1, -abs(values.mean()) * len(values) ** 0.5 / values.std(ddof=1)))
 
 
-def share_interval(successes: int, total: int) -> tuple[float, float]:
-    """The exact (Clopper–Pearson) 95 % interval of a share."""
-    interval = stats.binomtest(successes, total).proportion_ci(LEVEL, method="exact")
-    return float(interval.low), float(interval.high)
+def welch_p(left: np.ndarray, right: np.ndarray, bound: float) -> float:
+    """Two-sided p of Welch's t that the means of two independent samples differ by `bound`."""
+    difference, error, freedom = _welch(np.asarray(left, dtype=float), np.asarray(right, dtype=float))
+    return float(2 * special.stdtr(freedom, -abs(difference - bound) / error)) if error > 0 else float("nan")
+
+
+def sign_flip_p(values: np.ndarray) -> float:
+    """Exact two-sided p that `values`, one a seed, are symmetric about zero: no distribution is assumed.
+
+    The share of all 2ⁿ choices of signs whose sum is as far from zero as the values' own; at least 2^(1 − n). Beyond 16
+    values, of 65,536 random choices and their own. NaN where a value is not finite, or there is none.
+    """
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    if n == 0 or not np.isfinite(values).all():
+        return float("nan")
+    if n <= MOST_ENUMERATED:
+        signs = _signs(n)
+    else:
+        signs = np.random.default_rng(0).choice((1, -1), size=(DRAWS, n))
+        signs[0] = 1
+    sums = np.abs(signs @ values)
+    return float((sums >= abs(values.sum()) * (1 - 1e-12)).mean())
+
+
+@functools.cache
+def _signs(n: int) -> np.ndarray:
+    """All choices of n signs, (2ⁿ, n)."""
+    return np.array(list(itertools.product((1, -1), repeat=n)))
+
+
+def _welch(left: np.ndarray, right: np.ndarray) -> tuple[float, float, float]:
+    """Difference of the means, its standard error, and Satterthwaite's degrees of freedom."""
+    parts = [side.var(ddof=1) / len(side) for side in (left, right)]
+    variance = sum(parts)
+    spread = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (left, right), strict=True))
+    return float(left.mean() - right.mean()), variance**0.5, variance**2 / spread if spread > 0 else float("inf")

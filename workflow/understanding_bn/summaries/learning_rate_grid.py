@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from understanding_bn.summaries.intervals import bootstrap_interval
+from understanding_bn.summaries.intervals import mean_interval
 
 ONLY_ALPHA, ONLY_SIZE, BOTH = MOVES = ("only α", "only B", "α and B, α/B fixed")
 # Quantities of `trained_runs.runs`, and whether their change is a factor (positive by nature) or a difference.
@@ -35,7 +35,7 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
     runs are sound. Quantities that are positive by nature (noise, sharpness) are taken as log2.
 
     Columns: norm, move, quantity, pairs (of cells), seeds, change (per doubling, mean over pairs, then over seeds), low
-    and high (95 % bootstrap interval over seeds; NaN for one seed).
+    and high (Student's 95 % interval over seeds; NaN for one seed).
     """
     rows = []
     for norm, of_norm in grid.groupby("norm", sort=False):
@@ -49,7 +49,7 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
                     continue
                 by_seed = pd.concat(changes, axis=1).mean(axis=1).dropna().to_numpy()
                 used = sum(change.notna().any() for change in changes)
-                low, high = bootstrap_interval(by_seed) or (np.nan, np.nan)
+                low, high = mean_interval(by_seed) or (np.nan, np.nan)
                 mean = by_seed.mean() if len(by_seed) else np.nan
                 name = f"log2 {quantity}" if logarithmic else quantity
                 rows.append((norm, move, name, used, len(by_seed), mean, low, high))

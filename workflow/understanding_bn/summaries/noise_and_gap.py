@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from understanding_bn.summaries.intervals import bootstrap
+from understanding_bn.summaries.intervals import correlation_interval
 from understanding_bn.summaries.training import CELL
 
 GAP = "loss_gap"  # the gap that is drawn; the summary has the accuracies' gap, too
@@ -36,7 +36,8 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
 def correlations(cells: pd.DataFrame) -> pd.DataFrame:
     """Spearman's ρ between each quantity and either gap over the cells, for all norms together and one by one.
 
-    Columns: norm ("all" or one), quantity, gap, cells, rho, low, high (95 % bootstrap over cells; NaN for few cells).
+    Columns: norm ("all" or one), quantity, gap, cells, rho, low, high (95 %, by Fisher's z, as if
+    cells were independent; NaN for few cells).
     """
     rows = []
     for norm in ("all", *cells["norm"].unique()):
@@ -47,14 +48,9 @@ def correlations(cells: pd.DataFrame) -> pd.DataFrame:
                 rho, low, high = np.nan, np.nan, np.nan
                 if len(pairs) >= LEAST_CELLS:
                     rho = float(spearman(pairs))
-                    low, high = _interval(pairs) or (low, high)
+                    low, high = correlation_interval(rho, len(pairs)) or (low, high)
                 rows.append((norm, quantity, gap, len(pairs), rho, low, high))
     return pd.DataFrame(rows, columns=["norm", "quantity", "gap", "cells", "rho", "low", "high"])
-
-
-def _interval(pairs: np.ndarray) -> tuple[float, float] | None:
-    """The interval of Spearman's ρ of (n, 2) pairs, which are resampled."""
-    return bootstrap(lambda index: spearman(pairs[index]), len(pairs))
 
 
 def spearman(pairs: np.ndarray) -> np.ndarray:
