@@ -378,7 +378,7 @@ def test_table1_has_raw_values_and_means_with_intervals():
     ).assign(**FACTS)
     table, text = table1_gradient_sums.tabulate(values)
     assert table["ratio"].tolist() == [2.0, 4.0]
-    assert "| batch norm | 18 | 3.00e+00 | 1.00e+00 | 3 | 2 to 4 | 2 | not comparable |" in text
+    assert "| batch norm | 18 | 3.00e+00 | 1.00e+00 | 2.83 | 0.0346 to 231 | 2 | not comparable |" in text
 
 
 def test_draw_writes_four_formats_and_nothing_else(tmp_path):
