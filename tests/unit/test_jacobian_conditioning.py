@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from contexts import context_of
+from singular import as_values
 from torch import nn
 
 from understanding_bn.analysis import jacobian, random_matrices
@@ -119,15 +120,6 @@ def test_a_linear_network_is_the_product_of_its_matrices():
     matrices = [rng.normal(size=shape) for shape in ((6, 4), (5, 6), (7, 5))]
     found = jacobian.jacobian(Chain(matrices), images(2, size=1, channels=4), 1).numpy()
     assert found == pytest.approx(matrices[2] @ matrices[1] @ matrices[0], rel=1e-12)
-
-
-def as_values(singular, **changes):
-    """Rows of a measurement with these singular values."""
-    keys = {"arch": "plain-8", "norm": "none", "bn_mode": "none", "init": "kaiming", "seed": 0, "image": 0}
-    keys |= {"batch_size": 8, "outputs": 256, "inputs": len(singular)} | changes
-    return pd.DataFrame(
-        keys | {"index": np.arange(1, len(singular) + 1), "singular_value": np.asarray(singular, float)}
-    )
 
 
 def test_a_chain_of_orthogonal_matrices_has_condition_one_at_any_depth():

@@ -6,18 +6,10 @@ import drawn
 import numpy as np
 import pandas as pd
 import pytest
+from singular import as_values
 
 from understanding_bn.figures import jacobian_conditioning as figure
 from understanding_bn.summaries.jacobian_conditioning import COLUMNS, NETWORK, conditions, slopes, theory
-
-
-def as_values(singular, **changes):
-    """Rows of a measurement with these singular values."""
-    keys = {"arch": "plain-8", "norm": "none", "bn_mode": "none", "init": "kaiming", "seed": 0, "image": 0}
-    keys |= {"batch_size": 8, "outputs": 256, "inputs": len(singular)} | changes
-    return pd.DataFrame(
-        keys | {"index": np.arange(1, len(singular) + 1), "singular_value": np.asarray(singular, float)}
-    )
 
 
 def test_what_is_infinite_to_working_precision_is_no_number():

@@ -5,7 +5,7 @@ The rules are those of docs/verdicts.md, fixed before any run that they judge.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -66,9 +66,14 @@ class Check:
         if self.interval is None or self.seeds < LEAST_SEEDS or not math.isfinite(self.value):
             return INCONCLUSIVE
         low, high = (self._holds(end) for end in self.interval)
-        if low != high or (self.interval[0] == self.interval[1] and not self.p <= ERROR):
+        if low != high or self.undecided_by_equal_values:
             return INCONCLUSIVE
         return REPRODUCED if low else OPPOSITE if self.direction == AGAINST else REFUTED
+
+    @property
+    def undecided_by_equal_values(self) -> bool:
+        """Whether all seeds have the same value, and are too few for the sign flip to decide."""
+        return self.interval is not None and self.interval[0] == self.interval[1] and not self.p <= ERROR
 
     @property
     def direction(self) -> str:
@@ -122,20 +127,16 @@ def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero
     """A check of the geometric mean of one ratio, step size or eigenvalue a seed, by Student's t on its logarithms."""
     values = np.asarray(values, dtype=float)
     values = values[~np.isnan(values)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(values)
-    return Check(
-        name,
-        float(np.exp(logs.mean())) if len(values) else math.nan,
-        intervals.geometric_interval(values),
-        relation,
-        bound,
-        len(values),
-        "Student’s t on logarithms",
-        p=intervals.t_p(logs, math.log(bound)),
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(values, 0))  # −∞, which has no interval, for what is not positive
+    of_logs = mean_check(name, logs, relation, math.log(bound), None if zero is None else math.log(zero))
+    return replace(
+        of_logs,
+        value=float(np.exp(of_logs.value)),
+        interval=intervals.geometric_interval(values),
+        bound=bound,
+        method="Student’s t on logarithms",
         zero=zero,
-        p_zero=math.nan if zero is None else intervals.t_p(logs, math.log(zero)),
-        sign_p=math.nan if zero is None else intervals.sign_flip_p(logs - math.log(zero)),
     )
 
 

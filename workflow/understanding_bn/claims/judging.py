@@ -7,7 +7,7 @@ from typing import Any
 
 from understanding_bn import architecture, files
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
-from understanding_bn.claims.checks import ERROR, LEAST_RUNS, LEAST_SEEDS, NOT_RUN, OPPOSITE, Check, combine, direction
+from understanding_bn.claims.checks import LEAST_RUNS, LEAST_SEEDS, NOT_RUN, OPPOSITE, Check, combine, direction
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
@@ -87,8 +87,9 @@ def _why_undecided(check: Check) -> str:
         return f"{count} too few for a verdict: {LEAST_SEEDS} are needed"
     if check.interval is None:
         return "no interval: not every value is finite, or a denominator may be zero"
-    alike = check.interval[0] == check.interval[1] and not check.p <= ERROR
-    return f"all {check.seeds} seeds have the same value, from which no interval can be told" if alike else ""
+    if check.undecided_by_equal_values:
+        return f"all {check.seeds} seeds have the same value, from which no interval can be told"
+    return ""
 
 
 def _scope(results: Results) -> str:

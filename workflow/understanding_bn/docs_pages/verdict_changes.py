@@ -17,8 +17,8 @@ def verdict_changes(reference: Path) -> str:
     earlier = files.read_json(reference / EARLIER)
     rows = []
     for preset in records.kept(reference):
-        judged = [*records.claims(reference / preset), *files.read_json(reference / preset / "followups.json")]
-        for claim in judged:
+        folder = reference / preset
+        for claim in (*records.claims(folder), *records.claims(folder, "followups.json")):
             before = earlier.get(preset, {}).get(str(claim["id"]))
             if before and before["verdict"] != claim["verdict"]:
                 verdicts = before["verdict"], claim["verdict"], claim["direction"] or markdown.DASH

@@ -16,7 +16,7 @@ DRAWS = 65_536
 Interval = tuple[float, float]
 
 
-def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval | None:
+def mean_interval(values: np.ndarray) -> Interval | None:
     """Student's t interval of the mean of one value a seed, (n,).
 
     Returns:
@@ -29,7 +29,7 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval | None:
     mean, error = values.mean(), values.std(ddof=1) / len(values) ** 0.5
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    reach = special.stdtrit(len(values) - 1, (1 + level) / 2) * error
+    reach = special.stdtrit(len(values) - 1, (1 + LEVEL) / 2) * error
     return float(mean - reach), float(mean + reach)
 
 
