@@ -1,6 +1,6 @@
 """A check: a measured value with its interval against a bound. A claim is one or more of them.
 
-The rules are those of docs/verdicts.md, fixed before any run that they judge.
+The rules are those of docs/verdicts.md.
 """
 
 import math
