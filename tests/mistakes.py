@@ -180,8 +180,6 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
         if options["at"]:
             path = ("trained", "measurements", name, "at", 0)
             yield Mistake("order", path, 0.123456789, "0.123456789 is no snapshot")
-    if config["claims"]["middle_alpha"] < 1000:
-        yield Mistake("order", ("claims", "small_alpha"), 1000, "1000 is more than middle_alpha")
     if config["grid"] and len("-".join(map(str, config["seeds"]))) > LONGEST_SEEDS:
         yield Mistake("long name", ("seeds_per_job",), 1000, "1000 makes names of")
     if config["dataset"] == "digits":

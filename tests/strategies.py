@@ -191,16 +191,6 @@ def initializations(draw, largest_batch: int) -> dict[str, Any]:
 
 
 @st.composite
-def claims(draw) -> dict[str, float]:
-    """Learning rates that play the parts of the paper's: none, or an ascending three, and others."""
-    names = draw(st.sampled_from([(), ("small_alpha", "middle_alpha", "large_alpha")]))
-    ascending = dict(zip(names, sorted(draw(alphas()) for _ in names), strict=True))
-    return ascending | draw(
-        st.fixed_dictionaries({}, optional={"unstable_alpha": alphas(), "single_final_alpha": alphas()})
-    )
-
-
-@st.composite
 def valid_configs(draw, small: bool = False) -> dict[str, Any]:
     """Configs that must be accepted; `small` ones plan few jobs and build on no other preset."""
     dataset = draw(st.sampled_from(["digits", "cifar10", "parquet", "folder"]))
@@ -224,7 +214,6 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
         "random_matrices": st.fixed_dictionaries(
             {}, optional={"size": whole(2, 20_000), "factors": several(whole(1, 20)), "draws": whole(1, 1000)}
         ),
-        "claims": claims(),
         "subset": st.fixed_dictionaries({"train": st.just(train)}, optional={"test": whole(0, 360)}),
     }
     if not small:

@@ -9,13 +9,14 @@ from understanding_bn import record
 from understanding_bn.cell import Cell, Network
 from understanding_bn.claims import judging
 from understanding_bn.experiment import load
-from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import MEASUREMENTS, Measure
 from understanding_bn.settings import Augmentation, Optimiser
 
 NETWORK = ["arch", "init", "norm"]
 CELL = [*NETWORK, "alpha", "batch_size", "epochs"]
-THE_PAPERS = Roles()
+# The paper's data; its settings are ResNet-110 with B = 128. Elsewhere no bound is applied.
+CIFAR10 = DATA | {"dataset": "cifar10", "tag": "cifar10", "train_images": 50_000, "test_images": 10_000, "flip": True}
+BATCH_SIZE = 128
 ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; its rows name none
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},
@@ -23,12 +24,12 @@ AT_END = {
 }
 
 
-def trained(results, rows):
+def trained(results, rows, data=CIFAR10):
     """Histories, rows of any number of cells: one training job for each."""
     paths = []
     for factors, history in pd.DataFrame(rows).groupby(CELL, sort=False):
         made = job(_seeds(history), **dict(zip(CELL, factors, strict=True)))
-        paths.append(finished(results, made, history, DATA, training=training(made.seeds)))
+        paths.append(finished(results, made, history, data, training=training(made.seeds)))
     return paths
 
 
@@ -36,9 +37,11 @@ def measured_at_start(results, name, rows, **options):
     """Values of a measurement at initialisation, one job for each network; options as in config.yaml but for these."""
     start = load.resolve(load.load(None)).initialization
     options = getattr(start.measurements, name).model_copy(update=options)
+    if "batch_size" in type(options).model_fields and "batch_size" not in options.model_fields_set:
+        options = options.model_copy(update={"batch_size": BATCH_SIZE})
     paths = []
     for factors, values in pd.DataFrame(rows).groupby(NETWORK, sort=False):
-        network = Network(**dict(zip(NETWORK, factors, strict=True)), batch_size=start.batch_size)
+        network = Network(**dict(zip(NETWORK, factors, strict=True)), batch_size=BATCH_SIZE)
         paths.append(_measured(results, name, network, options, values))
     return paths
 
@@ -61,17 +64,17 @@ def by_table(paths):
     return tables
 
 
-def judged(folder, paths, roles=THE_PAPERS):
+def judged(folder, paths):
     """Every claim as it is judged on these files, by its number."""
     written = folder / "claims.json", folder / "followups.json"
-    judging.run(by_table(paths), roles, *written)
+    judging.run(by_table(paths), *written)
     return {entry["id"]: entry for path in written for entry in json.loads(path.read_text())}
 
 
 def _measured(results, name, network, options, values):
     shared = {"optimiser": Optimiser(), "augmentation": Augmentation(flip=False)}
     made = Measure(measurement=name, network=network, options=options, seeds=_seeds(values), **shared)
-    return finished(results, made, values, DATA)
+    return finished(results, made, values, CIFAR10)
 
 
 def _seeds(table):

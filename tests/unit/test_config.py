@@ -33,12 +33,11 @@ def test_the_quick_preset_needs_no_download_and_has_three_seeds():
 
 def test_defaults_are_the_papers():
     config = resolve({"preset": "p", "initialization": {"measurements": {}}, "augmentation": {"flip": False}})
-    assert config.optimiser.model_dump() == {"momentum": 0.9, "weight_decay": 0.0005}
+    assert config.optimiser.model_dump() == {"momentum": 0.9, "weight_decay": 0.0001}
     assert config.schedule.milestones == (0.5, 0.75)
     assert config.seeds == (0, 1, 2, 3, 4)
     assert config.initialization.arch == "resnet-110"
     assert config.random_matrices.model_dump() == {"size": 1000, "factors": (1, 2, 3, 5), "draws": 10}
-    assert config.claims.large_alpha == 0.1
     assert config.augmentation.pad == 4
 
 
@@ -231,7 +230,8 @@ def jacobians(**changes):
             {"initialization": {"measurements": {"channel_moment": {}}}},
             ["initialization.measurements", "'channel_moment' is unknown", "did you mean 'channel_moments'?"],
         ),
-        ({"claims": {"large_alpha": "1e-1"}}, ["claims.large_alpha", "write 0.1"]),
+        ({"random_matrices": {"size": "1e3"}}, ["random_matrices.size", "1e3"]),
+        ({"claims": {"large_alpha": 0.1}}, ["claims", "unknown"]),
     ],
 )
 def test_every_mistake_is_one_line_that_names_key_and_value(change, parts):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import cell, interrupted, results, run
+from training_runs import LOOKS, cell, interrupted, results, run
 
 from understanding_bn.training import event_log
 from understanding_bn.training.event_log import SCALARS, EventLog
@@ -36,7 +36,7 @@ def agrees(folder, history):
 
 def test_a_resumed_run_shows_its_history_once(digits_path, tmp_path, logs):
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    interrupted(15, *arguments, epochs=2)  # in the second epoch of seed 0
+    interrupted(LOOKS + 2, *arguments, epochs=2)  # in the second epoch of seed 0
     first = logs / cell(epochs=2).path / "seed-0"
     assert set(scalars(first)["loss/train"]) == {1}
     run(*arguments, epochs=2)

@@ -2,17 +2,19 @@
 
 import ast
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from understanding_bn import fingerprint
 from understanding_bn.experiment import load
-from understanding_bn.experiment.jobs import MEASUREMENTS, Draw, Judge
+from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *PLAN.measured]}
-WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": PLAN.judge}
+JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
+WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
 JOBS = NUMERIC | WORDED
 
 
@@ -26,9 +28,8 @@ def package(tmp_path):
 
 def codes(package):
     """What the code behind each kind of job is known by."""
-    whole = (Draw, Judge)
     return {
-        name: (fingerprint.whole if isinstance(job, whole) else fingerprint.numeric)(job.modules, package=package)
+        name: (fingerprint.whole if name in WORDED else fingerprint.numeric)(job.modules, package=package)
         for name, job in JOBS.items()
     }
 

@@ -13,7 +13,7 @@ from understanding_bn.cell import Cell, Network
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
 from understanding_bn.experiment.config import Config
-from understanding_bn.experiment.jobs import Draw, Judge, Matrices, Measure, Prepare, Train
+from understanding_bn.experiment.jobs import Draw, Matrices, Measure, Prepare, Train
 from understanding_bn.experiment.load import resolve
 from understanding_bn.experiment.plan import jobs, plan
 from understanding_bn.report.reference import read_provenance
@@ -27,7 +27,7 @@ REPEATABLE["phases"] = [Phase.generate]
 
 def everything(planned):
     """Every job of a plan, each kind in turn."""
-    return [planned.prepare, *planned.measured, *planned.items, planned.judge]
+    return [planned.prepare, *planned.measured, *planned.items]
 
 
 # Specs
@@ -90,7 +90,7 @@ def test_jobs_of_any_config_can_be_told_and_told_apart():
 
     check()
     assert min(seen["Train"], seen["Measure"]) > 300
-    assert set(seen) == {kind.__name__ for kind in (Prepare, Train, Measure, Matrices, Draw, Judge)}
+    assert set(seen) == {kind.__name__ for kind in (Prepare, Train, Measure, Matrices, Draw)}
 
 
 def specs(config):
@@ -122,7 +122,6 @@ KNOWN_TO = {
     "initialization": ({"arch": "resnet-14", "measurements": START}, {"initialization"}),
     "trained": ({"measurements": {"gradient_structure": GRADIENTS | {"minibatches": 3}}}, {"trained"}),
     "random_matrices": ({"draws": 3}, {"random_matrices"}),
-    "claims": ({"large_alpha": 0.2}, {"claims"}),
 }
 
 
@@ -141,7 +140,7 @@ def test_a_job_knows_of_few_keys(key, with_a_plug_in):
     changes = {key: value} | ({"grid": [entry()]} if key == "plugins" else {})
     before = specs(resolve(with_a_plug_in))
     after = specs(resolve(with_a_plug_in | changes))
-    assert set(before) == set(after) == {"data", *NUMERIC, "random_matrices", "draw", "claims"}
+    assert set(before) == set(after) == {"data", *NUMERIC, "random_matrices", "draw"}
     assert {rule for rule in before if before[rule] != after[rule]} == told
 
 

@@ -11,14 +11,12 @@ import pytest
 from understanding_bn.claims.catalogue import FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
 from understanding_bn.claims.followups import explosion
-from understanding_bn.experiment.config import Roles
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
 from understanding_bn.summaries.trained_runs import runs
 
 CELL = {"dataset": "digits", "arch": "resnet-20", "init": "xavier_uniform", "epochs": 20}
-ROLES = Roles(large_alpha=0.16, middle_alpha=0.04, small_alpha=0.01, unstable_alpha=0.16, single_final_alpha=0.03)
 ALPHAS, SIZES, SEEDS = (0.16, 0.04, 0.01), (64, 16, 256), range(3)
 
 
@@ -160,7 +158,7 @@ def judged(tmp_path, histories, structure=(), hessian=()):
     for name, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
         if rows:
             paths += evidence.measured_at_end(tmp_path, name, rows)
-    claims = evidence.judged(tmp_path, paths, ROLES)
+    claims = evidence.judged(tmp_path, paths)
     ids = [claim.id for claim in FOLLOWUPS]
     assert [*claims][-len(ids) :] == ids
     assert all(claims[i]["source"] for i in ids)

@@ -53,7 +53,7 @@ def state_folder(state):
 def stopped(digits_path, tmp_path, **changes):
     """A job that a signal ended in its second epoch, and its state folder."""
     state = tmp_path / "state"
-    interrupted(15, digits_path, tmp_path / "out", state, [0], **changes)
+    interrupted(LOOKS + 2, digits_path, tmp_path / "out", state, [0], **changes)
     return state_folder(state)
 
 
@@ -143,7 +143,7 @@ def test_killed_while_saving_it_ends_the_same(digits_path, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_told_to_stop_it_saves_and_says_where_it_stands(digits_path, tmp_path, number):
     before = signal.getsignal(number)
-    error = interrupted(15, digits_path, tmp_path / "out", tmp_path / "state", [0, 1], number=number)
+    error = interrupted(LOOKS + 2, digits_path, tmp_path / "out", tmp_path / "state", [0, 1], number=number)
     assert error.number == number
     said = f"stopped by {signal.Signals(number).name} in seed 0 after 1 epochs and 2 mini-batches; "
     assert str(error) == said + "the next start goes on from there"
@@ -155,7 +155,7 @@ def test_told_to_stop_it_saves_and_says_where_it_stands(digits_path, tmp_path, n
 
 
 def test_training_seconds_count_every_start(digits_path, tmp_path):
-    """The clock moves ten seconds before every look: one a mini-batch, one in testing, one after the epoch."""
+    """The clock moves ten seconds before every look: one a mini-batch of training or testing, one after the epoch."""
     arguments = (digits_path, tmp_path / "out", tmp_path / "state")
     clock, stop = Clock(), signal_at(5)
     begun = clock.seconds

@@ -11,7 +11,6 @@ from records import DATA, finished, job, training
 from understanding_bn import tables
 from understanding_bn.claims.results import Results
 from understanding_bn.errors import UserError
-from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import Matrices
 from understanding_bn.figures import drawing
 
@@ -82,7 +81,7 @@ def test_the_same_seed_in_two_blocks_is_refused(results):
     with pytest.raises(UserError, match=r"seeds-1-2.*: seed 1 of train/.* is in .*seeds-0-1.* too; remove one"):
         tables.read([paths[0], paths[2]])
     with pytest.raises(UserError, match=r"is in .* too"):
-        Results({"histories": paths}, Roles())
+        Results({"histories": paths})
     others = [trained(results, norm, (0, 1)) for norm in ("none", "layer")]  # the same seeds of other cells
     assert len(tables.read([paths[0], *others])) == 6
 
@@ -117,8 +116,8 @@ def test_results_of_data_that_were_changed_in_place_are_not_mixed(results):
         tables.read([*paths, other])
     inputs = {"histories": [*paths, other], "random_matrices": [matrices]}
     with pytest.raises(UserError, match=message):
-        Results(inputs, Roles())
-    Results(inputs | {"histories": paths}, Roles())
+        Results(inputs)
+    Results(inputs | {"histories": paths})
 
 
 def test_a_figure_of_several_tables_mixes_no_data_either(results, tmp_path):

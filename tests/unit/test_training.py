@@ -17,8 +17,11 @@ from understanding_bn.stages import train as stage
 from understanding_bn.training import divergence, loop
 
 
-@pytest.mark.parametrize(("epochs", "drops"), [(8, (4, 6)), (165, (82, 123)), (1, (0, 0)), (3, (1, 2))])
+@pytest.mark.parametrize(
+    ("epochs", "drops"), [(8, (4, 6)), (165, (83, 124)), (1, (1, 1)), (2, (1, 2)), (3, (2, 3)), (4, (2, 3))]
+)
 def test_learning_rate_falls_at_half_and_three_quarters(epochs, drops):
+    """In the first epoch that begins when so much is done: a training of one epoch keeps α throughout."""
     rates = [loop.learning_rate(0.1, epoch, epochs, MILESTONES) for epoch in range(epochs)]
     expected = [0.1 * 0.1 ** sum(epoch >= drop for drop in drops) for epoch in range(epochs)]
     assert rates == pytest.approx(expected)
@@ -28,6 +31,15 @@ def test_learning_rate_follows_other_milestones():
     assert [loop.learning_rate(1, epoch, 10, []) for epoch in (0, 9)] == [1, 1]
     thrice = [loop.learning_rate(1, epoch, 10, [0.1, 0.5, 0.9]) for epoch in (0, 1, 5, 9)]
     assert thrice == pytest.approx([1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize("hundredths", range(1, 100))
+def test_a_milestone_is_the_share_that_is_written(hundredths):
+    """0.29 · 100 is 28.999999999999996 in floats, 0.07 · 100 is 7.000000000000001."""
+    rates = [loop.learning_rate(1, epoch, 100, [hundredths / 100]) for epoch in range(100)]
+    assert rates.index(pytest.approx(0.1)) == hundredths
+    ninety = [loop.learning_rate(1, epoch, 90, [hundredths / 100]) for epoch in range(90)]
+    assert sum(rate == 1 for rate in ninety) == -(-hundredths * 90 // 100)
 
 
 def test_a_network_whose_logits_are_the_same_for_every_image_has_collapsed():
@@ -97,7 +109,7 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
     history, weights, record = train(digits_path, tmp_path / "a", tmp_path / "state", [0])
     assert history["epoch"].tolist() == [1, 2]
     assert history["fraction"].tolist() == [0.5, 1.0]
-    assert history["learning_rate"].tolist() == pytest.approx([0.05, 0.0005])
+    assert history["learning_rate"].tolist() == pytest.approx([0.05, 0.005])
     assert history[["norm", "alpha", "batch_size"]].iloc[0].tolist() == ["batch", 0.05, 128]
     # Test accuracy and loss belong to the final weights, in eval mode.
     run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
@@ -115,6 +127,30 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
     assert record.data.sha256 == digits.info["sha256"]
     assert (record.device, record.threads, record.code_fingerprint) == ("cpu", 1, job([0]).code)
     assert not any((tmp_path / "state").iterdir())
+
+
+def test_clean_accuracies_and_which_test_images_are_correct(digits_path, digits, tmp_path):
+    """Of the final weights and the snapshot's, in eval mode, without augmentation; a bit for each test image."""
+    history, weights, _ = train(digits_path, tmp_path / "a", tmp_path / "state", [0], epochs=4)
+    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    for epoch in (2, 4):
+        run.model.load_state_dict(weights[0][epoch])
+        run.model.eval()
+        images, labels = next(Split(digits, False, 0, CPU).in_order(2000))
+        with torch.no_grad():
+            logits = run.model(images)
+        row = history[history["epoch"] == epoch].iloc[0]
+        assert row["clean_train_accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+        assert row["clean_train_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert history["clean_train_accuracy"].notna().tolist() == [False, True, False, True]
+    assert history["test_correct"].isna().tolist() == [True, True, True, False]
+    images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
+    with torch.no_grad():
+        right = run.model(images).argmax(1) == labels
+    bits = np.frombuffer(history["test_correct"].iloc[-1], dtype=np.uint8)
+    assert len(bits) == 45
+    assert np.unpackbits(bits, count=360).tolist() == right.int().tolist()
+    assert history["test_accuracy"].iloc[-1] == pytest.approx(right.double().mean().item())
 
 
 def test_a_seed_alone_equals_the_same_seed_in_a_block(digits_path, tmp_path):

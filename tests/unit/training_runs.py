@@ -19,7 +19,8 @@ MILESTONES = (0.5, 0.75)
 AUGMENTATION = Augmentation(pad=1, flip=False)
 OPTIMISER = Optimiser(momentum=0.9, weight_decay=5e-4)
 BATCHES = 1437 // 128  # mini-batches of an epoch
-LOOKS = BATCHES + 2  # and ticks: one for each, one in testing, one after the epoch
+# And ticks: one for each, one on the test images, three on the training images, one after the epoch.
+LOOKS = BATCHES + 5
 
 
 def cell(norm="batch", alpha=0.05, epochs=2, arch="resnet-8", batch_size=128):

@@ -89,7 +89,6 @@ TINY = {
         "measurements": dict.fromkeys(AT_INITIALIZATION) | {"logit_gradients": {}},
     },
     "random_matrices": {"size": 50, "factors": [1, 2], "draws": 3},
-    "claims": {"large_alpha": 1000, "middle_alpha": 1000, "small_alpha": 0.05, "unstable_alpha": 1000},
 }
 
 # Every measurement, so that there is every figure and table.

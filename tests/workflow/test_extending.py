@@ -104,9 +104,9 @@ def test_ones_own_claim_is_judged(extended):
     run(extended, command("fig1 other_norms"))
     histories = sorted(map(str, (extended.folder / "results/mine/train").rglob("history.parquet")))
     (extended.folder / "inputs.json").write_text(json.dumps({"histories": histories}))
-    roles = {f"{role}_alpha": 0.1 for role in ("large", "middle", "small", "unstable", "single_final")}
-    arguments = ["--spec", json.dumps({"roles": roles}), "--inputs", "inputs.json"]
-    done = extended.package("claims", *arguments, "--out", "claims.json", "--followups", "followups.json")
+    done = extended.package(
+        "claims", "--inputs", "inputs.json", "--out", "claims.json", "--followups", "followups.json"
+    )
     assert done.returncode == 0, done.stderr
     claim = json.loads((extended.folder / "followups.json").read_text())[0]
     assert (claim["id"], claim["source"], claim["seeds"]) == ("L0", "this page", 2)

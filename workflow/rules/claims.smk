@@ -18,8 +18,7 @@ rule claims:
         ENVIRONMENT
     params:
         inputs=listed("claims", PLAN.evidence),
-        spec=PLAN.judge.spec,
-        code=PLAN.judge.code,
+        code=fingerprint.whole(["claims.judging"]),
     shell:
-        "python -m understanding_bn claims --spec {params.spec:q} --inputs {params.inputs} --out {output.claims}"
-        " --followups {output.followups} 2>&1 | tee {log}"
+        "python -m understanding_bn claims --inputs {params.inputs} --out {output.claims} --followups {output.followups}"
+        " 2>&1 | tee {log}"

@@ -112,8 +112,7 @@ def _figure(args: argparse.Namespace) -> None:
 def _claims(args: argparse.Namespace) -> None:
     from understanding_bn.claims import judging
 
-    roles = _job(lambda: _jobs().Judge, args.spec).roles
-    judging.run(files.read_inputs(args.inputs), roles, args.out, args.followups)
+    judging.run(files.read_inputs(args.inputs), args.out, args.followups)
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -194,7 +193,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="folder to write to")
 
     p = stage("claims", _claims, "judge every claim of the paper")
-    _spec(p, '{"roles": {"large_alpha": 0.1, …}}')
     p.add_argument("--inputs", type=Path, required=True, help=f"{help_}, a run.json in the folder of each")
     p.add_argument("--out", type=Path, required=True, help="the claims.json to write")
     p.add_argument(

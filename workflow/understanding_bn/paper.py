@@ -10,8 +10,10 @@ import pandas as pd
 DATASET, TRAIN_IMAGES, ARCH, BATCH_SIZE = "cifar10", 50_000, "resnet-110", 128
 
 
-def is_scale(dataset_tag: str, train_images: int | None, arch: str, batch_size: int) -> bool:
-    """Whether results are at the paper's scale, so that its numbers can be compared with them.
+def differences(dataset_tag: str, train_images: int | None, arch: str, batch_size: int) -> dict[str, str]:
+    """What is not as in the paper: "data", "network" and "batch size", each with what it is instead.
+
+    This decides what the paper's scale is, wherever that is asked.
 
     Args:
         dataset_tag: as `data.sources.tag` makes it. The whole of CIFAR-10 is "cifar10" or "cifar10-" and eight hex
@@ -20,8 +22,21 @@ def is_scale(dataset_tag: str, train_images: int | None, arch: str, batch_size: 
         arch: the architecture's name.
         batch_size: B.
     """
+    found = {}
     whole = re.fullmatch(rf"{DATASET}(-[0-9a-f]{{8}})?", dataset_tag) and train_images in (None, TRAIN_IMAGES)
-    return bool(whole) and (arch, batch_size) == (ARCH, BATCH_SIZE)
+    if not whole:
+        dataset, images = dataset_tag.split("-")[0], "some" if train_images is None else f"{train_images:,}"
+        found["data"] = f"{dataset}, not CIFAR-10" if dataset != DATASET else f"{images} of CIFAR-10’s training images"
+    if arch != ARCH:
+        found["network"] = f"{arch}, not {ARCH}"
+    if batch_size != BATCH_SIZE:
+        found["batch size"] = f"B = {batch_size}, not {BATCH_SIZE}"
+    return found
+
+
+def is_scale(dataset_tag: str, train_images: int | None, arch: str, batch_size: int) -> bool:
+    """Whether results are at the paper's scale, so that its numbers can be compared with them; see `differences`."""
+    return not differences(dataset_tag, train_images, arch, batch_size)
 
 
 def is_scale_of(values: pd.DataFrame) -> bool:

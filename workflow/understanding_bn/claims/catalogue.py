@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
+from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim as its source makes it, the number there, the figure that shows it, and the function that judges it."""
+    """A claim as its source makes it, the number there, the figure that shows it, and the function that judges it.
+
+    `needs`: what its runs must be for its bound to mean anything.
+    """
 
     id: int | str
     statement: str
@@ -19,6 +23,7 @@ class Claim:
     figure: str
     judge: Callable[[Results], list[Check]]
     source: str = "Bjorck et al. (2018)"
+    needs: Needs = NOTHING
 
 
 CLAIMS = (
@@ -28,6 +33,7 @@ CLAIMS = (
         "12.0 points",
         "fig1_accuracy",
         training.large_alpha_gain,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         2,
@@ -35,6 +41,7 @@ CLAIMS = (
         "0.7 points",
         "fig1_accuracy",
         training.same_alpha_same_accuracy,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         3,
@@ -42,6 +49,7 @@ CLAIMS = (
         "81.3 < 90.45 < 93.26 %",
         "fig1_accuracy",
         training.accuracy_rises_with_alpha,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         4,
@@ -49,6 +57,7 @@ CLAIMS = (
         "6.7 against 18 points",
         "fig1_accuracy",
         training.smaller_gap_at_large_alpha,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         5,
@@ -56,6 +65,7 @@ CLAIMS = (
         "so shown",
         "fig1_accuracy",
         training.fails_without_norm,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         6,
@@ -70,6 +80,7 @@ CLAIMS = (
         "≥ 77; kurtosis ≥ 6.6 against 3.03",
         "fig2_gradient_histogram",
         start.gradient_spread,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         8,
@@ -79,6 +90,7 @@ CLAIMS = (
         "70×; 0.0018; 3.0",
         "fig3_relative_loss",
         start.larger_steps,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         9,
@@ -86,6 +98,7 @@ CLAIMS = (
         "1.4, 3.8e3, 3e8; 1, 5.4e6, 5.6e16",
         "fig4_divergence_heatmap",
         start.moments_rise_with_depth,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         10,
@@ -93,6 +106,7 @@ CLAIMS = (
         "so stated",
         "fig4_divergence_heatmap",
         start.diverges_at_once,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         11,
@@ -101,6 +115,7 @@ CLAIMS = (
         "4.25; 0.00 to 0.97",
         "fig5_channel_moments",
         start.activations_grow,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         12,
@@ -108,6 +123,7 @@ CLAIMS = (
         "so shown",
         "fig6_logit_gradients",
         start.one_class_for_all,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         13,
@@ -115,6 +131,7 @@ CLAIMS = (
         "251.8, 112.8; 1.7, 2.6, 1.6",
         "table1_gradient_sums",
         start.gradients_cancel,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         14,
@@ -123,6 +140,7 @@ CLAIMS = (
         "so shown",
         "fig7_kernel_gradients",
         start.low_rank_gradients,
+        needs=PAPERS_SETTING,
     ),
     Claim(
         15,
@@ -131,6 +149,7 @@ CLAIMS = (
         "about two thirds",
         "single_final_bn",
         training.single_final_norm,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         16,
@@ -138,6 +157,7 @@ CLAIMS = (
         "so stated",
         "max_learning_rate",
         start.shallower_tolerates_more,
+        needs=DATA,
     ),
     Claim(
         17,
@@ -146,6 +166,7 @@ CLAIMS = (
         "so stated",
         "max_learning_rate",
         start.inits_alike,
+        needs=DATA,
     ),
     Claim(
         18,
@@ -160,6 +181,7 @@ CLAIMS = (
         "so stated",
         "other_norms",
         training.other_norms_same_order,
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         20,
@@ -167,6 +189,7 @@ CLAIMS = (
         "so stated",
         "input_mean_correlation",
         start.gradients_follow_means,
+        needs=PAPERS_SETTING,
     ),
 )
 
@@ -204,6 +227,7 @@ FOLLOWUPS = (
         "noise_by_architecture",
         followups.fixup_matches_batch_norm,
         "Zhang, Dauphin & Ma (2019)",
+        needs=CONVERGED_TRAINING,
     ),
     Claim(
         "L5",

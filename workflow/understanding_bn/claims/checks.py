@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from understanding_bn.summaries import intervals
+from understanding_bn.summaries import crossed, intervals
+from understanding_bn.summaries.crossed import Sample
 from understanding_bn.summaries.intervals import Interval
 
 REPRODUCED, REFUTED, OPPOSITE = "reproduced", "not reproduced", "opposite"
-INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+INCONCLUSIVE, PRECONDITION, NOT_RUN = "inconclusive", "precondition not met", "not run"
 # Directions.
 AS_CLAIMED, AGAINST, UNCLEAR, MIXED = "as claimed", "opposite", "unclear", "mixed"
 
@@ -42,6 +43,7 @@ class Check:
         sign_p: exact sign-flip p of the direction; NaN where there is none.
         universal: the claim says this of every run, so that one exception refutes it.
         evidence: False for what must hold if the code is right, and so says nothing about the claim.
+        beside: the same in other terms, for readers; a ratio of error rates beside a difference in points.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Check:
     sign_p: float = math.nan
     universal: bool = False
     evidence: bool = True
+    beside: str = ""
 
     @property
     def verdict(self) -> str:
@@ -101,25 +104,34 @@ class Check:
 
 
 def mean_check(
-    name: str, values: np.ndarray, relation: str, bound: float, zero: float | None = None, evidence: bool = True
+    name: str,
+    values: np.ndarray | Sample,
+    relation: str,
+    bound: float,
+    zero: float | None = None,
+    evidence: bool = True,
+    beside: str = "",
 ) -> Check:
-    """A check of the mean of one value a seed, by Student's t. NaNs, of seeds that have no value, are left out."""
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    mean = float(values.mean()) if len(values) else math.nan
+    """A check of the mean of one value a seed, by Student's t. NaNs, of seeds that have no value, are left out.
+
+    The interval of a `Sample` covers the choice of test images, too.
+    """
+    sample, method = _sample(values)
+    values = sample.values
     return Check(
         name,
-        mean,
-        intervals.mean_interval(values),
+        float(values.mean()) if len(values) else math.nan,
+        crossed.interval(sample),
         relation,
         bound,
         len(values),
-        "Student’s t",
-        p=intervals.t_p(values, bound),
+        method,
+        p=crossed.p(sample, bound),
         zero=zero,
-        p_zero=math.nan if zero is None else intervals.t_p(values, zero),
+        p_zero=math.nan if zero is None else crossed.p(sample, zero),
         sign_p=math.nan if zero is None else intervals.sign_flip_p(values - zero),
         evidence=evidence,
+        beside=beside,
     )
 
 
@@ -140,22 +152,24 @@ def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero
     )
 
 
-def quotient_check(name: str, part: np.ndarray, whole: np.ndarray, relation: str, bound: float) -> Check:
+def quotient_check(
+    name: str, part: np.ndarray | Sample, whole: np.ndarray | Sample, relation: str, bound: float
+) -> Check:
     """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval; its direction is that of the part."""
-    part, whole = (np.asarray(side, dtype=float) for side in (part, whole))
-    known = len(whole) > 0 and whole.mean() > 0
+    (part, method), (whole, _) = _sample(part), _sample(whole)
+    n, denominator = len(whole.values), whole.values.mean() if len(whole.values) else math.nan
     return Check(
         name,
-        float(part.mean() / whole.mean()) if known else math.nan,
-        intervals.ratio_interval(part, whole),
+        float(part.values.mean() / denominator) if denominator > 0 else math.nan,
+        crossed.ratio_interval(part, whole) if denominator > 0 else None,
         relation,
         bound,
-        len(whole),
-        "Fieller’s, with Student’s t",
-        p=intervals.t_p(part - bound * whole, 0),
+        n,
+        f"Fieller’s, with {method}",
+        p=crossed.p(crossed.difference(part, bound * whole), 0),
         zero=0,
-        p_zero=intervals.t_p(part, 0),
-        sign_p=intervals.sign_flip_p(part),
+        p_zero=crossed.p(part, 0),
+        sign_p=intervals.sign_flip_p(part.values),
     )
 
 
@@ -168,10 +182,14 @@ def difference_check(name: str, left: np.ndarray, right: np.ndarray, relation: s
     return Check(name, difference, interval, relation, bound, seeds, "Welch’s t", p=p, zero=0, p_zero=p_zero)
 
 
-def within(name: str, values: np.ndarray, low: float, high: float, logs: bool = False) -> list[Check]:
+def within(
+    name: str, values: np.ndarray | Sample, low: float, high: float, logs: bool = False, beside: str = ""
+) -> list[Check]:
     """The two checks of an equivalence: the whole interval of the mean must lie between the bounds."""
-    made = ratio_check if logs else mean_check
-    return [made(name, values, "≥", low), made(name, values, "≤", high)]
+    if logs:
+        assert not isinstance(values, Sample)
+        return [ratio_check(name, values, "≥", low), ratio_check(name, values, "≤", high)]
+    return [mean_check(name, values, relation, end, beside=beside) for relation, end in (("≥", low), ("≤", high))]
 
 
 def every(name: str, flags: np.ndarray) -> Check:
@@ -228,6 +246,14 @@ def direction(checks: Sequence[Check]) -> str:
     if AGAINST in found:
         return AGAINST
     return "" if not found else UNCLEAR if UNCLEAR in found else AS_CLAIMED
+
+
+def _sample(values: np.ndarray | Sample) -> tuple[Sample, str]:
+    """Values as a sample, without NaNs, and how their interval is made."""
+    if isinstance(values, Sample):
+        return values, values.method
+    values = np.asarray(values, dtype=float)
+    return Sample(values[~np.isnan(values)]), "Student’s t"
 
 
 def _against(checks: Sequence[Check]) -> set[int]:

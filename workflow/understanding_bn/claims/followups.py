@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture
+from understanding_bn.claims import roles, scores
 from understanding_bn.claims.checks import Check, every, mean_check, within
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.jobs import Train
@@ -58,15 +59,10 @@ def scaled_branches_train(results: Results) -> list[Check]:
 
 def fixup_matches_batch_norm(results: Results) -> list[Check]:
     """Zhang, Dauphin & Ma (2019), as an equivalence: Fixup without BN ends where BN does, at the same large α."""
-    alpha = results.alpha("large")
-    batch = results.final("batch", alpha)["test_accuracy"]
-    fixup = _init_runs(results, "fixup")
-    fixup = fixup[fixup["alpha"] == alpha].set_index("seed")["test_accuracy"]
-    if fixup.empty:
-        raise NotRunError(f"training without norm at α = {alpha:g}, fixup initialisation")
-    difference = (fixup - batch).dropna().to_numpy()
-    name = f"test accuracy at α = {alpha:g}, Fixup − BN (points)"
-    return within(name, difference, -SAME_ACCURACY, SAME_ACCURACY)
+    (alpha,) = roles.of_claim(results, large="batch")
+    batch, fixup = results.scores("batch", alpha), results.scores("none", alpha, "fixup")
+    name, ends = f"test accuracy at α = {alpha:g}, Fixup − BN (points)", (-SAME_ACCURACY, SAME_ACCURACY)
+    return within(name, scores.compared(fixup, batch), *ends, beside=scores.beside(fixup, batch))
 
 
 def noise_scale_grows(results: Results) -> list[Check]:

@@ -1,29 +1,36 @@
 """Judge every claim and write claims.json."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from understanding_bn import architecture, files
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
-from understanding_bn.claims.checks import LEAST_RUNS, LEAST_SEEDS, NOT_RUN, OPPOSITE, Check, combine, direction
+from understanding_bn.claims.checks import (
+    LEAST_RUNS,
+    LEAST_SEEDS,
+    NOT_RUN,
+    OPPOSITE,
+    PRECONDITION,
+    Check,
+    combine,
+    direction,
+)
+from understanding_bn.claims.preconditions import batch_sizes, unmet
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.experiment.config import Roles
-from understanding_bn.experiment.jobs import Matrices, Measure, Train
-
-# The paper's learning rates, by their role in its claims.
-PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
+from understanding_bn.claims.roles import ROLES
+from understanding_bn.experiment.jobs import Matrices, Train
 
 
-def run(inputs: dict[str, list[Path]], roles: Roles, out: Path, followups: Path) -> None:
+def run(inputs: dict[str, list[Path]], out: Path, followups: Path) -> None:
     """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
     Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
-    interval, method, seeds, verdict, direction, sign_flip_p, runs, checks, figure and note.
-    `measure` up to `seeds` and `sign_flip_p` are those of the check that decided the verdict; `checks` has all.
+    interval, method, seeds, beside, verdict, direction, sign_flip_p, unmet, runs, checks, figure and note.
+    `measure` up to `beside` and `sign_flip_p` are those of the check that decided the verdict, or of the first where a
+    precondition is not met; `checks` has all. `unmet` names the preconditions.
     """
-    results = Results(inputs, roles)
+    results = Results(inputs)
     for path, claims in ((out, CLAIMS), (followups, FOLLOWUPS)):
         files.write_json(path, [_entry(claim, results) for claim in claims])
 
@@ -38,6 +45,9 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         note = f"needs {missing}"
         results.forget()
     verdict, of_checks = combine(checks)
+    missing_conditions = unmet(claim.needs, results) if verdict != NOT_RUN else []
+    if missing_conditions:
+        verdict, of_checks = PRECONDITION, [PRECONDITION] * len(checks)
     # What is shown in one line is the check that the verdict hangs on.
     decisive = _decisive(checks, verdict, of_checks)
     return {
@@ -51,13 +61,15 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         "interval": _interval(decisive) if decisive else None,
         "method": decisive.method if decisive else "",
         "seeds": decisive.seeds if decisive else 0,
+        "beside": decisive.beside if decisive else "",
         "verdict": verdict,
         "direction": direction(checks),
         "sign_flip_p": _number(decisive.sign_p) if decisive else None,
+        "unmet": missing_conditions,
         "runs": sorted(results.used),
         "checks": [_check(*each) for each in zip(checks, of_checks, strict=True)],
         "figure": claim.figure,
-        "note": note or (_why_undecided(decisive) if decisive else ""),
+        "note": note or "; ".join(missing_conditions) or (_why_undecided(decisive) if decisive else ""),
     }
 
 
@@ -73,7 +85,12 @@ def _check(check: Check, verdict: str) -> dict[str, Any]:
     """A check as claims.json has it."""
     entry = {"name": check.name, "measured": _number(check.value), "interval": _interval(check)}
     entry |= {"method": check.method, "relation": check.relation, "bound": check.bound, "seeds": check.seeds}
-    entry |= {"verdict": verdict if check.evidence else "", "direction": check.direction, "evidence": check.evidence}
+    entry |= {
+        "beside": check.beside,
+        "verdict": verdict if check.evidence and verdict != PRECONDITION else "",
+        "direction": check.direction,
+        "evidence": check.evidence,
+    }
     return entry | {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
 
 
@@ -101,7 +118,7 @@ def _scope(results: Results) -> str:
     jobs = [run.job for run in runs if not isinstance(run.job, Matrices)]
     assert first.data is not None
     archs = architecture.in_order(network.arch for job in jobs for network in job.networks)
-    sizes = sorted({size for job in jobs for size in _batch_sizes(job)})
+    sizes = sorted({size for job in jobs for size in batch_sizes(job)})
     parts = [
         f"{' and '.join(archs).replace('resnet', 'ResNet')} on {first.data.source}",
         f"B = {', '.join(map(str, sizes))}",
@@ -109,19 +126,12 @@ def _scope(results: Results) -> str:
     epochs = sorted({job.cell.epochs for job in jobs if isinstance(job, Train)})
     if epochs:
         parts.append(f"{'–'.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs")
-        used = [(paper, results.alpha(role)) for role, paper in PAPER_ALPHAS.items() if role in results.used_roles]
+        used = [(ROLES[role].paper, ours) for role, ours in results.alphas_for.items()]
         moved = [f"{ours:g} for the paper's {paper:g}" for paper, ours in used if ours != paper]
         parts += [f"α = {', '.join(moved)}"] if moved else []
     elif first.stage == "initialization":
         parts.append("at initialisation, BN in train mode")
     return ", ".join(parts)
-
-
-def _batch_sizes(job: Train | Measure) -> Sequence[int]:
-    """The batch sizes of a job; a measurement may have its own."""
-    options = getattr(job, "options", None)
-    (network,) = job.networks
-    return getattr(options, "batch_sizes", None) or [getattr(options, "batch_size", network.batch_size)]
 
 
 def _number(value: float) -> float | None:

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from understanding_bn import record, runs, tables
 from understanding_bn.cell import Cell
-from understanding_bn.experiment.config import Roles
+from understanding_bn.claims.scores import Scores
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 from understanding_bn.record import Record
 from understanding_bn.summaries.training import main_network
+
+ACCURACIES = ["train_accuracy", "clean_train_accuracy", "test_accuracy"]
 
 
 class NotRunError(Exception):
@@ -22,29 +25,23 @@ class Results:
 
     Args:
         inputs: files of values by table, each with its run.json in its folder.
-        roles: the config's `claims` block: which learning rate has which role in the paper.
     """
 
-    def __init__(self, inputs: dict[str, list[Path]], roles: Roles):
-        self.roles = roles
+    def __init__(self, inputs: dict[str, list[Path]]):
         self.forget()
         paths = [path for of_table in inputs.values() for path in of_table]
         self.runs: dict[str, Record] = {str(path): record.read(path.parent / "run.json") for path in paths}
         runs.must_fit_together(self.runs)
-        self._finals: dict[tuple[str, float], tuple[set[str], pd.DataFrame]] = {}
+        self._finals: dict[tuple[str, float, str | None], tuple[set[str], pd.DataFrame]] = {}
         self._tables = {str(path): tables.read([path]) for path in paths}
         trained = self._training()
         self.main = main_network(self._rows([*trained])) if trained else None
 
     def forget(self) -> None:
-        """Forget which files and roles were asked for."""
+        """Forget which files, cells and learning rates were asked for."""
         self.used: set[str] = set()
-        self.used_roles: set[str] = set()
-
-    def alpha(self, role: str) -> float:
-        """The learning rate with this role in the paper: "large", "middle", "small", "unstable", …"""
-        self.used_roles.add(role)
-        return getattr(self.roles, f"{role}_alpha")
+        self.compared: list[tuple[str, float, str | None]] = []  # norm, α and init, as asked for
+        self.alphas_for: dict[str, float] = {}  # by their role in the paper
 
     def measurement(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.
@@ -79,41 +76,66 @@ class Results:
         """The singular values of products of Gaussian matrices."""
         return _some(self._gather(lambda run: isinstance(run.job, Matrices)), "random_matrices")
 
-    def final(self, norm: str, alpha: float) -> pd.DataFrame:
+    def final(self, norm: str, alpha: float, init: str | None = None) -> pd.DataFrame:
         """The last row of each seed's history in the main network's cell (norm, α) with the most epochs, by seed.
 
-        The main network is that of `summaries.training.main_network`.
+        The main network is that of `summaries.training.main_network`; `init` is another initialisation of it.
         Accuracies are in per cent, NaN where the seed diverged.
 
         Raises:
             NotRunError: there is no such cell.
         """
-        if (norm, alpha) not in self._finals:  # many claims ask for the same cells, which may have thousands of files
-            self._finals[norm, alpha] = self._final(norm, alpha)
-        used, last = self._finals[norm, alpha]
+        used, last = self._final(norm, alpha, init)
         self.used |= used
         return last.copy()
 
-    def _final(self, norm: str, alpha: float) -> tuple[set[str], pd.DataFrame]:
-        """The files of all cells (norm, α), and what `final` says of them."""
-        cells = self._training(main=True).items()
-        used = [path for path, cell in cells if (cell.norm, cell.alpha) == (norm, alpha)]
+    def failed(self, norm: str, alpha: float) -> pd.Series:
+        """Whether each seed of a cell (see `final`) failed. To ask is not to use: no file is noted."""
+        return self._final(norm, alpha, None)[1]["failure"].notna()
+
+    def scores(self, norm: str, alpha: float, init: str | None = None) -> Scores:
+        """The final accuracies of a cell (see `final`), which counts as compared with others."""
+        last = self.final(norm, alpha, init)
+        if (norm, alpha, init) not in self.compared:
+            self.compared.append((norm, alpha, init))
+        images = next(run.data.test_images for run in self.runs.values() if run.data)
+        correct = {
+            seed: np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=images).astype(bool)
+            for seed, bits in last["test_correct"].items()
+            if isinstance(bits, bytes)
+        }
+        return Scores(last["test_accuracy"], last["clean_train_accuracy"], correct)
+
+    def _final(self, norm: str, alpha: float, init: str | None) -> tuple[set[str], pd.DataFrame]:
+        """The files of all cells of `final`, and what it says of them."""
+        if (norm, alpha, init) in self._finals:  # many claims ask for the same cells, which may have thousands of files
+            return self._finals[norm, alpha, init]
+        used = []
+        if self.main is not None:
+            family = (self.main[0], init or self.main[1], self.main[2])
+            cells = {path: cell for path, cell in self._training().items() if cell.family == family}
+            used = [path for path, cell in cells.items() if (cell.norm, cell.alpha) == (norm, alpha)]
         if not used:
-            raise NotRunError(f"training with norm {norm} at α = {alpha:g}")
+            raise NotRunError(
+                f"training with norm {norm} at α = {alpha:g}" + (f", {init} initialisation" if init else "")
+            )
         table = self._rows(used)
         table = table[table["epochs"] == table["epochs"].max()]
         last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
-        last[["train_accuracy", "test_accuracy"]] *= 100
-        return set(used), last
+        # Records of earlier versions lack some columns.
+        last = last.reindex(columns=last.columns.union([*ACCURACIES, "test_correct"], sort=False))
+        last[ACCURACIES] = 100 * last[ACCURACIES].astype(float)
+        self._finals[norm, alpha, init] = set(used), last
+        return self._finals[norm, alpha, init]
 
     def alphas(self, norm: str) -> list[float]:
         """The learning rates at which `norm` was trained, ascending."""
-        return sorted({cell.alpha for cell in self._training(main=True).values() if cell.norm == norm})
+        cells = self._training().values()
+        return sorted({cell.alpha for cell in cells if cell.norm == norm and cell.family == self.main})
 
-    def _training(self, main: bool = False) -> dict[str, Cell]:
-        """The cell of every training job, by its file; only those of the main network if asked so."""
-        cells = {path: run.job.cell for path, run in self.runs.items() if isinstance(run.job, Train)}
-        return {path: cell for path, cell in cells.items() if not main or cell.family == self.main}
+    def _training(self) -> dict[str, Cell]:
+        """The cell of every training job, by its file."""
+        return {path: run.job.cell for path, run in self.runs.items() if isinstance(run.job, Train)}
 
     def _gather(self, matches: Callable[[Record], bool]) -> pd.DataFrame:
         """The rows of all files whose run.json satisfies `matches`; they count as used."""

@@ -5,8 +5,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from understanding_bn.claims import roles, scores
 from understanding_bn.claims.checks import REPRODUCED, Check, every, majority, mean_check, quotient_check, within
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.claims.scores import Scores
 
 LARGE_ALPHA_GAIN = 8.0  # points
 SAME_ALPHA_DIFFERENCE = 2.0  # points
@@ -15,45 +17,43 @@ FINAL_NORM_SHARE = 0.6
 
 def large_alpha_gain(results: Results) -> list[Check]:
     """Claim 1."""
-    large, small = _final(results, "batch", "large"), _final(results, "batch", "small")
-    gain = _paired(large["test_accuracy"], small["test_accuracy"])
-    return [mean_check("test accuracy, BN at large − small α (points)", gain, "≥", LARGE_ALPHA_GAIN, zero=0)]
+    large, small = _batch(results, large="batch", small="batch")
+    name = "test accuracy, BN at large − small α (points)"
+    return [_higher(name, large, small, "≥", LARGE_ALPHA_GAIN)]
 
 
 def same_alpha_same_accuracy(results: Results) -> list[Check]:
     """Claim 2, as an equivalence: the whole interval of the difference must lie within the bounds."""
-    batch, none = _final(results, "batch", "small"), _final(results, "none", "small")
-    difference = _paired(batch["test_accuracy"], none["test_accuracy"])
-    name = "test accuracy at small α, BN − none (points)"
-    return within(name, difference, -SAME_ALPHA_DIFFERENCE, SAME_ALPHA_DIFFERENCE)
+    (alpha,) = roles.of_claim(results, small="batch none")
+    batch, none = results.scores("batch", alpha), results.scores("none", alpha)
+    name, ends = "test accuracy at small α, BN − none (points)", (-SAME_ALPHA_DIFFERENCE, SAME_ALPHA_DIFFERENCE)
+    return within(name, scores.compared(batch, none), *ends, beside=scores.beside(batch, none))
 
 
 def accuracy_rises_with_alpha(results: Results) -> list[Check]:
     """Claim 3."""
-    large, middle, small = (_final(results, "batch", role)["test_accuracy"] for role in ("large", "middle", "small"))
+    large, middle, small = _batch(results, large="batch", middle="batch", small="batch")
     return [
-        mean_check("test accuracy, BN at middle − small α (points)", _paired(middle, small), ">", 0, zero=0),
-        mean_check("test accuracy, BN at large − middle α (points)", _paired(large, middle), ">", 0, zero=0),
+        _higher("test accuracy, BN at middle − small α (points)", middle, small),
+        _higher("test accuracy, BN at large − middle α (points)", large, middle),
     ]
 
 
 def smaller_gap_at_large_alpha(results: Results) -> list[Check]:
-    """Claim 4."""
-    gaps = []
-    for role in ("small", "large"):
-        final = _final(results, "batch", role)
-        gaps.append(final["train_accuracy"] - final["test_accuracy"])
-    return [mean_check("train − test accuracy, BN at small − large α (points)", _paired(*gaps), ">", 0, zero=0)]
+    """Claim 4. Both accuracies are clean: in eval mode, without augmentation, at the end of training."""
+    large, small = _batch(results, large="batch", small="batch")
+    if large.train.isna().all() or small.train.isna().all():
+        raise NotRunError("clean train accuracies, which records of earlier versions do not have")
+    name = "clean train − test accuracy, BN at small − large α (points)"
+    return [mean_check(name, scores.gap(small, large), ">", 0, zero=0)]
 
 
 def fails_without_norm(results: Results) -> list[Check]:
     """Claim 5."""
-    threshold = results.alpha("unstable")
+    threshold, small = roles.of_claim(results, unstable="none", small="none")
     alphas = [alpha for alpha in results.alphas("none") if alpha >= threshold]
-    if not alphas:
-        raise NotRunError(f"training without BN at α ≥ {threshold:g}")
     failed = pd.concat([results.final("none", alpha)["failure"].notna() for alpha in alphas], axis=1).all(axis=1)
-    sound = _final(results, "none", "small")["failure"].isna()
+    sound = results.final("none", small)["failure"].isna()
     return [
         every(f"share of seeds that without BN diverge or stay at chance at every α ≥ {threshold:g}", failed),
         every("share of seeds that without BN at small α neither diverge nor stay at chance", sound),
@@ -62,12 +62,11 @@ def fails_without_norm(results: Results) -> list[Check]:
 
 def single_final_norm(results: Results) -> list[Check]:
     """Claim 15."""
-    final = results.final("batch-final", results.alpha("single_final"))["test_accuracy"]
-    best = {norm: _best(results, norm) for norm in ("batch", "none")}
-    table = pd.concat([final, best["batch"], best["none"]], axis=1, join="inner").dropna()
-    single, batch, none = table.to_numpy().T
-    name = "share of BN’s gain that a single final BN recovers"
-    return [quotient_check(name, single - none, batch - none, "≥", FINAL_NORM_SHARE)]
+    (alpha,) = roles.of_claim(results, single_final="batch-final")
+    final = results.scores("batch-final", alpha)
+    batch, none = _best(results, "batch"), _best(results, "none")
+    name = f"share of BN’s gain that a single final BN at α = {alpha:g} recovers"
+    return [quotient_check(name, *scores.parts(final, none, batch), "≥", FINAL_NORM_SHARE)]
 
 
 def other_norms_same_order(results: Results) -> list[Check]:
@@ -81,39 +80,42 @@ def other_norms_same_order(results: Results) -> list[Check]:
         if len(shared) < 2:
             raise NotRunError(f"training with {norm} norm at two learning rates that BN was trained at")
         for low, high in combinations(shared, 2):
-            batch = _paired(*(results.final("batch", alpha)["test_accuracy"] for alpha in (high, low)))
-            direction = np.sign(batch.sum())
+            high_batch, low_batch = results.scores("batch", high), results.scores("batch", low)
+            batch = scores.compared(high_batch, low_batch)
+            direction = float(np.sign(batch.values.sum()))
             name = f"test accuracy, BN at α = {high:g} − {low:g}, × its direction ({direction:+g}) (points)"
             order = mean_check(name, direction * batch, ">", 0, zero=0)
             if order.verdict != REPRODUCED:
                 unordered[low, high] = order
                 continue
             name = f"{norm} norm at α = {high:g} − {low:g}, × BN’s direction ({direction:+g})"
-            above, below = (results.final(norm, alpha)["test_accuracy"] for alpha in (high, low))
-            checks.append(_ordered(name, above, below, direction))
+            checks.append(_ordered(name, results.scores(norm, high), results.scores(norm, low), direction))
     return checks or list(unordered.values())
 
 
-def _ordered(name: str, high: pd.Series, low: pd.Series, direction: float) -> Check:
+def _ordered(name: str, high: Scores, low: Scores, direction: float) -> Check:
     """A check that accuracies differ in a direction; of the share of seeds that do if one diverged, which is worse."""
-    if high.notna().all() and low.notna().all():
-        return mean_check(f"test accuracy, {name} (points)", direction * _paired(high, low), ">", 0, zero=0)
-    signs = direction * np.sign(high.fillna(-np.inf) - low.fillna(-np.inf)).fillna(0)
+    if high.test.notna().all() and low.test.notna().all():
+        difference = direction * scores.compared(high, low)
+        return mean_check(f"test accuracy, {name} (points)", difference, ">", 0, zero=0)
+    signs = direction * np.sign(high.test.fillna(-np.inf) - low.test.fillna(-np.inf)).fillna(0)
     return majority(f"share of seeds in this order, those that diverged being worse: {name}", signs[signs != 0] > 0)
 
 
-def _final(results: Results, norm: str, role: str) -> pd.DataFrame:
-    return results.final(norm, results.alpha(role))
+def _batch(results: Results, **norms: str) -> list[Scores]:
+    """With batch norm, the final accuracies at the learning rates of some roles; see `roles.of_claim`."""
+    return [results.scores("batch", alpha) for alpha in roles.of_claim(results, **norms)]
 
 
-def _best(results: Results, norm: str) -> pd.Series:
-    """Final test accuracies by seed at the learning rate with the best mean, over those where no seed diverged."""
-    sound = [f for f in (results.final(norm, a)["test_accuracy"] for a in results.alphas(norm)) if f.notna().all()]
+def _higher(name: str, left: Scores, right: Scores, relation: str = ">", bound: float = 0) -> Check:
+    """A check of how much higher the left test accuracy is."""
+    difference = scores.compared(left, right)
+    return mean_check(name, difference, relation, bound, zero=0, beside=scores.beside(left, right))
+
+
+def _best(results: Results, norm: str) -> Scores:
+    """Those at the learning rate with the best mean test accuracy, over those where no seed diverged."""
+    sound = [a for a in results.alphas(norm) if results.final(norm, a)["test_accuracy"].notna().all()]
     if not sound:
         raise NotRunError(f"training with norm {norm} at a learning rate where it does not diverge")
-    return max(sound, key=lambda accuracy: accuracy.mean())
-
-
-def _paired(left: pd.Series, right: pd.Series) -> np.ndarray:
-    """Differences by seed, over the seeds that neither side lost to divergence; 0 exactly if they are equal."""
-    return (left - right).dropna().round(9).to_numpy()
+    return results.scores(norm, max(sound, key=lambda a: results.final(norm, a)["test_accuracy"].mean()))

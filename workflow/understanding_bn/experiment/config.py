@@ -213,21 +213,6 @@ class RandomMatrices(Options):
     """How many independent products there are of each number of factors."""
 
 
-class Roles(Options):
-    """Which learning rates of the grid play the parts of the paper's in claims. The defaults are the paper's."""
-
-    large_alpha: Alpha = 0.1
-    """The part of 0.1 in Fig. 1."""
-    middle_alpha: Alpha = 0.003
-    """The part of 0.003 in Fig. 1."""
-    small_alpha: Alpha = 0.0001
-    """The part of 0.0001 in Fig. 1."""
-    unstable_alpha: Alpha = 0.003
-    """The part of the smallest at which networks without normalisation fail."""
-    single_final_alpha: Alpha = 0.03
-    """The part of that of the network with a single final batch norm."""
-
-
 class Config(Options):
     """A complete config. What a preset leaves out comes from the presets that it builds on, config.yaml or defaults."""
 
@@ -260,7 +245,6 @@ class Config(Options):
     initialization: Initialization
     trained: TrainedNetworks = TrainedNetworks()
     random_matrices: RandomMatrices = RandomMatrices()
-    claims: Roles = Roles()
 
     def images(self, split: Literal["train", "test"]) -> float:
         """The number of images in a split; infinite where it is not known before the data is read."""

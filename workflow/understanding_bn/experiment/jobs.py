@@ -11,7 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
-from understanding_bn.experiment.config import InitialMeasurements, Roles, TrainedMeasurements
+from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
 from understanding_bn.settings import Augmentation, InnerShare, Optimiser, Options
 
 # Every measurement, by its name in the config.
@@ -212,21 +212,6 @@ class Draw(Job):
     @property
     def modules(self) -> list[str]:
         return ["figures.drawing", f"figures.{self.name}"]
-
-    @property
-    def code(self) -> str:
-        return fingerprint.whole(self.modules)
-
-
-class Judge(Job):
-    """Judge every claim."""
-
-    rule: ClassVar[str] = "claims"
-    roles: Roles
-
-    @property
-    def modules(self) -> list[str]:
-        return ["claims.judging"]
 
     @property
     def code(self) -> str:

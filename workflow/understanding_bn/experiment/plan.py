@@ -11,7 +11,7 @@ from understanding_bn import plugins
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.checks import measurements
 from understanding_bn.experiment.config import Config
-from understanding_bn.experiment.jobs import Draw, Judge, Matrices, Measure, Measured, Prepare, Train
+from understanding_bn.experiment.jobs import Draw, Matrices, Measure, Measured, Prepare, Train
 from understanding_bn.settings import Initial, Trained, Where
 
 Inputs = dict[str, list[Measured]]  # jobs by the name of the table that they make
@@ -61,11 +61,6 @@ class Plan:
         tables |= {name: [*jobs] for name, jobs in (self.initial | self.trained).items()}
         tables["random_matrices"] = [self.matrices]
         return {table: jobs for table, jobs in tables.items() if jobs}
-
-    @property
-    def judge(self) -> Judge:
-        """The judgement of all claims."""
-        return Judge(roles=self.config.claims)
 
     @property
     def items(self) -> dict[Draw, Inputs]:

@@ -53,20 +53,23 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
             files.copy(path, out / item.kind / path.name)
     progress.show(len(drawn))
     judged = out / "claims.json", out / "followups.json"
-    judging.run(present(experiment.evidence), experiment.judge.roles, *judged)
+    judging.run(present(experiment.evidence), *judged)
+    lost = {
+        item.name for item, inputs in drawn if any(job.values not in raw for jobs in inputs.values() for job in jobs)
+    }
     for path in judged:
-        _keep_verdicts(path, kept / path.name)
+        _keep_verdicts(path, kept / path.name, lost)
     records = sorted(path.parent / "run.json" for path in raw.values())
     items = [out / item.shown for item, _ in drawn]
     page.run(kept.name, *judged, items, records, captions, scale, out / "report.html")
 
 
-def _keep_verdicts(judged: Path, kept: Path) -> None:
-    """Where raw values were too large to keep, use the record's verdicts, and say so."""
+def _keep_verdicts(judged: Path, kept: Path, lost: set[str]) -> None:
+    """Where the raw values of a claim's figure were too large to keep, use the record's verdict, and say so."""
     claims = files.read_json(judged)
     kept_claims = {claim["id"]: claim for claim in files.read_json(kept)}
     for position, claim in enumerate(claims):
-        if claim["verdict"] == NOT_RUN and kept_claims[claim["id"]]["verdict"] != NOT_RUN:
+        if claim["verdict"] == NOT_RUN and claim["figure"] in lost:
             print(f"claim {claim['id']}: copied as it was judged, {claim['note']}", file=sys.stderr)
             claims[position] = kept_claims[claim["id"]] | {"runs": []}
     files.write_json(judged, claims)

@@ -179,13 +179,6 @@ def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame
     factors = {"dataset": dataset} | cell.factors
     for position, (name, value) in enumerate(factors.items()):
         table.insert(position, name, value)
-    measured = [
-        "train_loss",
-        "train_accuracy",
-        "test_loss",
-        "test_accuracy",
-        "weight_norm",
-        "last_finite_loss",
-    ]
+    measured = [name for name in loop.MEASURED if name != "test_correct"] + ["last_finite_loss"]
     steps = ["first_bad_step", "first_absolute_step"]
     return table.astype(dict.fromkeys(measured, "float64") | dict.fromkeys(steps, "Int64") | {"failure": "string"})

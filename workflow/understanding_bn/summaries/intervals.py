@@ -64,10 +64,13 @@ def ratio_interval(numerator: np.ndarray, denominator: np.ndarray) -> Interval |
     n = len(x)
     if n < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
-    (xx, xy), (_, yy) = np.cov(x, y) / n
-    t2 = special.stdtrit(n - 1, (1 + LEVEL) / 2) ** 2
-    # The ends solve (x̄ − r·ȳ)² = t²·(xx − 2r·xy + r²·yy).
-    a, b, c = y.mean() ** 2 - t2 * yy, x.mean() * y.mean() - t2 * xy, x.mean() ** 2 - t2 * xx
+    return fieller(x.mean(), y.mean(), np.cov(x, y) / n, float(special.stdtrit(n - 1, (1 + LEVEL) / 2)))
+
+
+def fieller(x: float, y: float, covariance: np.ndarray, t: float) -> Interval | None:
+    """All r with (x − r·y)² ≤ t²·Var(x − r·y), of two means with their covariance, (2, 2). None if unbounded."""
+    (xx, xy), (_, yy) = t * t * np.asarray(covariance)
+    a, b, c = y * y - yy, x * y - xy, x * x - xx
     root = b * b - a * c
     if a <= 0 or root < 0:
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,18 @@ from understanding_bn.models.resnet import build
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import divergence
 from understanding_bn.training.update import sgd, step
+
+# What a row of a history has where the run has not diverged; the last three only in some rows.
+MEASURED = (
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "weight_norm",
+    "clean_train_loss",
+    "clean_train_accuracy",
+    "test_correct",
+)
 
 
 @dataclass
@@ -61,8 +74,12 @@ def start(
 
 
 def learning_rate(alpha: float, epoch: int, epochs: int, milestones: Sequence[float]) -> float:
-    """The learning rate in `epoch` (from 0): α, divided by 10 at each milestone, a share of training, passed."""
-    return alpha * 0.1 ** sum(epoch >= int(share * epochs) for share in milestones)
+    """The learning rate in `epoch` (from 0): α, divided by 10 at each milestone that its start has reached.
+
+    A milestone is the share of training that it is written as: of 100 epochs, 29 are before 0.29, though the nearest
+    binary number is smaller. So a training of one epoch keeps α throughout.
+    """
+    return alpha * 0.1 ** sum(epoch >= Decimal(repr(float(share))) * epochs for share in milestones)
 
 
 def train(
@@ -86,6 +103,10 @@ def train(
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
     (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
     which a run diverges these are None, because no mean is taken over infinities.
+
+    Where weights are kept, the row also has loss and accuracy on the whole training split as the test split is
+    measured (eval mode, no augmentation): clean_train_loss and clean_train_accuracy. The last row of a run has
+    test_correct, which test images the network classifies correctly, in the store's order, as `packed` bits.
     """
     while run.epoch < cell.epochs and not run.diverged:
         rate = learning_rate(cell.alpha, run.epoch, cell.epochs, milestones)
@@ -98,14 +119,20 @@ def train(
         failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
         epoch = run.epoch + 1
         row: dict[str, Any] = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
-        row |= dict.fromkeys(("train_loss", "train_accuracy", "test_loss", "test_accuracy", "weight_norm"))
+        row |= dict.fromkeys(MEASURED)
+        last = epoch == cell.epochs or failure.first_bad_step is not None
+        kept = last or epoch in keep
         if failure.first_bad_step is None:
             row["train_loss"] = float(losses.mean(dtype=np.float64))
             row["train_accuracy"] = correct / (len(losses) * cell.batch_size)
-            row["test_loss"], row["test_accuracy"] = evaluate(run.model, test_split, tick)
+            row["test_loss"], hits = evaluate(run.model, test_split, tick)
+            row["test_accuracy"] = hits.sum().item() / test_split.count
+            row["test_correct"] = packed(hits) if last else None
+            if kept:
+                row["clean_train_loss"], hits = evaluate(run.model, train_split, tick)
+                row["clean_train_accuracy"] = hits.sum().item() / train_split.count
             row["weight_norm"] = weight_norm(run.model)
-        last = epoch == cell.epochs or failure.first_bad_step is not None
-        snapshot = {epoch: state_of(run.model)} if last or epoch in keep else {}
+        snapshot = {epoch: state_of(run.model)} if kept else {}
         # Together, and nothing in between can raise: a saved run is either before the epoch's end or after it.
         run.rows.append(row)
         run.steps, run.last_loss, run.epoch, run.failure = run.steps + len(losses), float(losses[-1]), epoch, failure
@@ -123,17 +150,26 @@ def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str,
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: None) -> tuple[float, float]:
-    """Mean cross-entropy (nats, accumulated in float64) and accuracy (a share) over a split, in eval mode."""
+def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: None) -> tuple[float, Tensor]:
+    """A network on a whole split, in eval mode, without augmentation.
+
+    Returns:
+        The mean cross-entropy (nats, accumulated in float64), and (N,) bool: the images classified correctly.
+    """
     model.eval()
     loss = torch.zeros((), dtype=torch.float64, device=split.pixels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.pixels.device)
+    hits = []
     for images, labels in split.in_order():
         logits = model(images)
         loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        correct += (logits.argmax(1) == labels).sum()
+        hits.append(logits.argmax(1) == labels)
         tick()
-    return loss.item() / split.count, correct.item() / split.count
+    return loss.item() / split.count, torch.cat(hits)
+
+
+def packed(hits: Tensor) -> bytes:
+    """(N,) bool as ⌈N/8⌉ bytes, the first image in the highest bit of the first byte."""
+    return np.packbits(hits.cpu().numpy()).tobytes()
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
