@@ -10,7 +10,7 @@ from contexts import context_of
 from torch.nn import functional as F
 
 from understanding_bn.analysis.context import flat
-from understanding_bn.analysis.gradient_moments import Variance
+from understanding_bn.analysis.gradient_moments import Variance, jackknife_error
 from understanding_bn.measurements import gradient_noise
 from understanding_bn.measurements.gradient_noise import GradientNoise
 
@@ -41,6 +41,26 @@ def test_one_vector_has_no_variance_and_the_order_does_not_matter():
             assert variance.count > 1 or np.isnan(variance.value())
         values.append(variance.value())
     assert values[0] == pytest.approx(values[1], rel=1e-12)
+
+
+def test_the_jackknifes_error_is_that_of_leaving_out_each_in_turn():
+    vectors = np.random.default_rng(0).normal(3, [1, 2, 3, 4], size=(9, 4))
+    logs = [np.log(np.var(np.delete(vectors, i, axis=0), axis=0, ddof=1).sum()) for i in range(9)]
+    expected = (8 / 9 * np.sum((logs - np.mean(logs)) ** 2)) ** 0.5
+    tensors = [torch.from_numpy(vector) for vector in vectors]
+    assert jackknife_error(tensors) == pytest.approx(expected, rel=1e-9)
+    assert jackknife_error([7 * vector + 1e6 for vector in tensors]) == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(jackknife_error(tensors[:2]))
+
+
+def test_the_jackknifes_error_is_the_spread_of_repeated_measurements():
+    """Gaussian vectors of p entries: log of the variance of n has a standard deviation of about √(2 / (p·(n − 1)))."""
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(400, 32, 50))
+    errors = [jackknife_error([*torch.from_numpy(of_draw)]) for of_draw in draws]
+    spread = np.log([np.var(of_draw, axis=0, ddof=1).sum() for of_draw in draws]).std(ddof=1)
+    assert np.mean(errors) == pytest.approx(spread, rel=0.1)
+    assert spread == pytest.approx((2 / (50 * 31)) ** 0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])

@@ -34,6 +34,20 @@ def test_slopes_are_those_of_the_power_laws():
     assert table["alpha_slope"].to_numpy() == pytest.approx(1.9)
 
 
+def test_a_slopes_error_within_a_seed_is_that_of_least_squares():
+    """Simulated: log noise with errors of its own at each B, whose standard deviations are known."""
+    assert slopes(values())["batch_size_slope_error"].isna().all(), "not recorded"
+    table = values()
+    sizes = sorted(table["batch_size"].unique())
+    known = dict(zip(sizes, [0.2, 0.1, 0.3], strict=True))
+    table["log_noise_error"] = table["batch_size"].map(known)
+    logs = np.log(sizes)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(20_000, len(sizes))) * [known[size] for size in sizes]
+    simulated = np.polyfit(logs, noise.T, 1)[0].std()
+    assert slopes(table)["batch_size_slope_error"].to_numpy() == pytest.approx(simulated, rel=0.03)
+
+
 def test_the_figure_draws_everything_and_names_the_slopes():
     shown, tables = figure.draw(values())
     assert list(tables[""].columns) == figure.COLUMNS

@@ -1,7 +1,7 @@
 """Gradients of mini-batches: their variance, norm and rank, between mini-batches, layers, units and samples."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,22 @@ class Variance:
     def value(self) -> float:
         """Σ‖v − mean‖² / (count − 1), an unbiased estimate; NaN for fewer than two vectors."""
         return self.squares / (self.count - 1) if self.count > 1 else float("nan")
+
+
+def jackknife_error(vectors: Sequence[Tensor]) -> float:
+    """The standard error of the logarithm of `Variance.value` of n vectors, by the jackknife (Quenouille 1956).
+
+    Leaving out vector i takes n/(n − 1)·‖v_i − mean‖² from the sum of squares and one from its count. NaN for n < 3.
+    """
+    n = len(vectors)
+    if n < 3:
+        return float("nan")
+    mean = torch.zeros_like(vectors[0], dtype=torch.float64)
+    for vector in vectors:  # one after the other: no second copy of them all
+        mean += vector / n
+    squares = torch.stack([(vector - mean).square().sum() for vector in vectors])
+    logs = ((squares.sum() - squares * n / (n - 1)) / (n - 2)).log()
+    return float(((n - 1) / n * (logs - logs.mean()).square().sum()).sqrt())
 
 
 def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

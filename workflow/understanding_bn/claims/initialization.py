@@ -38,7 +38,10 @@ def noise_scales(results: Results) -> list[Check]:
     for norm, text in (("none", "none"), ("batch", "BN")):
         of_norm = table[table["norm"] == norm]
         ends = round(NOISE_SLOPE - NOISE_SLOPE_ERROR, 3), round(NOISE_SLOPE + NOISE_SLOPE_ERROR, 3)
-        checks += within(f"slope of log gradient noise against log B, {text}", of_norm["batch_size_slope"], *ends)
+        name = f"slope of log gradient noise against log B, {text}"
+        within_seed = of_norm["batch_size_slope_error"].median()
+        known = f"standard error within a seed {within_seed:.2g}, by the jackknife over mini-batches"
+        checks += within(name, of_norm["batch_size_slope"], *ends, beside="" if np.isnan(within_seed) else known)
         name = f"slope of log update noise against log α, {text}: an identity, 2 if the code is right"
         least = round(UPDATE_SLOPE - UPDATE_SLOPE_ERROR, 3)
         checks.append(mean_check(name, of_norm["alpha_slope"], "≥", least, evidence=False))

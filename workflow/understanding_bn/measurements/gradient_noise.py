@@ -60,13 +60,14 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
     Where an epoch has fewer than `minibatches` mini-batches, it is not measured: those of several epochs share images.
 
     Columns: batch_size, sampling, images (N), alpha, epoch (0), minibatches, noise, constant (noise · B, the C of
-    α²C/|B|), update_noise.
+    α²C/|B|), log_noise_error (the standard error of log noise, by the jackknife over mini-batches; NaN for two),
+    update_noise.
     """
     import pandas as pd
     from torch.nn import functional as F
 
     from understanding_bn.analysis.context import flat
-    from understanding_bn.analysis.gradient_moments import Variance
+    from understanding_bn.analysis.gradient_moments import Variance, jackknife_error
 
     model = context.model(norm, seed)
     parameters = list(model.parameters())
@@ -77,18 +78,19 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         disjoint = sampling == "epoch"
         if disjoint and count * batch_size > images_in_all:
             continue
-        gradients = Variance()
+        gradients, single = Variance(), []
         updates = {alpha: Variance() for alpha in options.alphas}
         sized = replace(context, batch_size=batch_size)
         batches = islice(sized.minibatches(seed), count) if disjoint else sized.draws(sampling, count, seed, DOMAIN)
         for images, labels in batches:
             model.zero_grad(set_to_none=True)
             F.cross_entropy(model(images), labels).backward()
-            gradients.add(flat([p.grad for p in parameters if p.grad is not None]))
+            single.append(flat([p.grad for p in parameters if p.grad is not None]))
+            gradients.add(single[-1])
             for alpha in options.alphas if disjoint else ():
                 updates[alpha].add(context.first_update(model, origin, alpha))
         noise = gradients.value()
-        facts = (0, count, noise, noise * batch_size)
+        facts = (0, count, noise, noise * batch_size, jackknife_error(single))
         rows += [(batch_size, sampling, images_in_all, alpha, *facts, v.value()) for alpha, v in updates.items()]
-    columns = ["batch_size", "sampling", "images", "alpha", "epoch", "minibatches", "noise", "constant", "update_noise"]
-    return pd.DataFrame(rows, columns=columns)
+    facts = ["epoch", "minibatches", "noise", "constant", "log_noise_error"]
+    return pd.DataFrame(rows, columns=["batch_size", "sampling", "images", "alpha", *facts, "update_noise"])

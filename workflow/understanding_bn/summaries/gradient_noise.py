@@ -8,6 +8,8 @@ def slopes(gradient_noise: pd.DataFrame) -> pd.DataFrame:
     """norm, seed, batch_size_slope, alpha_slope: least squares of log noise on log B, and of the update's on log α.
 
     The first is fitted at the smallest α (noise of the gradient does not depend on it), the second at the largest B.
+    batch_size_slope_error is the first's standard error within the seed, from the jackknife errors of log noise as if
+    sizes were independent; NaN where those were not recorded.
     """
     rows = []
     of_epoch = gradient_noise[gradient_noise["sampling"] == "epoch"]
@@ -16,8 +18,11 @@ def slopes(gradient_noise: pd.DataFrame) -> pd.DataFrame:
         over_alpha = group[group["batch_size"] == group["batch_size"].max()]
         by_b = np.polyfit(np.log(over_b["batch_size"]), np.log(over_b["noise"]), 1)[0]
         by_alpha = np.polyfit(np.log(over_alpha["alpha"]), np.log(over_alpha["update_noise"]), 1)[0]
-        rows.append((norm, seed, by_b, by_alpha))
-    return pd.DataFrame(rows, columns=["norm", "seed", "batch_size_slope", "alpha_slope"])
+        logs = np.log(over_b["batch_size"]) - np.log(over_b["batch_size"]).mean()
+        errors = over_b.get("log_noise_error", pd.Series(np.nan, index=over_b.index))
+        error = np.sqrt(((logs / (logs**2).sum() * errors) ** 2).sum(skipna=False))
+        rows.append((norm, seed, by_b, error, by_alpha))
+    return pd.DataFrame(rows, columns=["norm", "seed", "batch_size_slope", "batch_size_slope_error", "alpha_slope"])
 
 
 def relative_to_replacement(gradient_noise: pd.DataFrame) -> pd.DataFrame:

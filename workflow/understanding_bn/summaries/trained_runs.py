@@ -5,7 +5,7 @@ import pandas as pd
 
 from understanding_bn.summaries import gradient_structure as structure
 from understanding_bn.summaries import hessian
-from understanding_bn.summaries.training import CELL, last_rows
+from understanding_bn.summaries.training import CELL, clean, last_rows
 
 
 def runs(
@@ -17,12 +17,12 @@ def runs(
 
     Returns:
         CELL, seed, failure ("" if the run is sound), test_accuracy, train_accuracy, gap (per cent and points), loss_gap
-        (test − train cross-entropy, nats), and of the network at the end, where it was measured: noise, constant,
+        (test − train cross-entropy, nats), those of training clean (see `training.clean`), and of the network at the end, where it was measured: noise, constant,
         gradient_norm2, minibatch_rank, …, update_noise, noise_scale (see `gradient_structure`), sharpness and trace of
         the Hessian (BN in train mode). All are NaN for runs that failed: no mean is taken over them.
     """
     last = last_rows(histories)
-    last = last.assign(failure=last["failure"].astype("string").fillna(""))
+    last = clean(last).assign(failure=last["failure"].astype("string").fillna(""))
     sound = last["failure"] == ""
     table = last[[*CELL, "seed", "failure"]].copy()
     for name in ("test_accuracy", "train_accuracy"):

@@ -12,6 +12,17 @@ def last_rows(histories: pd.DataFrame) -> pd.DataFrame:
     return histories.sort_values("epoch").groupby([*CELL, "seed"], as_index=False).tail(1)
 
 
+def clean(last: pd.DataFrame) -> pd.DataFrame:
+    """Last rows with train_loss and train_accuracy in eval mode, without augmentation, as the test split's are.
+
+    Records of earlier versions have only those of the last epoch's own mini-batches, which stay.
+    """
+    if "clean_train_accuracy" not in last:
+        return last
+    names = ("train_loss", "train_accuracy")
+    return last.assign(**{name: last[f"clean_{name}"].astype(float).fillna(last[name]) for name in names})
+
+
 def endings(histories: pd.DataFrame) -> pd.DataFrame:
     """CELL, seed and ENDING: how each run ended, by cell and seed. Accuracies are shares, NaN after divergence."""
     return last_rows(histories)[[*CELL, "seed", *ENDING]].sort_values([*CELL, "seed"])
