@@ -261,9 +261,12 @@ def test_readings_stand_side_by_side_with_the_papers_values():
             for name, part in measured.items()
         }
     )
-    assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 |" in text
+    assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 (shaky) |" in text
     assert "| Table 1, b at layer 18 | batch norm | 0.5 | 0.5 | unknown |" in text
-    assert "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 |" in text
+    assert (
+        "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 (digitised) |"
+        in text
+    )
     assert "projections, xavier uniform (ours)" in text
     assert "zero padding, xavier uniform" in text
     main = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]

@@ -11,6 +11,7 @@ from understanding_bn.claims.checks import LEAST_RUNS, LEAST_SEEDS, NOT_RUN, OPP
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.experiment.config import Roles
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
+from understanding_bn.paper import origin, text
 
 # The paper's learning rates, by their role in its claims.
 PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.003, "single_final": 0.03}
@@ -19,8 +20,8 @@ PAPER_ALPHAS = {"large": 0.1, "middle": 0.003, "small": 0.0001, "unstable": 0.00
 def run(inputs: dict[str, list[Path]], roles: Roles, out: Path, followups: Path) -> None:
     """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
-    Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
-    interval, method, seeds, verdict, direction, sign_flip_p, runs, checks, figure and note.
+    Each entry of either list has id, statement, source, scope, paper (the source's number), paper_origin, measure,
+    measured, interval, method, seeds, verdict, direction, sign_flip_p, runs, checks, figure and note.
     `measure` up to `seeds` and `sign_flip_p` are those of the check that decided the verdict; `checks` has all.
     """
     results = Results(inputs, roles)
@@ -45,7 +46,8 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         "statement": claim.statement,
         "source": claim.source,
         "scope": _scope(results) if verdict != NOT_RUN else "",
-        "paper": claim.paper,
+        "paper": text(claim.paper),
+        "paper_origin": origin(claim.paper),
         "measure": decisive.name if decisive else "",
         "measured": _number(decisive.value) if decisive else None,
         "interval": _interval(decisive) if decisive else None,

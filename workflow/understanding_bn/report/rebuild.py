@@ -68,5 +68,6 @@ def _keep_verdicts(judged: Path, kept: Path) -> None:
     for position, claim in enumerate(claims):
         if claim["verdict"] == NOT_RUN and kept_claims[claim["id"]]["verdict"] != NOT_RUN:
             print(f"claim {claim['id']}: copied as it was judged, {claim['note']}", file=sys.stderr)
-            claims[position] = kept_claims[claim["id"]] | {"runs": []}
+            said = {key: claim[key] for key in ("paper", "paper_origin")}  # the record's may be older
+            claims[position] = kept_claims[claim["id"]] | {"runs": []} | said
     files.write_json(judged, claims)
