@@ -8,6 +8,7 @@ from PIL import Image
 from records import DATA, finished, job, training
 from scipy import stats
 
+from understanding_bn import paper
 from understanding_bn.analysis import random_matrices
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
@@ -54,8 +55,12 @@ def history(norm, alpha, accuracies, failure=None):
 
 
 def legends(figure):
-    shown = [ax.get_legend() for ax in figure.axes if ax.get_legend()] + figure.legends
-    return [text.get_text() for legend in shown for text in legend.get_texts()]
+    of_axes = [text for ax in figure.axes for text in legends_of(ax)]
+    return of_axes + [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def legends_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
 
 
 def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
@@ -114,6 +119,49 @@ def test_fig1_names_norms_where_it_cannot_name_every_cell(more):
         assert len(legends(figure)) == size + 1
     assert all(len(ax.get_lines()) == size + 1 for ax in figure.axes[:2])
     assert len(tables["summary"]) == 2 * size + 1
+
+
+def test_fig1_has_the_papers_curves_below_ours_at_its_scale():
+    cells = [history("batch", 0.1, [0.9]), history("none", 0.0001, [0.8]), history("batch", 0.0001, [0.8])]
+    values = pd.concat([*cells, history("none", 0.1, [0.1])], ignore_index=True).assign(**PAPER)
+    figure, tables = fig1_accuracy.draw(values)
+    published = pd.read_csv(paper.CURVES, comment="#", keep_default_na=False)
+    panels = iter(figure.axes)
+    for norms, alpha in ((["batch"], 0.1), (["batch", "none"], 0.0001)):
+        for split in ("train", "test"):
+            ax = next(panels)
+            ours = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
+            theirs = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
+            assert max(line.get_zorder() for line in theirs) < min(line.get_zorder() for line in ours)
+            assert [line.get_color() for line in theirs] == [style.COLOURS[norm] for norm in norms]
+            for norm, line in zip(norms, theirs, strict=True):
+                rows = published.query("split == @split and norm == @norm and alpha == @alpha")
+                assert len(rows) > 20
+                assert line.get_xdata().tolist() == rows["percent"].tolist()
+                assert line.get_ydata().tolist() == rows["accuracy"].tolist()
+    assert [legend.count("paper") for legend in map(" ".join, map(legends_of, figure.axes[1::2]))] == [1, 1]
+    assert legends(figure).count("paper (digitised)") == 2
+    assert tables["paper"]["paper_origin"].eq("digitised").all()
+
+
+def test_fig1_has_what_is_known_by_its_end_alone_as_a_cross():
+    figure, tables = fig1_accuracy.draw(history("batch-final", 0.03, [0.9]).assign(**PAPER))
+    (cross,) = (line for line in figure.axes[1].get_lines() if line.get_marker() == "x")
+    assert [*cross.get_xdata(), *cross.get_ydata()] == [100, pytest.approx(90.1)]
+    assert legends(figure)[1:] == ["paper (recalled)"]
+    assert tables["paper"]["paper_origin"].tolist() == ["recalled"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dataset": "digits"}, {"dataset": "cifar10-0123abcd-train10000"}, {"arch": "resnet-20"}, {"alpha": 0.3}],
+)
+def test_fig1_has_nothing_of_the_paper_at_another_scale_or_learning_rate(changes):
+    values = pd.concat([history("batch", 0.1, [0.9]), history("none", 0.1, [0.8])], ignore_index=True)
+    figure, tables = fig1_accuracy.draw(values.assign(**PAPER | changes))
+    assert {line.get_linestyle() for ax in figure.axes for line in ax.get_lines()} == {"-"}
+    assert "paper" not in " ".join(legends(figure))
+    assert set(tables) == {"", "summary"}
 
 
 @pytest.mark.parametrize("epochs", [100, 2400])
@@ -180,6 +228,12 @@ def test_fig3_landmarks_are_read_beyond_the_minimum_and_stand_beside_the_papers(
     assert batch["minimum_step"] == 1e-2
     assert batch[["passes_1", "passes_1000", "passes_1e+06"]].isna().all()
     assert (none["paper_minimum"], none["paper_minimum_step"], none["paper_passes_1000"]) == (0.115, 2.3e-4, 1.8e-3)
+    assert table["paper_origin"].eq("digitised").all()
+    figure, _ = fig3_relative_loss.draw(values)
+    assert legends(figure) == [
+        "minimum, paper (digitised)",
+        "crossings of 1, 10³, 10⁶, paper (digitised)",
+    ]
     smaller = landmarks(values.assign(arch="resnet-20"))
     assert smaller.filter(like="paper").isna().all(axis=None)
 
@@ -248,6 +302,18 @@ def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
     assert tables[""]["failure"].notna().sum() == 3
 
 
+@pytest.mark.parametrize("module", [single_final_bn, other_norms])
+def test_accuracy_by_alpha_marks_the_papers_values_with_their_origin(module):
+    norms = {"batch": 0.1, "batch-final": 0.03, "layer": 0.1}
+    values = pd.concat([history(norm, alpha, [0.9]) for norm, alpha in norms.items()], ignore_index=True)
+    figure, _ = module.draw(values.assign(**PAPER))
+    expected = ["batch norm, paper (digitised)", "single final BN, paper (recalled)"]
+    assert [text for text in legends(figure) if "paper" in text] == expected
+    (marks,) = (line for line in figure.axes[0].get_lines() if line.get_label() == expected[0])
+    assert marks.get_ydata().tolist() == [pytest.approx(value) for value in (93.26, 90.45, 81.3)]
+    assert "paper" not in " ".join(legends(module.draw(values)[0]))
+
+
 def test_readings_stand_side_by_side_with_the_papers_values():
     sums = pd.DataFrame({"norm": "batch", "seed": [0, 1], "layer": 18, "b": 0.5, "ratio": [200.0, 300.0]})
     # Two images of class 0: in seed 1 class 1 takes both, in seed 0 none is near the largest possible gradient.
@@ -267,6 +333,8 @@ def test_readings_stand_side_by_side_with_the_papers_values():
         "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 (digitised) |"
         in text
     )
+    assert (table["paper"].notna() == table["paper_origin"].notna()).all()
+    assert set(table["paper_origin"].dropna()) == {"digitised", "shaky"}
     assert "projections, xavier uniform (ours)" in text
     assert "zero padding, xavier uniform" in text
     main = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
@@ -340,7 +408,9 @@ def test_fig5_leaves_dead_channels_out_and_counts_them():
 def test_the_papers_values_are_drawn_only_at_its_scale(changes, marks):
     figure, tables = fig5_channel_moments.draw(moments_table().assign(**PAPER | changes))
     labels = [line.get_label() for ax in figure.axes for line in ax.get_lines()]
+    assert sum("paper (digitised)" in str(label) for label in labels) == marks
     assert sum("paper" in str(label) for label in labels) == marks
+    assert (tables["summary"]["paper_origin"] == "digitised").all() == bool(marks)
     assert tables["summary"]["rms_distance_from_paper"].notna().all() == bool(marks)
 
 

@@ -26,7 +26,7 @@ class Origin(StrEnum):
     READ = "read"  # in a source's own text
     DIGITISED = "digitised"  # measured off a published figure, or taken between two such numbers
     RECALLED = "recalled"  # from memory, firm
-    SHAKY = "shaky"  # from memory, unsure: no verdict may hang on it alone
+    SHAKY = "shaky"  # from memory, unsure
 
 
 @dataclass(frozen=True)

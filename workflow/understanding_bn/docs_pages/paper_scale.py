@@ -66,7 +66,7 @@ def relative_loss(folder: Path) -> str:
             papers[LANDMARKS["passes_1"]] = f"not up to {never.value[norm, minibatch]:g}"
         rows.append(facts | {"": "ours"} | ours)
         rows.append(facts | {"": f"paper ({published['paper_origin']})"} | papers)
-    note = f"Ours: median of {table['seed'].nunique()} seeds (smallest to largest)."
+    note = f"Ours: median of {table['seed'].nunique()} seeds (smallest to largest). A dash: the paper shows none."
     return markdown.table(pd.DataFrame(rows), note)
 
 
