@@ -4,11 +4,11 @@ import drawn
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import FACTS, PAPER, history, moments_table
 from PIL import Image
 from records import DATA, finished, job, training
 from scipy import stats
 
-from understanding_bn import paper
 from understanding_bn.analysis import random_matrices
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
@@ -34,34 +34,6 @@ from understanding_bn.summaries.channel_moments import moments_by_layer
 from understanding_bn.summaries.input_mean_correlation import by_layer
 from understanding_bn.summaries.relative_loss import landmarks
 
-FACTS = {"dataset": "digits", "arch": "resnet-8", "init": "xavier_uniform", "batch_size": 8}
-PAPER = {"dataset": "cifar10-0123abcd", "arch": "resnet-110", "batch_size": 128}
-
-
-def history(norm, alpha, accuracies, failure=None):
-    """A history of two epochs per seed; an accuracy of None is a run that diverged in epoch 1."""
-    rows = []
-    for seed, accuracy in enumerate(accuracies):
-        bad = accuracy is None
-        ending = {"failure": ("overflow" if bad else failure), "first_bad_step": 3 if bad else None}
-        for epoch in [1] if bad else [1, 2]:
-            value = None if bad else accuracy * epoch / 2
-            measured = {"train_accuracy": value, "test_accuracy": value, "first_absolute_step": None}
-            rows.append({"norm": norm, "alpha": alpha, "epochs": 2, "seed": seed, "epoch": epoch} | measured | ending)
-            rows[-1] |= {"fraction": epoch / 2, "last_finite_loss": 9.0 if bad else None}
-    table = pd.DataFrame(rows).assign(**FACTS)
-    floats = ["train_accuracy", "test_accuracy", "last_finite_loss"]
-    return table.astype(dict.fromkeys(floats, float) | {"first_bad_step": "Int64", "failure": "string"})
-
-
-def legends(figure):
-    of_axes = [text for ax in figure.axes for text in legends_of(ax)]
-    return of_axes + [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-def legends_of(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
-
 
 def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
     values = pd.concat(
@@ -73,7 +45,7 @@ def test_fig1_names_failed_runs_in_the_legend_and_averages_only_the_others():
         ]
     )
     figure, tables = fig1_accuracy.draw(values)
-    texts = legends(figure)
+    texts = drawn.legends(figure)
     assert "batch norm 85.0 ± 7.1 %" in texts
     assert "no norm\n2 of 2 diverged" in texts
     assert "layer norm 60.0 %\n1 of 2 diverged" in texts
@@ -100,7 +72,7 @@ def test_fig1_draws_a_seed_at_chance_apart_from_those_that_learned():
         failure=lambda runs: runs["failure"].mask(runs["seed"] == 2, "stuck at chance")
     )
     figure, _ = fig1_accuracy.draw(stuck.reset_index(drop=True))
-    assert legends(figure) == ["no norm 50.0 %\n1 of 3 diverged\n1 of 3 at chance"]
+    assert drawn.legends(figure) == ["no norm 50.0 %\n1 of 3 diverged\n1 of 3 at chance"]
     for ax in figure.axes[:2]:
         ((_, mean),), ((_, alone),) = drawn.lines(ax), drawn.lines(ax, linestyle=":")
         assert mean == pytest.approx([25, 50])
@@ -114,54 +86,11 @@ def test_fig1_names_norms_where_it_cannot_name_every_cell(more):
     figure, tables = fig1_accuracy.draw(pd.concat([*cells, history("none", 0.1, [0.4])]))
     if more:
         batch = f"batch norm, {size} cells\n50.0–{49 + size:.1f} %\n{size} of {2 * size} diverged"
-        assert legends(figure) == [batch, "no norm, 1 cell\n40.0 %"]
+        assert drawn.legends(figure) == [batch, "no norm, 1 cell\n40.0 %"]
     else:
-        assert len(legends(figure)) == size + 1
+        assert len(drawn.legends(figure)) == size + 1
     assert all(len(ax.get_lines()) == size + 1 for ax in figure.axes[:2])
     assert len(tables["summary"]) == 2 * size + 1
-
-
-def test_fig1_has_the_papers_curves_below_ours_at_its_scale():
-    cells = [history("batch", 0.1, [0.9]), history("none", 0.0001, [0.8]), history("batch", 0.0001, [0.8])]
-    values = pd.concat([*cells, history("none", 0.1, [0.1])], ignore_index=True).assign(**PAPER)
-    figure, tables = fig1_accuracy.draw(values)
-    published = pd.read_csv(paper.CURVES, comment="#", keep_default_na=False)
-    panels = iter(figure.axes)
-    for norms, alpha in ((["batch"], 0.1), (["batch", "none"], 0.0001)):
-        for split in ("train", "test"):
-            ax = next(panels)
-            ours = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
-            theirs = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
-            assert max(line.get_zorder() for line in theirs) < min(line.get_zorder() for line in ours)
-            assert [line.get_color() for line in theirs] == [style.COLOURS[norm] for norm in norms]
-            for norm, line in zip(norms, theirs, strict=True):
-                rows = published.query("split == @split and norm == @norm and alpha == @alpha")
-                assert len(rows) > 20
-                assert line.get_xdata().tolist() == rows["percent"].tolist()
-                assert line.get_ydata().tolist() == rows["accuracy"].tolist()
-    assert [legend.count("paper") for legend in map(" ".join, map(legends_of, figure.axes[1::2]))] == [1, 1]
-    assert legends(figure).count("paper (digitised)") == 2
-    assert tables["paper"]["paper_origin"].eq("digitised").all()
-
-
-def test_fig1_has_what_is_known_by_its_end_alone_as_a_cross():
-    figure, tables = fig1_accuracy.draw(history("batch-final", 0.03, [0.9]).assign(**PAPER))
-    (cross,) = (line for line in figure.axes[1].get_lines() if line.get_marker() == "x")
-    assert [*cross.get_xdata(), *cross.get_ydata()] == [100, pytest.approx(90.1)]
-    assert legends(figure)[1:] == ["paper (recalled)"]
-    assert tables["paper"]["paper_origin"].tolist() == ["recalled"]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"dataset": "digits"}, {"dataset": "cifar10-0123abcd-train10000"}, {"arch": "resnet-20"}, {"alpha": 0.3}],
-)
-def test_fig1_has_nothing_of_the_paper_at_another_scale_or_learning_rate(changes):
-    values = pd.concat([history("batch", 0.1, [0.9]), history("none", 0.1, [0.8])], ignore_index=True)
-    figure, tables = fig1_accuracy.draw(values.assign(**PAPER | changes))
-    assert {line.get_linestyle() for ax in figure.axes for line in ax.get_lines()} == {"-"}
-    assert "paper" not in " ".join(legends(figure))
-    assert set(tables) == {"", "summary"}
 
 
 @pytest.mark.parametrize("epochs", [100, 2400])
@@ -230,7 +159,7 @@ def test_fig3_landmarks_are_read_beyond_the_minimum_and_stand_beside_the_papers(
     assert (none["paper_minimum"], none["paper_minimum_step"], none["paper_passes_1000"]) == (0.115, 2.3e-4, 1.8e-3)
     assert table["paper_origin"].eq("digitised").all()
     figure, _ = fig3_relative_loss.draw(values)
-    assert legends(figure) == [
+    assert drawn.legends(figure) == [
         "minimum, paper (digitised)",
         "crossings of 1, 10³, 10⁶, paper (digitised)",
     ]
@@ -280,7 +209,7 @@ def test_rank_correlations_are_scipys_ties_included():
     assert dead["spearman"].isna().all()
     figure, tables = input_mean_correlation.draw(values)
     assert len(tables[""]) == 8
-    assert len(legends(figure)) == 4
+    assert len(drawn.legends(figure)) == 4
 
 
 @pytest.mark.parametrize("module", [single_final_bn, other_norms])
@@ -300,18 +229,6 @@ def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1/2 failed", "2/2 failed"]
     assert len(tables[""]) == 6
     assert tables[""]["failure"].notna().sum() == 3
-
-
-@pytest.mark.parametrize("module", [single_final_bn, other_norms])
-def test_accuracy_by_alpha_marks_the_papers_values_with_their_origin(module):
-    norms = {"batch": 0.1, "batch-final": 0.03, "layer": 0.1}
-    values = pd.concat([history(norm, alpha, [0.9]) for norm, alpha in norms.items()], ignore_index=True)
-    figure, _ = module.draw(values.assign(**PAPER))
-    expected = ["batch norm, paper (digitised)", "single final BN, paper (recalled)"]
-    assert [text for text in legends(figure) if "paper" in text] == expected
-    (marks,) = (line for line in figure.axes[0].get_lines() if line.get_label() == expected[0])
-    assert marks.get_ydata().tolist() == [pytest.approx(value) for value in (93.26, 90.45, 81.3)]
-    assert "paper" not in " ".join(legends(module.draw(values)[0]))
 
 
 def test_readings_stand_side_by_side_with_the_papers_values():
@@ -364,14 +281,6 @@ def test_fig4_draws_one_seed_and_summarises_all():
     assert any("batch norm, α = 0.1\nupdate 4 does not diverge" in title for title in titles)
 
 
-def moments_table():
-    index = pd.MultiIndex.from_product(
-        [["convolution", "stream"], ["batch", "none"], [0, 1], [6, 18], [0, 1]],
-        names=["site", "norm", "seed", "layer", "channel"],
-    ).to_frame(index=False)
-    return index.assign(mean=np.where(index["channel"] == 0, -np.e, np.e**3), variance=np.e**4, **FACTS)
-
-
 def test_fig5_takes_logarithms_channel_by_channel():
     table = moments_by_layer(moments_table())
     means = table[table["statistic"] == "log_mean"]
@@ -402,16 +311,6 @@ def test_fig5_leaves_dead_channels_out_and_counts_them():
     assert table["dead_channels"].eq(1).all()
     assert np.isfinite(table["value"]).all()
     assert table[table["statistic"] == "log_mean"]["value"].to_numpy() == pytest.approx(1)
-
-
-@pytest.mark.parametrize(("changes", "marks"), [({}, 4), ({"dataset": "digits"}, 0), ({"batch_size": 64}, 0)])
-def test_the_papers_values_are_drawn_only_at_its_scale(changes, marks):
-    figure, tables = fig5_channel_moments.draw(moments_table().assign(**PAPER | changes))
-    labels = [line.get_label() for ax in figure.axes for line in ax.get_lines()]
-    assert sum("paper (digitised)" in str(label) for label in labels) == marks
-    assert sum("paper" in str(label) for label in labels) == marks
-    assert (tables["summary"]["paper_origin"] == "digitised").all() == bool(marks)
-    assert tables["summary"]["rms_distance_from_paper"].notna().all() == bool(marks)
 
 
 def test_fig6_has_a_panel_for_every_norm_and_seed():
