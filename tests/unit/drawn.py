@@ -53,5 +53,16 @@ def heatmaps(figure):
     return [(ax, np.ma.filled(mesh.get_array(), np.nan)) for ax, mesh in meshes if ax.get_label() != "<colorbar>"]
 
 
+def legends(figure):
+    """The texts of all legends of a figure."""
+    of_axes = [text for ax in figure.axes for text in legends_of(ax)]
+    return of_axes + [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def legends_of(ax):
+    """The texts of the legend of these axes, if they have one."""
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+
+
 def _is_of(colour, norm):
     return norm is None or to_hex(colour) == style.colours([norm])[norm].lower()

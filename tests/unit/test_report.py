@@ -1,14 +1,17 @@
 """The report page: what stands beside what."""
 
+import html
 import json
+import re
 
 import pandas as pd
 import pytest
 from PIL import Image
 from records import DATA, MACHINE, finished, job, training
 
+from understanding_bn import paper
 from understanding_bn.cell import Network
-from understanding_bn.claims.catalogue import CLAIMS
+from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS
 from understanding_bn.experiment.jobs import Measure
 from understanding_bn.measurements.logit_gradients import LogitGradients
 from understanding_bn.report import page as report
@@ -19,7 +22,7 @@ def claims(verdict, measured):
     blank |= {"method": "Student’s t", "direction": "unclear", "sign_flip_p": 0.25}
     return [
         blank
-        | {"id": c.id, "statement": c.statement, "paper": c.paper, "figure": c.figure, "source": c.source}
+        | {"id": c.id, "statement": c.statement, "paper": "as an old file says", "figure": c.figure, "source": c.source}
         | {"verdict": verdict, "measured": measured, "seeds": 3 if measured else 0}
         for c in CLAIMS
     ]
@@ -53,7 +56,8 @@ def page(tmp_path):
         if kept:
             beside.write_text(json.dumps(kept))
         items = [tmp_path / "figure.png"]
-        followups = [claim | {"id": f"L{claim['id']}", "runs": []} for claim in claims("not run", None)[:2]]
+        later = zip(claims("not run", None), FOLLOWUPS, strict=False)
+        followups = [claim | {"id": followup.id} for claim, followup in later]
         (tmp_path / "followups.json").write_text(json.dumps(followups))
         files = (tmp_path / "claims.json", tmp_path / "followups.json")
         report.run("mine", *files, items, runs, tmp_path, beside, results / "report.html")
@@ -125,3 +129,12 @@ def test_files_beside_the_page_are_links_and_others_are_not(page, results):
     text = page([near, far], None)
     assert f'<a href="a%20b.json"><code>{near}</code></a>' in text
     assert f"<code>{far}</code>" in text and f"<code>{far}</code></a>" not in text
+
+
+def test_what_a_source_says_stands_with_its_origin_whatever_the_file_says(page, results):
+    text = html.unescape(page([run_record(results, digits=True)], None))
+    assert "as an old file says" not in text
+    rows = dict(re.findall(r'<tr id="claim-(\w+)"(.*?)</tr>', text, re.DOTALL))
+    assert set(rows) == {str(claim.id) for claim in (*CLAIMS, *FOLLOWUPS)}
+    for claim in (*CLAIMS, *FOLLOWUPS):
+        assert paper.shown(claim.paper) in rows[str(claim.id)]

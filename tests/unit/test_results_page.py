@@ -11,7 +11,12 @@ from understanding_bn.docs_pages import results_page
 
 
 def claim(number, verdict="not run", measured=None, note=""):
-    blank = {"statement": f"statement {number}", "paper": "12 points", "figure": "fig1_accuracy", "scope": "a scale"}
+    blank = {
+        "statement": f"statement {number}",
+        "paper": "as an old file says",
+        "figure": "fig1_accuracy",
+        "scope": "a scale",
+    }
     checks = [] if measured is None else [{}]
     found = {"measure": "a difference", "measured": measured, "interval": [1, 2] if measured else None}
     return (
@@ -48,13 +53,13 @@ def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records
     records("quick", [claim(1, "reproduced", 5)])
     text = results_page.verdicts(records("paper", [claim(1)]))
     assert "| # | claim | paper | `paper` | `quick` |" in text
-    assert "| [1](#claim-1) | statement 1 | 12 points | not run | reproduced |" in text
+    assert "| [1](#claim-1) | statement 1 | 12.0 points (digitised) | not run | reproduced |" in text
 
 
 def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
     records("quick", [claim(1, "reproduced", 5)])
     text = results_page.claims(records("cifar10-init", [claim(1, note="needs training")]))
-    assert "The paper: 12 points." in text
+    assert "The paper: 12.0 points (digitised)." in text
     assert "| `quick` | a difference | 5 | 1 to 2 | 3 | Student’s t | reproduced | as claimed | a scale |" in text
     assert "Not run: `cifar10-init` (needs training)." in text
 
@@ -64,8 +69,8 @@ def test_conditions_stand_beside_the_papers(records):
     text = results_page.conditions(records("quick", [claim(1)], runs))
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in text.splitlines() if "|" in line}
     assert set(paper.CONDITIONS) < set(rows)
-    assert rows["epochs"] == [paper.CONDITIONS["epochs"], "10 at 0.1, 20 at 0.01 |"]
-    assert rows["seeds"] == ["5", "2 |"]
+    assert rows["epochs"] == [paper.shown(paper.CONDITIONS["epochs"]), "10 at 0.1, 20 at 0.01 |"]
+    assert rows["seeds"] == ["5 (recalled)", "2 |"]
     # 10,000 images in 2 s and in 4 s; the run that failed has no rate.
     assert rows["images/s of a training job, median"] == ["unknown", "3,750 |"]
     assert rows["processor hours of all jobs"] == ["unknown", "1.5 |"]
@@ -95,6 +100,7 @@ def test_runs_that_failed_have_no_part_in_accuracies(record, write):
 
 def test_published_accuracies_stand_beside_not_run_or_ours(tmp_path):
     text = results_page.resnet_110(tmp_path)
+    assert "| the paper | 93.26 % (digitised) | 165 (recalled) | 5 (recalled) |" in text
     assert text.count("| not run |") == 2
     folder = tmp_path / "paper/figures"
     folder.mkdir(parents=True)

@@ -20,6 +20,8 @@ COLUMNS = {
     "figures/fig1_accuracy.csv": "norm alpha batch_size seed epoch fraction split accuracy",
     "figures/fig2_gradient_histogram.csv": "norm layer seed bin_left bin_right count",
     "figures/fig2_gradient_histogram_summary.csv": "norm layer seed sd kurtosis entries",
+    "figures/fig3_relative_loss_summary.csv": "norm seed minibatch minimum passes_1 paper_minimum paper_origin",
+    "figures/fig5_channel_moments_summary.csv": "site norm statistic rms_distance_from_paper paper_origin",
     "figures/fig3_relative_loss.csv": "norm seed minibatch step_size relative_loss",
     "figures/fig4_divergence_heatmap.csv": "norm seed layer percent channel mean variance",
     "figures/fig5_channel_moments.csv": "norm seed layer statistic value spread",
@@ -41,7 +43,7 @@ COLUMNS = {
     "figures/single_final_bn.csv": "norm alpha seed test_accuracy failure",
     "figures/other_norms.csv": "norm alpha seed test_accuracy failure",
     "tables/table1_gradient_sums.csv": "norm seed layer a b ratio",
-    "tables/readings.csv": "arch init site norm quantity value paper",
+    "tables/readings.csv": "arch init site norm quantity value paper paper_origin",
 }
 FIGURES = {Path(name).stem.removesuffix("_summary") for name in COLUMNS if name.startswith("figures/")}
 
@@ -51,6 +53,15 @@ def test_tables_have_the_columns_that_were_promised(whole, name):
     table = pd.read_csv(whole[0].results / name)
     assert set(COLUMNS[name].split()) <= set(table.columns)
     assert len(table)
+
+
+def test_no_table_has_a_number_of_the_paper_without_its_origin(whole):
+    tables = {path.name: pd.read_csv(path) for path in whole[0].results.glob("*/*.csv")}
+    papers = {name: table for name, table in tables.items() if any("paper" in column for column in table.columns)}
+    assert len(papers) >= 3
+    for name, table in papers.items():
+        known = table.drop(columns="paper_origin").filter(like="paper").notna().any(axis=1)
+        assert (table["paper_origin"].notna() == known).all(), name
 
 
 def test_every_figure_comes_in_three_formats(whole):
@@ -67,7 +78,7 @@ def test_claims_json(whole):
     claims = json.loads((whole[0].results / "claims.json").read_text())
     assert [claim["id"] for claim in claims] == [claim.id for claim in CLAIMS]
     for claim in claims:
-        keys = {"id", "statement", "scope", "paper", "measured", "interval", "seeds", "verdict", "runs"}
+        keys = {"id", "statement", "scope", "paper", "paper_origin", "measured", "interval", "seeds", "verdict", "runs"}
         assert keys <= set(claim)
         assert claim["verdict"] in {"reproduced", "not reproduced", "inconclusive", "not run"}
         assert all((whole[0].folder / run).is_file() for run in claim["runs"])

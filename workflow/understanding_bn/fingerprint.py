@@ -30,7 +30,7 @@ SPEAKING = frozenset({"print", "warn", "Mistake", "Progress", "show"})
 
 
 def numeric(modules: Sequence[str], others: Iterable[Path] = (), package: Path = PACKAGE) -> str:
-    """The fingerprint of what decides numbers in these modules and their imports.
+    """The fingerprint of what decides numbers in these modules and their imports, data files MODULE_*.csv among them.
 
     Args:
         modules: dotted, relative to the package.
@@ -53,6 +53,8 @@ def _digest(paths: Iterable[str], others: Iterable[Path], package: Path, words: 
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(f"{path}\n{_meaning((package / path).read_text('utf-8'), words)}\n".encode())
+        for data in sorted((package / path).parent.glob(f"{Path(path).stem}_*.csv")):
+            digest.update(data.read_bytes())
     for file in others:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -133,16 +133,16 @@ class Optimiser(Options):
     """Stochastic gradient descent."""
 
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    """Momentum (paper, recalled: 0.9)."""
+    """Momentum (paper, shaky: 0.9)."""
     weight_decay: Share = 0.0001
-    """Weight decay (paper, recalled, shaky: 0.0001, that of He et al.; 0.0005 is another reading)."""
+    """Weight decay (paper, shaky: 0.0001, that of He et al.; 0.0005 is another reading)."""
 
 
 class Augmentation(Options):
     """What is done to training images."""
 
     pad: Annotated[Whole, Field(ge=0, le=64)] = 4
-    """Pixels of the mean colour that are added on every side before a random crop (paper, recalled: 4)."""
+    """Pixels of the mean colour that are added on every side before a random crop (paper, shaky: 4)."""
     flip: Annotated[bool, Strict()] = True
     """Whether half of the images are mirrored. Must be false for `digits`."""
 

@@ -20,13 +20,14 @@ from understanding_bn.claims.preconditions import batch_sizes, unmet
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.claims.roles import ROLES
 from understanding_bn.experiment.jobs import Matrices, Train
+from understanding_bn.paper import origin, text
 
 
 def run(inputs: dict[str, list[Path]], out: Path, followups: Path) -> None:
     """Judge all claims on the raw values in `inputs`: the paper's go to `out`, those of later work to `followups`.
 
-    Each entry of either list has id, statement, source, scope, paper (the source's number), measure, measured,
-    interval, method, seeds, beside, verdict, direction, sign_flip_p, unmet, runs, checks, figure and note.
+    Each entry of either list has id, statement, source, scope, paper (the source's number), paper_origin, measure,
+    measured, interval, method, seeds, beside, verdict, direction, sign_flip_p, unmet, runs, checks, figure and note.
     `measure` up to `beside` and `sign_flip_p` are those of the check that decided the verdict, or of the first where a
     precondition is not met; `checks` has all. `unmet` names the preconditions.
     """
@@ -55,7 +56,8 @@ def _entry(claim: Claim, results: Results) -> dict[str, Any]:
         "statement": claim.statement,
         "source": claim.source,
         "scope": _scope(results) if verdict != NOT_RUN else "",
-        "paper": claim.paper,
+        "paper": text(claim.paper),
+        "paper_origin": origin(claim.paper),
         "measure": decisive.name if decisive else "",
         "measured": _number(decisive.value) if decisive else None,
         "interval": _interval(decisive) if decisive else None,

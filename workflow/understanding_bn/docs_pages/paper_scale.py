@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from understanding_bn import paper
@@ -10,6 +9,7 @@ from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
 from understanding_bn.summaries.channel_moments import MAIN_SITE
+from understanding_bn.summaries.relative_loss import of_paper
 
 # Columns of Fig. 3's summary, and what the page calls them.
 LANDMARKS = {
@@ -54,32 +54,40 @@ def kept_table(folder: Path, name: str) -> str:
 
 
 def relative_loss(folder: Path) -> str:
-    """Landmarks of Fig. 3 over seeds, and the paper's."""
+    """Landmarks of Fig. 3 over seeds, and the paper's from `paper`: a record may be older than what it says."""
     table = records.csv(folder, "figures/fig3_relative_loss_summary.csv")
     rows = []
     for (norm, minibatch), curves in table.groupby(["norm", "minibatch"], sort=False):
         facts = {"norm": norm, "mini-batch": str(minibatch)}
         ours = {text: markdown.median(curves[column]) for column, text in LANDMARKS.items()}
-        published = curves.iloc[0][[f"paper_{column}" for column in LANDMARKS]]
-        papers = [DASH if np.isnan(value) else f"{value:g}" for value in published]
+        published = of_paper(norm, minibatch)
+        papers = {text: _known(published[f"paper_{column}"]) for column, text in LANDMARKS.items()}
+        if (norm, minibatch) in (never := paper.RELATIVE_LOSS_BELOW_1_UP_TO).value:
+            papers[LANDMARKS["passes_1"]] = f"not up to {never.value[norm, minibatch]:g}"
         rows.append(facts | {"": "ours"} | ours)
-        rows.append(facts | {"": "paper"} | dict(zip(LANDMARKS.values(), papers, strict=True)))
-    note = f"Ours: median of {table['seed'].nunique()} seeds (smallest to largest)."
+        rows.append(facts | {"": f"paper ({published['paper_origin']})"} | papers)
+    note = f"Ours: median of {table['seed'].nunique()} seeds (smallest to largest). A dash: the paper shows none."
     return markdown.table(pd.DataFrame(rows), note)
+
+
+def _known(value: float | str) -> str:
+    """A number of the paper, or a dash where it has none."""
+    return DASH if pd.isna(value) else f"{value:g}"
 
 
 def channel_moments(folder: Path) -> str:
     """Fig. 5 over seeds, and the paper's values."""
     table = moments(folder)
     rows = []
-    for (norm, statistic), published in paper.CHANNEL_MOMENTS.items():
+    for (norm, statistic), published in paper.CHANNEL_MOMENTS.value.items():
         ours = table[(table["norm"] == norm) & (table["statistic"] == statistic)].groupby("layer")["value"]
         facts = {"moment": statistic.replace("_", "-"), "norm": norm}
         layers = [f"layer {layer}" for layer, _ in ours]
         rows.append(
             facts | {"": "ours"} | dict(zip(layers, (markdown.spread(seeds) for _, seeds in ours), strict=True))
         )
-        rows.append(facts | {"": "paper"} | dict(zip(layers, map("{:.2f}".format, published), strict=True)))
+        name = f"paper ({paper.CHANNEL_MOMENTS.origin})"
+        rows.append(facts | {"": name} | dict(zip(layers, map("{:.2f}".format, published), strict=True)))
     note = f"Ours: mean ± standard deviation over {table['seed'].nunique()} seeds, after the ReLU."
     return markdown.table(pd.DataFrame(rows), note)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from understanding_bn import architecture, paper
 from understanding_bn.cell import Cell, Network
+from understanding_bn.claims.catalogue import BY_ID
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
@@ -25,11 +26,21 @@ def verdicts(reference: Path) -> str:
         {
             "#": [f"[{claim['id']}](#claim-{claim['id']})" for claim in first],
             "claim": [claim["statement"] for claim in first],
-            "paper": [claim["paper"] for claim in first],
+            "paper": [_said(claim["id"]) for claim in first],
         }
         | {f"`{preset}`": [claim["verdict"] for claim in claims] for preset, claims in judged.items()}
     )
     return markdown.table(frame)
+
+
+def _said(claim: int | str) -> str:
+    """What a claim's source says and how we know it, from the catalogue: records may be older than what it says."""
+    return paper.shown(BY_ID[claim].paper)
+
+
+def _how(said: paper.Said | None, missing: str = "unknown") -> str:
+    """What the paper says about a condition, with its origin."""
+    return missing if said is None else paper.shown(said)
 
 
 def claims(reference: Path) -> str:
@@ -55,7 +66,7 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
         rows.append((name, judged["measure"], *numbers, method, *found, judged["scope"]))
     head = ["record", "what decides", "ours", "95 % interval", "n", "method", "verdict", "direction", "scale"]
     lines = [f'\n<a id="claim-{first["id"]}"></a>', f"\n### {first['id']}. {first['statement']}\n"]
-    lines.append(f"The paper: {first['paper']}. Figure: {_links(reference, claim, first['figure'])}.")
+    lines.append(f"The paper: {_said(first['id'])}. Figure: {_links(reference, claim, first['figure'])}.")
     lines.append(markdown.table(pd.DataFrame(rows, columns=head)) if rows else "")
     return "\n".join([*lines, *([f"Not run: {'; '.join(missing)}.\n"] if missing else [])])
 
@@ -71,7 +82,7 @@ def conditions(reference: Path) -> str:
     """What each record ran, next to what the paper did."""
     columns = {f"`{preset}`": _conditions(records.read(reference / preset)) for preset in records.kept(reference)}
     frame = pd.DataFrame(columns)
-    frame.insert(0, "the paper", [paper.CONDITIONS.get(name, "unknown") for name in frame.index])
+    frame.insert(0, "the paper", [_how(paper.CONDITIONS.get(name)) for name in frame.index])
     return markdown.table(frame.reset_index(names=""))
 
 
@@ -170,7 +181,7 @@ def accuracies(folder: Path) -> str:
 
 def resnet_110(reference: Path) -> str:
     """Test accuracy of ResNet-110 with batch norm, next to the published one."""
-    rows = [("He et al. (2015); this paper", "93.3–93.6 %", "165", "5")]
+    rows = [(name, *(_how(value, DASH) for value in values)) for name, *values in paper.RESNET_110]
     for preset in ("paper", "paper-short"):
         if not (reference / preset / "figures" / "fig1_accuracy_summary.csv").is_file():
             rows.append((f"ours, preset `{preset}`", "not run", DASH, DASH))

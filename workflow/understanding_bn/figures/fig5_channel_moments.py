@@ -38,10 +38,10 @@ def draw(channel_moments: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
         for norm, shade in colour["palette"].items():
             means = main[main["norm"] == norm].groupby("layer")[["value", "spread"]].mean()
             ax.errorbar(means.index, means["value"], means["spread"], fmt="none", ecolor=shade, capsize=2, elinewidth=1)
-            if at_scale and (norm, statistic) in paper.CHANNEL_MOMENTS:
-                name = f"{style.label(norm)}, paper"
+            published = paper.CHANNEL_MOMENTS.value.get((norm, statistic))
+            if at_scale and published:
+                name = f"{style.label(norm)}, {style.paper(paper.CHANNEL_MOMENTS.origin)}"
                 names[name] = name
-                published = paper.CHANNEL_MOMENTS[norm, statistic]
                 ax.plot(paper.MOMENT_LAYERS, published, "x", color=shade, markersize=5, label=name)
         ax.set(title=title, xlabel="layer", ylabel="natural logarithm" if ax is axes[0] else "")
         ax.get_legend().remove()

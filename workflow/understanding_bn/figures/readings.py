@@ -10,7 +10,7 @@ from understanding_bn.summaries.channel_moments import distance_from_paper, mome
 from understanding_bn.summaries.logit_gradients import one_class_for_all
 
 READING = ["arch", "init"]
-COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "seeds"]
+COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "paper_origin", "seeds"]
 
 
 def tabulate(
@@ -37,7 +37,7 @@ def _moments(channel_moments: pd.DataFrame) -> list[dict]:
     for row in distance_from_paper(moments_by_layer(channel_moments), True).to_dict("records"):
         name = f"Fig. 5, {row['statistic'].replace('_', '-')}: rms distance from the paper"
         rows.append({"site": row["site"], "norm": row["norm"], "quantity": name, "seeds": seeds})
-        rows[-1] |= {"value": row["rms_distance_from_paper"], "paper": 0.0}
+        rows[-1] |= {"value": row["rms_distance_from_paper"], "paper": 0.0, "paper_origin": row["paper_origin"]}
     return rows
 
 
@@ -46,9 +46,10 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
     rows = []
     for (norm, layer), group in gradient_sums.groupby(["norm", "layer"]):
         shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
-        published = paper.GRADIENT_SUM_RATIO.get((norm, layer), math.nan)
+        published = paper.GRADIENT_SUM_RATIO.value.get((norm, layer), math.nan)
+        known = {"paper": published, "paper_origin": _origin(paper.GRADIENT_SUM_RATIO.origin, published)}
         name = f"Table 1, {{}} at layer {layer:g}"
-        rows.append(shared | {"quantity": name.format("a/b"), "value": group["ratio"].mean(), "paper": published})
+        rows.append(shared | {"quantity": name.format("a/b"), "value": group["ratio"].mean()} | known)
         rows.append(shared | {"quantity": name.format("b"), "value": group["b"].mean(), "paper": math.nan})
     return rows
 
@@ -56,11 +57,17 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
 def _one_class(logit_gradients: pd.DataFrame) -> list[dict]:
     """The share of networks in which one class's gradient is positive for all images; the paper shows one of each."""
     name = "Fig. 6, share of networks with one class positive for all images"
-    return [
-        {"site": "", "norm": norm, "quantity": name, "value": some.mean(), "seeds": len(some)}
-        | {"paper": paper.ONE_CLASS_FOR_ALL.get(norm, math.nan)}
-        for norm, some in one_class_for_all(logit_gradients).groupby("norm")
-    ]
+    rows = []
+    for norm, some in one_class_for_all(logit_gradients).groupby("norm"):
+        published = paper.ONE_CLASS_FOR_ALL.value.get(norm, math.nan)
+        rows.append({"site": "", "norm": norm, "quantity": name, "value": some.mean(), "seeds": len(some)})
+        rows[-1] |= {"paper": published, "paper_origin": _origin(paper.ONE_CLASS_FOR_ALL.origin, published)}
+    return rows
+
+
+def _origin(origin: str, published: float) -> str | None:
+    """The origin of a table of the paper, where it has a value."""
+    return None if math.isnan(published) else origin
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -73,7 +80,7 @@ def _markdown(table: pd.DataFrame) -> str:
         cells = [f"{by_reading[reading]:.3g}" if reading in by_reading.index else "–" for reading in readings]
         place = f", {SITES[site]}" if site else ""
         published = rows["paper"].iloc[0]
-        mark = "unknown" if math.isnan(published) else f"{published:g}"
+        mark = "unknown" if math.isnan(published) else f"{published:g} ({rows['paper_origin'].iloc[0]})"
         lines.append(f"| {quantity}{place} | {style.label(norm)} | " + " | ".join([*cells, mark]) + " |")
     lines += ["", f"Means over {table['seeds'].max()} seeds at initialisation, BN in train mode, float32."]
     return "\n".join(lines) + "\n"

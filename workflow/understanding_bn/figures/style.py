@@ -84,6 +84,11 @@ def label(norm: str) -> str:
     return LABELS.get(norm, f"{norm} norm")
 
 
+def paper(origin: str) -> str:
+    """What a legend calls the paper's values, which never stand without their origin."""
+    return f"paper ({origin})"
+
+
 def labels(norms: Iterable[str]) -> dict[str, str]:
     """What a figure calls each of these norms."""
     return {norm: label(norm) for norm in norms}

@@ -21,10 +21,12 @@ def tabulate(gradient_sums: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         for layer, seeds in gradient_sums[gradient_sums["norm"] == norm].groupby("layer"):
             interval = geometric_interval(seeds["ratio"].to_numpy())
             between = f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "one seed"
-            published = paper.GRADIENT_SUM_RATIO.get((norm, layer), "unknown") if at_scale else "not comparable"
+            published = paper.GRADIENT_SUM_RATIO.value.get((norm, layer))
+            theirs = f"{published} ({paper.GRADIENT_SUM_RATIO.origin})" if published else "unknown"
             means = f"{seeds['a'].mean():.2e} | {seeds['b'].mean():.2e} | {np.exp(np.log(seeds['ratio']).mean()):.3g}"
             lines.append(
-                f"| {style.label(norm)} | {layer} | {means} | {between} | {seeds['seed'].nunique()} | {published} |"
+                f"| {style.label(norm)} | {layer} | {means} | {between} | {seeds['seed'].nunique()} "
+                f"| {theirs if at_scale else 'not comparable'} |"
             )
     facts = gradient_sums.iloc[0]
     lines.append("")

@@ -92,5 +92,5 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         noise = gradients.value()
         facts = (0, count, noise, noise * batch_size, jackknife_error(single))
         rows += [(batch_size, sampling, images_in_all, alpha, *facts, v.value()) for alpha, v in updates.items()]
-    facts = ["epoch", "minibatches", "noise", "constant", "log_noise_error"]
-    return pd.DataFrame(rows, columns=["batch_size", "sampling", "images", "alpha", *facts, "update_noise"])
+    columns = ["batch_size", "sampling", "images", "alpha", "epoch", "minibatches", "noise", "constant"]
+    return pd.DataFrame(rows, columns=[*columns, "log_noise_error", "update_noise"])

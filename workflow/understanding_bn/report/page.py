@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from understanding_bn import files, paper, record
+from understanding_bn.claims.catalogue import BY_ID
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.record import Record
@@ -36,7 +37,7 @@ def run(
 
     `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one.
     """
-    judged, predicted = files.read_json(claims), files.read_json(followups)
+    judged, predicted = _with_sources(files.read_json(claims)), _with_sources(files.read_json(followups))
     large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
     records = {str(path): record.read(path) for path in runs}
     at_scale = _at_scale([*records.values()])
@@ -68,6 +69,11 @@ def run(
         records=sorted(records.items()),
     )
     files.write_text(out, page)
+
+
+def _with_sources(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Claims with what their source says and how we know it, from the catalogue: a file may be older."""
+    return [claim | {"paper": paper.shown(BY_ID[claim["id"]].paper)} for claim in claims]
 
 
 def _at_scale(records: list[Record]) -> bool:

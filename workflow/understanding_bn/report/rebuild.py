@@ -71,5 +71,6 @@ def _keep_verdicts(judged: Path, kept: Path, lost: set[str]) -> None:
     for position, claim in enumerate(claims):
         if claim["verdict"] == NOT_RUN and claim["figure"] in lost:
             print(f"claim {claim['id']}: copied as it was judged, {claim['note']}", file=sys.stderr)
-            claims[position] = kept_claims[claim["id"]] | {"runs": []}
+            said = {key: claim[key] for key in ("paper", "paper_origin")}  # the record's may be older
+            claims[position] = kept_claims[claim["id"]] | {"runs": []} | said
     files.write_json(judged, claims)

@@ -30,15 +30,17 @@ def moments_by_layer(channel_moments: pd.DataFrame) -> pd.DataFrame:
 def distance_from_paper(table: pd.DataFrame, at_scale: bool) -> pd.DataFrame:
     """Root-mean-square distance from the paper's values over layers, in natural-log units, for each site.
 
-    `table` is that of `moments_by_layer`. The distance is NaN where the paper has no value, or not at its scale.
+    `table` is that of `moments_by_layer`. The distance is NaN where the paper has no value, or not at its scale;
+    `paper_origin`, missing there too, is how we know its values.
     """
     rows = []
     for (site, norm, statistic), group in table.groupby(["site", "norm", "statistic"]):
         ours = group.groupby("layer")["value"].mean()
-        published = paper.CHANNEL_MOMENTS.get((norm, statistic))
-        distance = np.nan
+        published = paper.CHANNEL_MOMENTS.value.get((norm, statistic))
+        distance, origin = np.nan, None
         if at_scale and published is not None:
             gap = ours - pd.Series(published, index=list(paper.MOMENT_LAYERS))
-            distance = float(np.sqrt((gap.dropna() ** 2).mean()))
-        rows.append({"site": site, "norm": norm, "statistic": statistic, "rms_distance_from_paper": distance})
+            distance, origin = float(np.sqrt((gap.dropna() ** 2).mean())), paper.CHANNEL_MOMENTS.origin
+        facts = {"site": site, "norm": norm, "statistic": statistic}
+        rows.append(facts | {"rms_distance_from_paper": distance, "paper_origin": origin})
     return pd.DataFrame(rows)

@@ -1,5 +1,7 @@
 """Loss after one step along the gradient. `relative_loss` has a row for each norm, seed, mini-batch and step size."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ def landmarks(relative_loss: pd.DataFrame) -> pd.DataFrame:
     """Of every curve the minimum and its step, and the first steps beyond it at which it passes 1, 1e3 and 1e6.
 
     Steps are points of the sweep, NaN where the sweep ends first. A curve that overflows has passed everything.
-    The paper's values of the same norm and mini-batch are in further columns, at its scale.
+    The paper's values of the same norm and mini-batch are in further columns, at its scale, and their origin.
     """
     rows = []
     at_scale = paper.is_scale_of(relative_loss)
@@ -22,15 +24,23 @@ def landmarks(relative_loss: pd.DataFrame) -> pd.DataFrame:
         lowest = int(np.nanargmin(losses))
         row = {"norm": norm, "minibatch": minibatch, "seed": seed}
         row |= {"minimum": losses[lowest], "minimum_step": steps[lowest]}
-        minimum = paper.RELATIVE_LOSS_MINIMUM.get((norm, minibatch), (np.nan, np.nan)) if at_scale else (np.nan,) * 2
-        crossings = paper.RELATIVE_LOSS_CROSSINGS.get((norm, minibatch), {}) if at_scale else {}
         for value in CROSSINGS:
             past = steps[lowest:][~(losses[lowest:] <= value)]
             row[f"passes_{value:g}"] = past[0] if len(past) else np.nan
-        row |= {"paper_minimum": minimum[1], "paper_minimum_step": minimum[0]}
-        row |= {f"paper_passes_{value:g}": crossings.get(value, np.nan) for value in CROSSINGS}
-        rows.append(row)
+        published = of_paper(norm, minibatch)
+        rows.append(row | (published if at_scale else dict.fromkeys(published, np.nan)))
     return pd.DataFrame(rows)
+
+
+def of_paper(norm: str, minibatch: int) -> dict[str, Any]:
+    """The paper's landmarks as columns, NaN where it has none, and `paper_origin`, how we know them."""
+    step, minimum = paper.RELATIVE_LOSS_MINIMUM.value.get((norm, minibatch), (np.nan, np.nan))
+    crossings = paper.RELATIVE_LOSS_CROSSINGS.value.get((norm, minibatch), {})
+    columns: dict[str, float] = {"minimum": minimum, "minimum_step": step}
+    columns |= {f"passes_{value:g}": crossings.get(value, np.nan) for value in CROSSINGS}
+    known = any(np.isfinite(value) for value in columns.values())
+    origin = paper.RELATIVE_LOSS_MINIMUM.origin if known else np.nan
+    return {f"paper_{name}": value for name, value in columns.items()} | {"paper_origin": origin}
 
 
 def medians(relative_loss: pd.DataFrame) -> pd.DataFrame:

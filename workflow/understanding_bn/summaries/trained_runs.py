@@ -16,10 +16,11 @@ def runs(
     """One row for each cell and seed, as it ended, sorted by them.
 
     Returns:
-        CELL, seed, failure ("" if the run is sound), test_accuracy, train_accuracy, gap (per cent and points), loss_gap
-        (test − train cross-entropy, nats), those of training clean (see `training.clean`), and of the network at the end, where it was measured: noise, constant,
-        gradient_norm2, minibatch_rank, …, update_noise, noise_scale (see `gradient_structure`), sharpness and trace of
-        the Hessian (BN in train mode). All are NaN for runs that failed: no mean is taken over them.
+        CELL, seed, failure ("" if the run is sound), test_accuracy, train_accuracy, gap (per cent and points) and
+        loss_gap (test − train cross-entropy, nats), with those of training clean (see `training.clean`); and of the
+        network at the end, where it was measured: noise, constant, gradient_norm2, minibatch_rank, …, update_noise,
+        noise_scale (see `gradient_structure`), sharpness and trace of the Hessian (BN in train mode). All are NaN for
+        runs that failed: no mean is taken over them.
     """
     last = last_rows(histories)
     last = clean(last).assign(failure=last["failure"].astype("string").fillna(""))
