@@ -9,6 +9,7 @@ SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
 
 all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
 	$(SNAKEMAKE)
+	@$(UV) run python -m understanding_bn verdicts
 
 test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest

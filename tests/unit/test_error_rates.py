@@ -19,10 +19,13 @@ from understanding_bn.claims.checks import (
     ratio_check,
     within,
 )
+from understanding_bn.summaries import crossed
+from understanding_bn.summaries.crossed import Sample
 
 CLAIMS = 2000
 ALLOWED = 0.05 + 3 * (0.05 * 0.95 / CLAIMS) ** 0.5
 BOUND = 2.0
+IMAGES = 100
 
 
 def normal(rng, seeds, mean=BOUND):
@@ -64,6 +67,34 @@ def an_equivalence(rng, seeds, at):
     return within("x", normal(rng, seeds, at), BOUND, BOUND + 20)
 
 
+def accuracies(rng, seeds, at):
+    """Differences of accuracy: luck of the seed, of the test image, and of both together."""
+    table = at + rng.normal(0, 1, (seeds, 1)) + rng.normal(0, 8, (1, IMAGES)) + rng.normal(0, 8, (seeds, IMAGES))
+    return Sample(table.mean(axis=1), table)
+
+
+def a_mean_of_accuracies(rng, seeds, at):
+    return [mean_check("x", accuracies(rng, seeds, at), "≥", BOUND, zero=0)]
+
+
+def an_equivalence_of_accuracies(rng, seeds, at):
+    return within("x", accuracies(rng, seeds, at), BOUND, BOUND + 20)
+
+
+def a_quotient_of_accuracies(rng, seeds, at):
+    whole, luck = accuracies(rng, seeds, 20), accuracies(rng, seeds, 0)
+    return [quotient_check("x", crossed.difference(at * whole, -1.0 * luck), whole, "≥", BOUND)]
+
+
+def several_of_accuracies(rng, seeds, at):
+    """Two differences that share a cell, and so its seeds' and images' luck."""
+    middle = accuracies(rng, seeds, at)
+    return [
+        mean_check("x", crossed.difference(accuracies(rng, seeds, at), middle), ">", 0, zero=0),
+        mean_check("x", crossed.difference(middle, accuracies(rng, seeds, at)), ">", 0, zero=0),
+    ]
+
+
 def several(rng, seeds, at, parts=4):
     """Independent parts, all of them on the bound."""
     return [a_mean(rng, seeds, at)[0] for _ in range(parts)]
@@ -80,7 +111,11 @@ def one_on_the_bound_among_clear_ones(rng, seeds, at):
 
 
 KINDS = [a_mean, a_direction, a_ratio, a_difference_of_draws, a_quotient, a_majority, an_equivalence]
+KINDS += [a_mean_of_accuracies, an_equivalence_of_accuracies, a_quotient_of_accuracies, several_of_accuracies]
 KINDS += [several, several_of_the_same_seeds, one_on_the_bound_among_clear_ones]
+
+
+WITHOUT_DIRECTION = (an_equivalence, a_majority, a_quotient, an_equivalence_of_accuracies, a_quotient_of_accuracies)
 
 
 def rates(kind, seeds, at):
@@ -108,7 +143,7 @@ def test_what_lies_on_the_bound_is_seldom_decided(kind, seeds):
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("kind", [k for k in KINDS if k not in (an_equivalence, a_majority, a_quotient)])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in WITHOUT_DIRECTION])
 def test_without_an_effect_the_opposite_is_seldom_seen(kind, seeds):
     assert rates(kind, seeds, 0).get(OPPOSITE, 0) <= ALLOWED
 

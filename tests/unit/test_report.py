@@ -19,7 +19,7 @@ from understanding_bn.report import page as report
 
 def claims(verdict, measured):
     blank = {"scope": "", "note": "", "runs": [], "checks": [], "interval": None, "measure": "a measure"}
-    blank |= {"method": "Student’s t", "direction": "unclear", "sign_flip_p": 0.25}
+    blank |= {"method": "Student’s t", "direction": "unclear", "sign_flip_p": 0.25, "beside": "", "unmet": []}
     return [
         blank
         | {"id": c.id, "statement": c.statement, "paper": "as an old file says", "figure": c.figure, "source": c.source}

@@ -5,7 +5,9 @@ python -m understanding_bn STAGE --help
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -115,6 +117,16 @@ def _claims(args: argparse.Namespace) -> None:
     judging.run(files.read_inputs(args.inputs), args.out, args.followups)
 
 
+def _verdicts(args: argparse.Namespace) -> None:
+    from understanding_bn.claims import story
+
+    folder = args.results / args.preset
+    kept = files.read_json(args.kept) if args.kept.is_file() else ()
+    for sentence in story.sentences(files.read_json(folder / "claims.json"), kept):
+        print(textwrap.fill(sentence, shutil.get_terminal_size().columns, subsequent_indent="  "))
+    print(f"All verdicts, figures and tables: {folder / 'report.html'}")
+
+
 def _report(args: argparse.Namespace) -> None:
     from understanding_bn.report import page
 
@@ -222,6 +234,11 @@ def parser() -> argparse.ArgumentParser:
     p = stage("status", _status, "how far a run of a preset is: jobs done, running, stopped and left, and time left")
     p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
     p.add_argument("--results", type=Path, default=Path("results"))
+
+    p = stage("verdicts", _verdicts, "what a finished preset says of the paper's argument, in five sentences")
+    p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--kept", type=Path, default=Path("results/reference/cifar10-init/claims.json"), help=kept)
 
     p = stage("record", _record, "keep the small results of finished presets, with their provenance")
     p.add_argument("presets", nargs="+", help="names of folders in results")

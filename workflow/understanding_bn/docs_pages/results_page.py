@@ -9,7 +9,9 @@ import pandas as pd
 
 from understanding_bn import architecture, paper
 from understanding_bn.cell import Cell, Network
-from understanding_bn.claims.catalogue import BY_ID
+from understanding_bn.claims import story as argument
+from understanding_bn.claims.catalogue import BY_ID, CLAIMS, FOLLOWUPS
+from understanding_bn.claims.roles import ROLES
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
@@ -43,6 +45,27 @@ def _how(said: paper.Said | None, missing: str = "unknown") -> str:
     return missing if said is None else paper.shown(said)
 
 
+def story(reference: Path) -> str:
+    """The paper's argument in five sentences, from every claim's record that says most about it."""
+    first = ("paper", "paper-short", "cifar10-init")  # the paper's scale
+    presets = sorted(records.kept(reference), key=lambda preset: (preset not in first, preset))
+    best = argument.best([records.claims(reference / preset) for preset in presets])
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(argument.sentences(best), start=1)) + "\n"
+
+
+def preconditions(reference: Path) -> str:
+    """What every claim's runs must be."""
+    rows = [(str(claim.id), claim.needs.words) for claim in (*CLAIMS, *FOLLOWUPS)]
+    frame = pd.DataFrame(rows, columns=["#", "needs"]).groupby("needs", sort=False)["#"].agg(", ".join).reset_index()
+    return markdown.table(frame[["#", "needs"]].rename(columns={"#": "claims"}))
+
+
+def roles(reference: Path) -> str:
+    """Which learning rates play the parts of the paper's."""
+    rows = [(role.replace("_", " "), f"{each.paper:g}", each.rule) for role, each in ROLES.items()]
+    return markdown.table(pd.DataFrame(rows, columns=["part", "the paper's α", "otherwise"]))
+
+
 def claims(reference: Path) -> str:
     """A section for each claim: the paper's number, and what each record says about the check that decides."""
     judged = {preset: records.claims(reference / preset) for preset in records.kept(reference)}
@@ -61,9 +84,11 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
             missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
             continue
         measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
+        measured += f" ({beside})" if (beside := judged.get("beside")) else ""
         numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
         method, found = judged["method"], (judged["verdict"], judged["direction"] or DASH)
-        rows.append((name, judged["measure"], *numbers, method, *found, judged["scope"]))
+        scale = "; not the claim’s: ".join([judged["scope"], *filter(None, ["; ".join(judged.get("unmet", []))])])
+        rows.append((name, judged["measure"], *numbers, method, *found, scale))
     head = ["record", "what decides", "ours", "95 % interval", "n", "method", "verdict", "direction", "scale"]
     lines = [f'\n<a id="claim-{first["id"]}"></a>', f"\n### {first['id']}. {first['statement']}\n"]
     lines.append(f"The paper: {_said(first['id'])}. Figure: {_links(reference, claim, first['figure'])}.")

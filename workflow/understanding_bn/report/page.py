@@ -13,13 +13,14 @@ import jinja2
 from markupsafe import Markup
 
 from understanding_bn import files, paper, record
+from understanding_bn.claims import story
 from understanding_bn.claims.catalogue import BY_ID
-from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
+from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, PRECONDITION, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
 from understanding_bn.record import Record
 from understanding_bn.report import views
 
-MARKS = {REPRODUCED: "✓", REFUTED: "✗", OPPOSITE: "⇄", INCONCLUSIVE: "?", NOT_RUN: "–"}
+MARKS = {REPRODUCED: "✓", REFUTED: "✗", OPPOSITE: "⇄", INCONCLUSIVE: "?", PRECONDITION: "◇", NOT_RUN: "–"}
 MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
 
 
@@ -55,6 +56,7 @@ def run(
         preset=preset,
         claims=judged,
         large_scale={} if at_scale else large_scale,
+        story=story.sentences(judged, () if at_scale else [*large_scale.values()]),
         tally=Counter(claim["verdict"] for claim in judged),
         followups=predicted,
         followups_tally=Counter(claim["verdict"] for claim in predicted),
