@@ -175,6 +175,9 @@ def accuracies(folder: Path) -> str:
     noise = records.csv(folder, "figures/noise_along_training.csv")
     noise = noise[noise["fraction"] == 1]
     table = records.csv(folder, "figures/fig1_accuracy_summary.csv")
+    recorded = "clean_train_accuracy" in table and table["clean_train_accuracy"].notna().any()
+    train = table["clean_train_accuracy" if recorded else "train_accuracy"]
+    whose = "in eval mode, without augmentation" if recorded else "that of the last epoch's own mini-batches"
     rows = []
     for cell, runs in sorted(table.groupby(keys), key=lambda group: (group[0][0], -group[0][1])):
         sound = runs[runs["failure"].isna()]
@@ -190,14 +193,14 @@ def accuracies(folder: Path) -> str:
                 "α": f"{alpha:g}",
                 "epochs": str(epochs),
                 "test accuracy (%)": mean(100 * sound["test_accuracy"], ".1f"),
-                "train accuracy (%)": mean(100 * sound["train_accuracy"], ".1f"),
+                "train accuracy (%)": mean(100 * train[sound.index], ".1f"),
             }
             | {name: mean(values, ".3g") for name, values in zip(("sharpness", "trace", "C"), at_end, strict=True)}
             | {"failed seeds": ", ".join([f"{len(kinds)} of {len(runs)}", *kinds.unique()])}
         )
     note = (
-        "Means over the seeds that did not fail, with their 95 % interval in brackets; train accuracy is that of the "
-        "last epoch's own mini-batches. Sharpness is the largest eigenvalue of the Hessian of the mean loss, and trace "
+        f"Means over the seeds that did not fail, with their 95 % interval in brackets; train accuracy is {whose}. "
+        "Sharpness is the largest eigenvalue of the Hessian of the mean loss, and trace "
         "its trace; C is the variance of one sample's gradient. All three are measured at the end of training, with "
         "batch norm in train mode, in float32."
     )

@@ -13,17 +13,18 @@ EARLIER = "earlier-verdicts.json"  # {preset: {claim: {"verdict", "measure", "in
 
 
 def verdict_changes(reference: Path) -> str:
-    """A row for each claim of each record whose verdict is another one today, and why."""
+    """Every claim of each record whose verdict is another one today, and why; a row for those that changed alike."""
     earlier = files.read_json(reference / EARLIER)
-    rows = []
+    changed: dict[tuple[str, ...], list[str]] = {}
     for preset in records.kept(reference):
         folder = reference / preset
         for claim in (*records.claims(folder), *records.claims(folder, "followups.json")):
             before = earlier.get(preset, {}).get(str(claim["id"]))
             if before and before["verdict"] != claim["verdict"]:
                 verdicts = before["verdict"], claim["verdict"], claim["direction"] or markdown.DASH
-                rows.append((f"`{preset}`", str(claim["id"]), *verdicts, _why(before, claim)))
-    head = ["record", "claim", "until then", "now", "direction", "why"]
+                changed.setdefault((f"`{preset}`", *verdicts, _why(before, claim)), []).append(str(claim["id"]))
+    rows = [(record, ", ".join(claims), *rest) for (record, *rest), claims in changed.items()]
+    head = ["record", "claims", "until then", "now", "direction", "why"]
     return markdown.table(pd.DataFrame(rows, columns=head)) if rows else "\nNone.\n"
 
 

@@ -4,7 +4,8 @@ import pandas as pd
 
 CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
 NETWORK = ["arch", "init", "batch_size"]
-ENDING = ["train_accuracy", "test_accuracy", "failure", "first_bad_step", "first_absolute_step", "last_finite_loss"]
+ENDING = ["train_accuracy", "clean_train_accuracy", "test_accuracy", "failure", "first_bad_step", "first_absolute_step"]
+ENDING += ["last_finite_loss"]
 
 
 def last_rows(histories: pd.DataFrame) -> pd.DataFrame:
@@ -24,8 +25,11 @@ def clean(last: pd.DataFrame) -> pd.DataFrame:
 
 
 def endings(histories: pd.DataFrame) -> pd.DataFrame:
-    """CELL, seed and ENDING: how each run ended, by cell and seed. Accuracies are shares, NaN after divergence."""
-    return last_rows(histories)[[*CELL, "seed", *ENDING]].sort_values([*CELL, "seed"])
+    """CELL, seed and ENDING: how each run ended, by cell and seed.
+
+    Accuracies are shares, NaN after divergence. Records of earlier versions have no clean train accuracy: it is NaN.
+    """
+    return last_rows(histories).reindex(columns=[*CELL, "seed", *ENDING]).sort_values([*CELL, "seed"])
 
 
 def failures(histories: pd.DataFrame) -> pd.DataFrame:
