@@ -140,8 +140,13 @@ def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero
     )
 
 
-def quotient_check(name: str, part: np.ndarray, whole: np.ndarray, relation: str, bound: float) -> Check:
-    """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval; its direction is that of the part."""
+def quotient_check(
+    name: str, part: np.ndarray, whole: np.ndarray, relation: str, bound: float, zero: float = 0
+) -> Check:
+    """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval.
+
+    `zero`: the ratio that no effect would have. With 0 the direction is that of the part.
+    """
     part, whole = (np.asarray(side, dtype=float) for side in (part, whole))
     known = len(whole) > 0 and whole.mean() > 0
     return Check(
@@ -153,9 +158,9 @@ def quotient_check(name: str, part: np.ndarray, whole: np.ndarray, relation: str
         len(whole),
         "Fieller’s, with Student’s t",
         p=intervals.t_p(part - bound * whole, 0),
-        zero=0,
-        p_zero=intervals.t_p(part, 0),
-        sign_p=intervals.sign_flip_p(part),
+        zero=zero,
+        p_zero=intervals.t_p(part - zero * whole, 0),
+        sign_p=intervals.sign_flip_p(part - zero * whole),
     )
 
 
