@@ -57,6 +57,11 @@ class EdgeOfStability(Initial):
     stop_at: Annotated[Number, Field(ge=0)] = 0.1
     """A descent ends where its loss is this small."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The images of the batch, where the options say how many: claims name them in their scope."""
+        return (self.images,) if self.images else ()
+
     def check(self, setting: Setting) -> Iterator[Mistake]:
         known = ["default", *setting.norms]
         seen: set[tuple[str, float]] = set()
