@@ -22,7 +22,7 @@ def made_up():
                         facts = {"norm": norm, "loss": loss, "momentum": momentum, "alpha": alpha, "seed": seed}
                         for update, share in enumerate([0.5, 1.01 + seed, 1.0][: 3 - seed]):
                             sharpness = share * (2 + 2 * momentum) / alpha
-                            facts |= {"update": update, "training_loss": 2.0 - update, "sharpness": sharpness}
+                            facts |= {"update": update, "training_loss": 3.0 - update, "sharpness": sharpness}
                             rows.append(FACTS | facts | {"failure": ""})
     return pd.DataFrame(rows)
 

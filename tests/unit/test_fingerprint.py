@@ -11,7 +11,9 @@ from understanding_bn.experiment.jobs import MEASUREMENTS, Draw, Judge
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *PLAN.measured]}
+EXPLAINED = plan(load.resolve(load.load(load.PRESETS / "explanations.yaml")))  # one more measurement
+MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"]]
+NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": PLAN.judge}
 JOBS = NUMERIC | WORDED
 
@@ -112,7 +114,12 @@ DRAWN = {name for name in WORDED if name.startswith("draw ")}
     ("path", "old", "new", "expected"),
     [
         # Constants.
-        ("training/divergence.py", "BOUND = 1e3", "BOUND = 1e4", {"train", "divergence_path", "max_learning_rate"}),
+        (
+            "training/divergence.py",
+            "BOUND = 1e3",
+            "BOUND = 1e4",
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+        ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),
         # Operations.
