@@ -133,6 +133,18 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
     return {"measurements": draw(st.fixed_dictionaries({}, optional=blocks))}
 
 
+def edges(most: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Descents of each loss and momentum once, on at most so many images."""
+    rates = st.fixed_dictionaries({"default": several(alphas())}, optional=dict.fromkeys(NORMS, several(alphas())))
+    kind = {"loss": st.sampled_from(["cross_entropy", "mse"]), "momentum": st.sampled_from([0, 0.5, 0.9])}
+    descent = st.fixed_dictionaries(kind | {"alphas": rates})
+    descents = st.lists(descent, min_size=1, max_size=3, unique_by=lambda one: (one["loss"], one["momentum"]))
+    return st.fixed_dictionaries(
+        {"descents": descents, "updates": whole(1, 1000), "every": whole(1, 1000)},
+        optional={"images": whole(0, most), "stop_at": st.sampled_from([0, 0.1, 1])},
+    )
+
+
 @st.composite
 def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[str, Any]:
     """Any selection of measurements on a network of `depth` layers; the shallowest reading has `shallowest`."""
@@ -163,6 +175,7 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
     blocks = {name: st.fixed_dictionaries(keys) for name, keys in options.items()}
     blocks["max_learning_rate"] = searches(largest_batch)
     blocks["gradient_noise"] = noises(largest_batch)
+    blocks["edge_of_stability"] = edges(min(largest_batch, 1437))
     networks = {"archs": several(archs()), "inits": several(st.sampled_from(INITS))}
     blocks["jacobian_conditioning"] = st.fixed_dictionaries(
         {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)},

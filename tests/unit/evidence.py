@@ -18,6 +18,10 @@ CELL = [*NETWORK, "alpha", "batch_size", "epochs"]
 CIFAR10 = DATA | {"dataset": "cifar10", "tag": "cifar10", "train_images": 50_000, "test_images": 10_000, "flip": True}
 BATCH_SIZE = 128
 ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; its rows name none
+# Options of measurements that the default preset does not make.
+AT_START = {
+    "edge_of_stability": {"descents": [{"loss": "mse", "alphas": {"default": [0.1]}}], "updates": 2, "every": 1},
+}
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},
     "hessian_spectrum": {"at": [1.0], "subset": 1000, "top": 2, "probes": 2, "steps": 10},
@@ -36,7 +40,8 @@ def trained(results, rows, data=CIFAR10):
 def measured_at_start(results, name, rows, **options):
     """Values of a measurement at initialisation, one job for each network; options as in config.yaml but for these."""
     start = load.resolve(load.load(None)).initialization
-    options = getattr(start.measurements, name).model_copy(update=options)
+    listed = getattr(start.measurements, name) or MEASUREMENTS[name].model_validate(AT_START[name])
+    options = listed.model_copy(update=options)
     if "batch_size" in type(options).model_fields and "batch_size" not in options.model_fields_set:
         options = options.model_copy(update={"batch_size": BATCH_SIZE})
     paths = []

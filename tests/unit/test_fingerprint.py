@@ -12,7 +12,9 @@ from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *PLAN.measured]}
+EXPLAINED = plan(load.resolve(load.load(load.PRESETS / "explanations.yaml")))  # one more measurement
+MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"]]
+NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
 JOBS = NUMERIC | WORDED
@@ -121,7 +123,12 @@ SHOW_PAPER = (
     ("path", "old", "new", "expected"),
     [
         # Constants.
-        ("training/divergence.py", "BOUND = 1e3", "BOUND = 1e4", {"train", "divergence_path", "max_learning_rate"}),
+        (
+            "training/divergence.py",
+            "BOUND = 1e3",
+            "BOUND = 1e4",
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+        ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),
         # Operations.

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from contexts import context_of
@@ -71,6 +72,21 @@ def test_every_quantity_is_that_of_the_dense_matrix_of_gradients(context, norm):
         logarithms.append(np.log(np.sqrt((matrix**2).mean())))
     assert found["all", "layer_variation"] == pytest.approx(np.var(logarithms, ddof=1), rel=1e-6)
     assert set(table["bn_mode"]) == {"train" if norm == "batch" else "none"}
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_the_signal_comes_from_more_mini_batches_and_changes_nothing_else(context, norm):
+    """The first of them are those of the other quantities, the running statistics in `sample_constant` included."""
+    here = replace(context, weights=state_of(context.model(norm, 0)))
+    few = measured(here, norm, 0, minibatches=3, samples=2)
+    more = measured(here, norm, 0, minibatches=3, samples=2, signal_minibatches=8)
+    added = more[more["quantity"].str.startswith("signal")]
+    pd.testing.assert_frame_equal(more.drop(added.index), few)
+    found = added.set_index("quantity")["value"]
+    gradients, _ = dense(context, norm, 8)
+    squared = (gradients.mean(axis=0) ** 2).sum() - gradients.var(axis=0, ddof=1).sum() / 8
+    assert found["signal_norm2"] == pytest.approx(squared, rel=1e-5)
+    assert found["signal_minibatches"] == 8
 
 
 def test_effective_rank_counts_equal_directions():

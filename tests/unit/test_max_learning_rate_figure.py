@@ -12,8 +12,8 @@ def trials():
     """Two searches per network: α limits of 10^−depth/10 with norm none, and of 1 with batch norm."""
     rows = []
     for norm, init, depth in [
-        ("none", "xavier_uniform", 8),
         ("none", "xavier_uniform", 20),
+        ("none", "xavier_uniform", 8),
         ("none", "kaiming", 20),
         ("batch", "xavier_uniform", 8),
         ("batch", "xavier_uniform", 20),
@@ -62,3 +62,21 @@ def test_lines_are_medians_over_seeds():
     assert depths.tolist() == [8, 20]
     assert alphas == pytest.approx([10**-0.8, 10**-2.0])
     assert sorted(drawn.dots(shown.axes[0], "batch")[:, 1]) == pytest.approx([1, 1, 1, 1, 100, 100])
+
+
+def test_initialisations_at_several_depths_have_a_panel_of_their_own():
+    """They leave the other two as they are."""
+    values = trials()
+    pairs = values[(values["init"] == "xavier_uniform") & (values["norm"] == "none")]
+    more = [pairs.assign(init=init, alpha=f * pairs["alpha"]) for init, f in (("kaiming", 0.1), ("branch_scaled", 50))]
+    together = pd.concat([values, *more]).drop_duplicates(["norm", "init", "arch", "seed", "alpha"])
+    shown, _ = figure.draw(together.reset_index(drop=True))
+    before, _ = figure.draw(values)
+    assert len(before.axes) == 2 and len(shown.axes) == 3
+    for line, same in zip(drawn.lines(shown.axes[0]), drawn.lines(before.axes[0]), strict=True):
+        assert line.tolist() == same.tolist()
+    names = [text.get_text() for text in shown.axes[2].get_legend().get_texts()]
+    assert names == ["branch scaled", "kaiming"]
+    ((depths, alphas),) = drawn.lines(shown.axes[2], "none")
+    assert depths.tolist() == [8, 20]
+    assert alphas == pytest.approx([50 * 10**-0.8, 50 * 10**-2.0])

@@ -37,6 +37,11 @@ LEAST = {
         "steps_per_decade": 1,
     },
     "jacobian_conditioning": {"networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]}, "batch_size": 8},
+    "edge_of_stability": {
+        "descents": [{"loss": "mse", "momentum": 0.9, "alphas": {"batch": [0.1], "default": [0.2, 0.1]}}],
+        "updates": 4,
+        "every": 2,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -280,6 +285,43 @@ def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
     assert search.made_on(*preset, "none") == [preset, shallow, ("resnet-110", "kaiming")]
     assert search.for_one() == options("max_learning_rate")
     assert search.archs == ("resnet-8", "resnet-110")
+
+
+def test_the_search_crosses_further_networks_without_normalisation_alone():
+    networks = {"archs": ["resnet-20", "resnet-56"], "inits": ["kaiming", "branch_scaled"]}
+    search = options("max_learning_rate", networks=networks, inits=["kaiming"])
+    preset = ("resnet-20", "xavier_uniform")
+    assert search.made_on(*preset, "batch") == [preset]
+    assert search.made_on(*preset, "none") == [
+        preset,
+        ("resnet-20", "kaiming"),
+        ("resnet-20", "branch_scaled"),
+        ("resnet-56", "kaiming"),
+        ("resnet-56", "branch_scaled"),
+    ]
+    assert search.for_one() == options("max_learning_rate")
+
+
+def test_a_signal_needs_as_many_mini_batches_as_the_rest():
+    assert mistakes("gradient_structure", minibatches=16, signal_minibatches=16) == []
+    text = "15 is less than minibatches; expected at least 16"
+    assert mistakes("gradient_structure", minibatches=16, signal_minibatches=15) == [
+        Mistake(("signal_minibatches",), text)
+    ]
+
+
+def test_descents_name_known_norms_and_each_kind_once():
+    kind = {"loss": "mse", "alphas": {"default": [0.1]}}
+    others = [kind | {"momentum": 0.9}, kind | {"loss": "cross_entropy"}]
+    assert mistakes("edge_of_stability", descents=[kind, *others]) == []
+    twice = Mistake(("descents", 1), "mse with momentum 0 stands here twice; expected it once")
+    assert mistakes("edge_of_stability", descents=[kind, kind | {"alphas": {"default": [0.2]}}]) == [twice]
+    unknown = kind | {"alphas": {"default": [0.1], "bath": [0.1]}}
+    text = "key 'bath' is unknown; expected one of default, batch, none (did you mean 'batch'?)"
+    assert mistakes("edge_of_stability", descents=[unknown]) == [Mistake(("descents", 0, "alphas"), text)]
+    text = "1438 is more than the 1437 training images; expected at most that"
+    assert mistakes("edge_of_stability", images=1438) == [Mistake(("images",), text)]
+    assert mistakes("edge_of_stability", images=1437) == []
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():

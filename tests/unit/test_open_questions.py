@@ -152,9 +152,11 @@ def test_rank_correlations_with_the_gap():
     assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
 
 
-def judged(tmp_path, histories, structure=(), hessian=()):
-    """The verdicts of predictions on rows of these kinds; each cell is one job."""
-    paths = evidence.trained(tmp_path, histories)
+def judged(tmp_path, histories=(), structure=(), hessian=(), **initial):
+    """The verdicts of predictions on rows of these kinds; each cell is one job. `initial`: rows by measurement."""
+    paths = evidence.trained(tmp_path, histories) if len(histories) else []
+    for name, rows in initial.items():
+        paths += evidence.measured_at_start(tmp_path, name, rows)
     for name, rows in (("gradient_structure", structure), ("hessian_spectrum", hessian)):
         if rows:
             paths += evidence.measured_at_end(tmp_path, name, rows)
@@ -165,10 +167,31 @@ def judged(tmp_path, histories, structure=(), hessian=()):
     return {i: claims[i] for i in ids}
 
 
-@pytest.mark.parametrize(("slope", "verdict"), [(0.001, REPRODUCED), (0.03, REFUTED)])
-def test_equal_ratios_end_alike_or_not(tmp_path, slope, verdict):
-    rows = [run(n, a, b, s, 0.8 + (slope + 1e-4 * s) * np.log2(b / 16)) for n, a, b, s in grid("batch")]
-    assert judged(tmp_path, rows)["L1"]["verdict"] == verdict
+@pytest.mark.parametrize(
+    ("exponent", "verdict"),
+    [(-1.0, REPRODUCED), (-5 / 7, INCONCLUSIVE), (-0.4, REFUTED), (0.0, OPPOSITE)],
+)
+def test_equal_ratios_end_more_alike_than_others_or_not(tmp_path, exponent, verdict):
+    """Accuracy linear in log2 α + e · log2 B, a bit different by seed; α and B differ fourfold between neighbours.
+
+    Where α alone changes, accuracy changes by 2 units, where B alone does by 2|e|, where both do by 2|1 + e|. There are
+    as many pairs of the first kind as of the second.
+    """
+    rows = []
+    for norm, alpha, size, seed in grid("batch"):
+        noise = 1e-4 * ((7 * seed + size + int(100 * alpha)) % 5)
+        rows.append(run(norm, alpha, size, seed, 0.6 + 0.01 * np.log2(alpha * float(size) ** exponent) + noise))
+    claim = judged(tmp_path, rows)["L1"]
+    assert claim["verdict"] == verdict
+    assert claim["measured"] == pytest.approx(2 * abs(1 + exponent) / (1 + abs(exponent)), abs=0.05)
+
+
+def test_a_cell_in_which_a_seed_failed_is_in_no_pair_of_that_seed(tmp_path):
+    rows = [run(n, a, b, s, 0.8 + 0.01 * np.log2(a / b) + 1e-4 * s) for n, a, b, s in grid("batch")]
+    rows[0] |= {"failure": "overflow", "test_accuracy": np.nan}
+    claim = judged(tmp_path, rows)["L1"]
+    assert claim["measured"] == pytest.approx(0, abs=1e-9) and claim["seeds"] == 3
+    assert "4 pairs of equal α/B over 12 of unequal" in claim["measure"]
 
 
 @pytest.mark.parametrize(
@@ -183,38 +206,105 @@ def test_the_best_alpha_against_the_batch_size(tmp_path, best, verdict):
 
 
 @pytest.mark.parametrize("trains", [True, False])
-def test_branches_scaled_and_fixup_beside_the_unscaled_network(tmp_path, trains):
+def test_fixup_beside_batch_norm(tmp_path, trains):
     five = range(5)
     rows = [run("batch", a, b, s, 0.95) for a, b, s in itertools.product(ALPHAS, SIZES, five)]
-    rows += [run("none", 0.16, 64, s, np.nan, "overflow") for s in five]
-    failure = None if trains else "overflow"
-    rows += [run("none", 0.16, 64, s, 0.9, failure, init="branch_scaled") for s in five]
     rows += [run("none", 0.16, 64, s, (0.94 if trains else 0.8) + 0.001 * s, init="fixup") for s in five]
-    claims = judged(tmp_path, rows)
-    assert claims["L3"]["verdict"] == claims["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
+    assert judged(tmp_path, rows)["L4"]["verdict"] == (REPRODUCED if trains else REFUTED)
 
 
-def test_scaled_branches_are_judged_where_the_unscaled_network_fails_in_every_seed(tmp_path):
-    rows = [run("batch", a, b, s, 0.95) for _, a, b, s in grid("batch")]
-    rows += [run("none", 0.16, 64, s, 0.9, "overflow" if s else None) for s in SEEDS]
-    rows += [run("none", 0.16, 64, s, 0.9, "overflow", init="branch_scaled") for s in SEEDS]
-    claims = judged(tmp_path / "some", rows)
-    assert claims["L3"]["verdict"] == NOT_RUN and "every unscaled run" in claims["L3"]["note"]
-    rows += [run("none", 0.64, 64, s, np.nan, "overflow") for s in SEEDS]
-    rows += [run("none", 0.64, 64, s, 0.9, init="branch_scaled") for s in SEEDS]
-    claims = judged(tmp_path / "all", rows)
-    assert claims["L3"]["measured"] == 1 and "α = 0.64" in claims["L3"]["measure"]
-    assert claims["L3"]["verdict"] == INCONCLUSIVE and claims["L3"]["note"].startswith("3 seeds are too few")
+def searches(ratios, unscaled=1e-5, stable=(), nowhere=()):
+    """Rows of max_learning_rate: the preset's own network, then both initialisations at each depth, three seeds.
+
+    `stable`, `nowhere`: (depth, init) of searches in which every or no α was stable.
+    """
+    networks = [("xavier_uniform", 8, norm, 0.1) for norm in ("batch", "none")]
+    for depth, ratio in ratios.items():
+        networks += [("kaiming", depth, "none", unscaled), ("branch_scaled", depth, "none", ratio * unscaled)]
+    rows = []
+    for (init, depth, norm, limit), seed in itertools.product(networks, SEEDS):
+        facts = {"init": init, "arch": f"resnet-{depth}", "norm": norm, "batch_size": 4, "seed": seed}
+        limit *= 1 + 0.02 * seed * (init == "branch_scaled")
+        if (depth, init) not in nowhere:
+            rows.append(facts | {"alpha": limit, "outcome": "stable", "update": 5})
+        if (depth, init) not in stable:
+            rows.append(facts | {"alpha": 2 * limit, "outcome": "diverged", "update": 2})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ({20: 2, 56: 50, 110: 1e4}, REPRODUCED),
+        ({20: 50, 56: 5, 110: 1e4}, REFUTED),
+        ({56: 50, 110: 0.5}, REFUTED),  # the depths disagree on the direction
+        ({56: 0.5}, OPPOSITE),
+    ],
+)
+def test_scaled_branches_are_stable_at_larger_rates_in_deep_networks(tmp_path, ratios, verdict):
+    claim = judged(tmp_path, max_learning_rate=searches(ratios))["L3"]
+    assert claim["verdict"] == verdict
+    assert [check["measured"] for check in claim["checks"]] == pytest.approx(
+        [ratio * (1.02 * 1.04) ** (1 / 3) for depth, ratio in ratios.items() if depth >= 56]
+    )
+
+
+def test_a_scaled_network_that_is_stable_everywhere_is_a_lower_bound(tmp_path):
+    claim = judged(tmp_path / "1", max_learning_rate=searches({56: 50}, stable=[(56, "branch_scaled")]))["L3"]
+    assert claim["verdict"] == REPRODUCED and "3 of 3 are lower bounds" in claim["measure"]
+    for number, (limits, missing) in enumerate(
+        [
+            ({"stable": [(56, "kaiming")]}, "larger largest_alpha"),
+            ({"nowhere": [(56, "kaiming")]}, "smaller smallest_alpha"),
+            ({"nowhere": [(56, "branch_scaled")]}, "smaller smallest_alpha"),
+        ]
+    ):
+        claim = judged(tmp_path / f"2{number}", max_learning_rate=searches({56: 50}, **limits))["L3"]
+        assert claim["verdict"] == NOT_RUN and missing in claim["note"]
+    claim = judged(tmp_path / "3", max_learning_rate=searches({20: 50}))["L3"]
+    assert claim["verdict"] == NOT_RUN and "depth 56 or more" in claim["note"]
+
+
+def test_networks_that_are_compared_have_no_part_in_claims_on_depth_and_initialisation(tmp_path):
+    rows = searches({8: 3, 56: 50, 110: 50})
+    paths = evidence.measured_at_start(tmp_path, "max_learning_rate", rows)
+    claims = evidence.judged(tmp_path, paths)
+    assert claims[16]["note"] == "needs max_learning_rate without BN at two depths"
+    assert claims[17]["note"].endswith("initialisation orthogonal")
+
+
+def noises(**late):
+    """Rows of gradient_structure at a tenth and at the end of training, BN and none, three seeds."""
+    rows = []
+    for norm, seed in itertools.product(("batch", "none"), SEEDS):
+        early = {"signal_norm2": 0.5 + 0.01 * seed, "signal_minibatches": 200.0}
+        rows += gradients(norm, 0.04, 64, seed, epoch=2, **early)
+        rows += gradients(norm, 0.04, 64, seed, epoch=20, **(early | late))
+    return rows
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.05, REPRODUCED), (5.0, OPPOSITE)])
 def test_the_noise_scale_grows_or_shrinks(tmp_path, late, verdict):
-    structure = []
-    for norm, seed in itertools.product(("batch", "none"), SEEDS):
-        structure += gradients(norm, 0.04, 64, seed, epoch=2, gradient_norm2=0.5 + 0.01 * seed)
-        structure += gradients(norm, 0.04, 64, seed, epoch=20, gradient_norm2=late)
+    """By |g|² of many mini-batches, whatever that of few is."""
+    structure = noises(signal_norm2=late, gradient_norm2=0.5)
+    claim = judged(tmp_path, [run("batch", 0.04, 64, s) for s in SEEDS], structure)["L5"]
+    assert claim["verdict"] == verdict
+    assert "no |g|²" not in claim["measure"]
+
+
+def test_a_noise_scale_needs_many_mini_batches_and_those_drowned_in_noise_are_counted(tmp_path):
     rows = [run("batch", 0.04, 64, s) for s in SEEDS]
-    assert judged(tmp_path, rows, structure)["L5"]["verdict"] == verdict
+    claim = judged(tmp_path / "few", rows, noises(signal_minibatches=199.0))["L5"]
+    assert claim["verdict"] == NOT_RUN and "signal_minibatches of 200 or more" in claim["note"]
+    unknown = [row for row in noises() if row["quantity"] != "signal_minibatches"]
+    assert judged(tmp_path / "unknown", rows, unknown)["L5"]["verdict"] == NOT_RUN
+    drowned = noises(signal_norm2=0.05)
+    drowned += [
+        row | {"alpha": 0.01, "value": -1.0 if row["quantity"] == "signal_norm2" else row["value"]} for row in drowned
+    ]
+    claim = judged(tmp_path / "drowned", rows, drowned)["L5"]
+    assert "3 of 6 networks have no |g|² above noise" in claim["measure"]
+    assert claim["measured"] == pytest.approx(1, abs=0.02)
 
 
 def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
@@ -222,7 +312,8 @@ def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
     for seed in SEEDS:
         for epoch, late in ((2, 0.5), (20, 0.05 if seed else 5000.0)):
             for norm in ("batch", "none"):
-                structure += gradients(norm, 0.04, 64, seed, epoch=epoch, gradient_norm2=late + 0.001 * seed)
+                signal = {"signal_norm2": late + 0.001 * seed, "signal_minibatches": 200.0}
+                structure += gradients(norm, 0.04, 64, seed, epoch=epoch, **signal)
     rows = [run(n, 0.04, 64, s, 0.9, None if s else "stuck at chance") for n in ("batch", "none") for s in SEEDS]
     figure, tables = noise_along_training.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert set(tables[""].loc[tables[""]["failure"] != "", "seed"]) == {0}
@@ -252,11 +343,44 @@ def test_gradients_explode_at_a_rate_per_layer(tmp_path, rate, verdict):
     assert judged(tmp_path, rows, structure)["L6"]["verdict"] == verdict
 
 
-@pytest.mark.parametrize(("factor", "verdict"), [(1.0, REPRODUCED), (0.4, REFUTED)])
-def test_the_edge_of_stability_of_full_batch_descent(tmp_path, factor, verdict):
-    rows = [run("none", 0.04, 1437, s) for s in SEEDS]
-    hessian = [r for s in SEEDS for r in curvature("none", 0.04, 1437, s, top=factor * (3.8 + 0.02 * s) / 0.04)]
-    assert judged(tmp_path, rows, hessian=hessian)["L7"]["verdict"] == verdict
+def descents(median=1.0, cross=True, failure="", norms=("batch", "none"), **changes):
+    """Rows of edge_of_stability: two losses and momenta, three seeds, whose medians are near `median`."""
+    rows = []
+    for norm, loss, momentum, seed in itertools.product(norms, ("cross_entropy", "mse"), (0.0, 0.9), SEEDS):
+        facts = {"arch": "resnet-8", "init": "xavier_uniform", "norm": norm, "loss": loss, "momentum": momentum}
+        facts |= {"seed": seed, "batch_size": 256, "alpha": 0.1, "training_loss": 1.0, "failure": ""} | changes
+        shares = [0.5, 1.3 if cross else 0.9, median * (1 + 0.02 * seed)]
+        rows += [facts | {"update": n, "sharpness": share * (2 + 2 * momentum) / 0.1} for n, share in enumerate(shares)]
+        if failure:
+            rows.append(facts | {"update": 3, "sharpness": np.nan, "failure": failure})
+    return rows
+
+
+@pytest.mark.parametrize(("median", "verdict"), [(1.0, REPRODUCED), (0.3, REFUTED), (2.0, REFUTED)])
+def test_descents_settle_at_the_edge_of_stability_or_not(tmp_path, median, verdict):
+    claim = judged(tmp_path, edge_of_stability=descents(median))["L7"]
+    assert claim["verdict"] == verdict
+    assert len(claim["checks"]) == 2 * 2 * 2 * 2, "norm, loss, momentum; both bounds"
+    expected = median * (1.02 * 1.04) ** (1 / 3)
+    assert [check["measured"] for check in claim["checks"]] == pytest.approx([expected] * 16)
+
+
+def test_one_norm_away_from_the_edge_is_enough(tmp_path):
+    rows = descents(norms=["none"]) + descents(0.3, norms=["batch"])
+    assert judged(tmp_path, edge_of_stability=rows)["L7"]["verdict"] == REFUTED
+
+
+def test_descents_that_do_not_settle_are_counted_and_not_averaged(tmp_path):
+    others = descents(cross=False, norms=["none"], alpha=0.2 / 2.9) + descents(failure="collapsed", alpha=0.11)
+    claim = judged(tmp_path / "some", edge_of_stability=descents() + others)["L7"]
+    assert claim["verdict"] == REPRODUCED
+    names = [check["name"] for check in claim["checks"]]
+    assert any("none, mse, β = 0.9 (3 of 9 descents, 3 never crossed, 3 collapsed)" in name for name in names)
+    claim = judged(tmp_path / "nobody", edge_of_stability=descents(0.9, cross=False))["L7"]
+    assert claim["verdict"] == NOT_RUN and "cross the edge" in claim["note"]
+    one_never = descents(norms=["none"]) + descents(0.9, cross=False, norms=["batch"])
+    claim = judged(tmp_path / "one", edge_of_stability=one_never)["L7"]
+    assert claim["verdict"] == INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("outlier", "shallow", "verdict"), [(2.0, 50.0, REPRODUCED), (200.0, 1.0, OPPOSITE)])

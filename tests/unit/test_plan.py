@@ -313,6 +313,9 @@ def test_a_figure_of_initialisation_is_drawn_from_its_measurement():
         "jacobian_conditioning": "jacobian_conditioning",
     }
     planned = plan(resolve(load.load(load.DEFAULT)))
+    explanations = plan(resolve(load.load(load.PRESETS / "explanations.yaml")))
+    of_edge = {draw.name: tables for draw, tables in explanations.items.items()}["edge_of_stability"]
+    assert of_edge == {"edge_of_stability": explanations.initial["edge_of_stability"]}
     inputs = {draw.name: tables for draw, tables in planned.items.items()}
     assert {name: inputs[name] for name in sources} == {
         name: {table: planned.initial[table]} for name, table in sources.items()

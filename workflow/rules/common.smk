@@ -163,8 +163,10 @@ def training_minutes(wildcards, attempt):
 def measuring_minutes(wildcards, attempt):
     """Minutes on a CPU, with a margin of two or more: see logs/cifar10-init for what was measured."""
     options = job_of(Measure.INITIAL)(wildcards).options
-    search = options.updates * options.batch_size / 2560 if wildcards.measurement == "max_learning_rate" else 1
-    return round((10 if EMBEDDED else 60) * max(1, search) * attempt)
+    share = {"edge_of_stability": 4}.get(wildcards.measurement, 1)
+    if wildcards.measurement == "max_learning_rate":
+        share = options.updates * options.batch_size / 2560
+    return round((10 if EMBEDDED else 60) * max(1, share) * attempt)
 
 
 # Locally one training job at a time gets the GPU, where there is one. On a cluster the profile asks for it.

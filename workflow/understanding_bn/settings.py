@@ -168,6 +168,15 @@ class Initial(Options):
         return ()
 
 
+class Networks(Options):
+    """Networks: every `arch` with every `init`."""
+
+    archs: Several[Arch]
+    """Networks."""
+    inits: Several[Name]
+    """Weight initialisations."""
+
+
 class Where(Options):
     """The cells of the grid in which a measurement is made. A factor that is not listed may have any value."""
 

@@ -1,7 +1,7 @@
 """Gradients of mini-batches: their variance, norm and rank, between mini-batches, layers, units and samples."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,19 @@ def moments(gradients: Tensor) -> dict[str, float]:
     squares = sum((row.double() - mean).square().sum().item() for row in gradients)  # by row: no float64 copy of all
     noise = squares / (count - 1)
     return {"noise": noise, "gradient_norm2": mean.square().sum().item() - noise / count}
+
+
+def signal(gradients: Iterable[Tensor]) -> dict[str, float]:
+    """signal_norm2 and signal_minibatches of float32 gradients, (parameters,) each, of which one is kept at a time.
+
+    |g|² = |ḡ|² − noise / n is unbiased, and its standard error falls as 1/n where noise dominates. NaN for fewer than
+    two gradients.
+    """
+    seen = Variance()
+    for vector in gradients:
+        seen.add(vector.double())
+    squared = math.nan if seen.mean is None else seen.mean.square().sum().item()
+    return {"signal_norm2": squared - seen.value() / max(seen.count, 1), "signal_minibatches": float(seen.count)}
 
 
 def of_layer(gradients: Tensor, mean: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The Hessian of the training loss, through products with vectors.
+"""The Hessian of a loss, through products with vectors.
 
 A Hessian-vector product is the derivative of the gradient along the vector, forward over reverse:
 Hv = ∂/∂t ∇L(θ + tv) at t = 0 (Pearlmutter 1994). `torch.func.jvp` of `grad` is exact through train-mode batch norm;
@@ -8,7 +8,7 @@ Hv = ∂/∂t ∇L(θ + tv) at t = 0 (Pearlmutter 1994). `torch.func.jvp` of `gr
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from understanding_bn.analysis import tape
 from understanding_bn.analysis.context import batch_norms, flat
 
+Loss = Callable[[Tensor, Tensor], Tensor]  # of logits (B, classes) and labels (B,): a mini-batch's mean, a scalar
+
 MODES = ("train", "eval")
 MEMORY = 2 << 30  # bytes of tapes that are kept: as much as two jobs side by side can spare on a laptop
 
@@ -26,9 +28,9 @@ _programs: dict[object, tape.Program] = {}
 
 
 class Objective:
-    """Mean cross-entropy (nats) over a fixed partition of images into mini-batches, and its derivatives.
+    """Mean loss over a fixed partition of images into mini-batches, and its derivatives.
 
-    L(θ) = Σ_m (b_m / N) · CE_m(θ), with CE_m the mean over the b_m images of mini-batch m, and N = Σ b_m. The
+    L(θ) = Σ_m (b_m / N) · ℓ_m(θ), with ℓ_m the mean loss of the b_m images of mini-batch m, and N = Σ b_m. The
     parameters are one vector, in the order of `model.parameters()`. Vectors are float64 and on the model's device;
     the network computes in its own dtype; sums over mini-batches are in float64.
 
@@ -42,6 +44,7 @@ class Objective:
             these parameters' entries, in the network's order, and products are with that block of the Hessian.
         memory: how many bytes may go into keeping forward and backward passes from one product to the next; a
             mini-batch for which there is no room has its passes repeated for each product.
+        loss: the mean loss of a mini-batch; cross-entropy (nats) unless another is given.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Objective:
         bn_mode: str,
         only: list[str] | None = None,
         memory: int = MEMORY,
+        loss: Loss = F.cross_entropy,
     ):
         if bn_mode not in MODES:
             raise ValueError(f"bn_mode: {bn_mode!r}; expected one of {', '.join(MODES)}")
@@ -58,6 +62,7 @@ class Objective:
         self.batches = batches
         self.images = sum(len(labels) for _, labels in batches)
         self.memory = memory
+        self._loss = loss
         self.device = next(self.model.parameters()).device
         self._constants = {name: tensor.detach() for name, tensor in self.model.named_buffers()}
         self._parameters = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
@@ -78,11 +83,11 @@ class Objective:
         return other
 
     def loss(self) -> float:
-        """L(θ), in nats."""
+        """L(θ); in nats, if it is the cross-entropy."""
         total = 0.0
         with torch.no_grad():
             for images, labels in self.batches:
-                value = self._cross_entropy(self._parameters, images, labels, self._constants)
+                value = self._mean_loss(self._parameters, images, labels, self._constants)
                 total += len(labels) * value.item()
         return total / self.images
 
@@ -90,7 +95,7 @@ class Objective:
         """∇L(θ): (size,) float64."""
         total = torch.zeros(self.size, dtype=torch.float64, device=self.device)
         for images, labels in self.batches:
-            gradient = grad(self._cross_entropy)(self._parameters, images, labels, self._constants)
+            gradient = grad(self._mean_loss)(self._parameters, images, labels, self._constants)
             chosen = [tensor for name, tensor in gradient.items() if name in self._chosen]
             total = total + flat(chosen) * (len(labels) / self.images)
         return total
@@ -126,7 +131,7 @@ class Objective:
 
     def _program(self, point: list[Tensor]) -> tape.Program:
         """The traced gradient and Hessian-vector product of one mini-batch of this shape."""
-        key = (_structure(self.model), *((t.shape, t.stride(), t.dtype, t.device) for t in point))
+        key = (self._loss, _structure(self.model), *((t.shape, t.stride(), t.dtype, t.device) for t in point))
         if key not in _programs:
             vector = [torch.zeros_like(parameter) for parameter in self._parameters.values()]
             _programs[key] = tape.trace(self._derivatives, point, vector)
@@ -140,17 +145,17 @@ class Objective:
         images, labels = point[-2], point[-1]
 
         def gradient(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-            return grad(self._cross_entropy)(parameters, images, labels, constants)
+            return grad(self._mean_loss)(parameters, images, labels, constants)
 
         along = dict(zip(names, vector, strict=True))
         value, derivative = jvp(gradient, (parameters,), (along,))[:2]
         return [*(value[name] for name in names), *(derivative[name] for name in names)]
 
-    def _cross_entropy(
+    def _mean_loss(
         self, parameters: dict[str, Tensor], images: Tensor, labels: Tensor, constants: dict[str, Tensor]
     ) -> Tensor:
-        """A mini-batch's mean cross-entropy, a scalar; `constants` are the network's buffers."""
-        return F.cross_entropy(functional_call(self.model, parameters | constants, (images,)), labels)
+        """A mini-batch's mean loss, a scalar; `constants` are the network's buffers."""
+        return self._loss(functional_call(self.model, parameters | constants, (images,)), labels)
 
     def _along(self, vector: Tensor) -> list[Tensor]:
         """A vector as one tensor per parameter of the network, zero for those that are constants."""

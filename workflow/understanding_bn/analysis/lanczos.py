@@ -18,6 +18,7 @@ Product = Callable[[Tensor], Tensor]
 BREAKDOWN = 1e-10
 LEAST = 20  # steps before both ends may count as converged: a vector may hold little of an end
 MOST = 200  # steps for both ends
+WARM = 10  # steps before the top may count as converged, from a start that is near it
 
 
 @dataclass
@@ -129,3 +130,22 @@ def extremes(
                 ends[:, place] = values[number], (product(vector) - values[number] * vector).norm().item()
         found[end] = ends[0], ends[1]
     return found
+
+
+def largest(product: Product, start: Tensor, tolerance: float, least: int = LEAST) -> tuple[float, Tensor]:
+    """The largest eigenvalue, and its unit vector, (n,) float64, from the Krylov basis of `start`.
+
+    The basis grows from at least `least` steps until the residual ‖Hv − λv‖ is at most tolerance · |λ|, or it spans an
+    invariant subspace. `start` must hold a part of the vector that is looked for, as one with a random part does.
+
+    Returns:
+        (NaN, start) where the eigenvalue did not converge in `MOST` steps, or a product is not finite.
+    """
+    for krylov in steps_of(product, start, MOST):
+        if not math.isfinite(krylov.diagonal[-1]):
+            break
+        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
+        converged = krylov.length * abs(vectors[-1, -1]) <= tolerance * abs(values[-1])
+        if krylov.length == 0 or (len(values) >= least and converged):
+            return float(values[-1]), krylov.basis.T @ torch.from_numpy(vectors[:, -1]).to(start.device)
+    return math.nan, start

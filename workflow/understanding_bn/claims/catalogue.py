@@ -198,8 +198,8 @@ CLAIMS = (
 FOLLOWUPS = (
     Claim(
         "L1",
-        "with BN, cells of equal α/B end with the same test accuracy (within "
-        f"{followups.SAME_ACCURACY:g} points): the noise scale α(N/B − 1) decides",
+        "with BN the noise scale α(N/B − 1) decides: neighbouring cells of equal α/B differ in test accuracy by at "
+        "most 1/3 of what others differ by",
         recalled("g ≈ α(N/B − 1)"),
         "alpha_batch_grid",
         followups.equal_ratio_equal_accuracy,
@@ -215,10 +215,11 @@ FOLLOWUPS = (
     ),
     Claim(
         "L3",
-        "without BN, residual branches scaled by 1/√blocks train at an α at which the unscaled network fails",
-        recalled("so stated (1/√54 for ResNet-110)"),
-        "noise_by_architecture",
-        followups.scaled_branches_train,
+        "without BN, residual branches scaled by 1/√blocks raise the largest stable α by "
+        f"≥ {followups.STABLE_RATIO:g}× at every depth ≥ {followups.DEEP}",
+        recalled("so stated, without a number (1/√54 for ResNet-110)"),
+        "max_learning_rate",
+        followups.scaled_branches_take_larger_steps,
         "De & Smith (2020), τ-ResNet",
     ),
     Claim(
@@ -249,11 +250,11 @@ FOLLOWUPS = (
     ),
     Claim(
         "L7",
-        "full-batch descent settles at the edge of stability: sharpness · α / (2 + 2β), momentum β, is "
-        f"1 ± {followups.EDGE_ERROR:g}",
+        "full-batch descent, once it has crossed it, stays at the edge of stability: sharpness · α / (2 + 2β), "
+        f"momentum β, is 1 ± {followups.EDGE_ERROR:g} while the loss is above {followups.EDGE_LOSS:g}",
         recalled("2/α without momentum"),
-        "hessian_spectrum",
-        followups.edge_of_stability,
+        "edge_of_stability",
+        followups.settles_at_the_edge,
         "Cohen et al. (2021)",
     ),
     Claim(

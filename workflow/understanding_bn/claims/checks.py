@@ -153,9 +153,17 @@ def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero
 
 
 def quotient_check(
-    name: str, part: np.ndarray | Sample, whole: np.ndarray | Sample, relation: str, bound: float
+    name: str,
+    part: np.ndarray | Sample,
+    whole: np.ndarray | Sample,
+    relation: str,
+    bound: float,
+    zero: float = 0,
 ) -> Check:
-    """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval; its direction is that of the part."""
+    """A check of mean(part) / mean(whole), paired by seed, by Fieller's interval.
+
+    `zero`: the ratio that no effect would have. With 0 the direction is that of the part.
+    """
     (part, method), (whole, _) = _sample(part), _sample(whole)
     n, denominator = len(whole.values), whole.values.mean() if len(whole.values) else math.nan
     return Check(
@@ -167,9 +175,9 @@ def quotient_check(
         n,
         f"Fieller’s, with {method}",
         p=crossed.p(crossed.difference(part, bound * whole), 0),
-        zero=0,
-        p_zero=crossed.p(part, 0),
-        sign_p=intervals.sign_flip_p(part.values),
+        zero=zero,
+        p_zero=crossed.p(crossed.difference(part, zero * whole), 0),
+        sign_p=intervals.sign_flip_p(part.values - zero * whole.values),
     )
 
 

@@ -5,31 +5,41 @@ import pandas as pd
 
 from understanding_bn import architecture
 from understanding_bn.claims import roles, scores
-from understanding_bn.claims.checks import Check, every, mean_check, within
+from understanding_bn.claims.checks import Check, mean_check, quotient_check, ratio_check, within
 from understanding_bn.claims.results import NotRunError, Results
-from understanding_bn.experiment.jobs import Train
+from understanding_bn.summaries import edge_of_stability, max_learning_rate
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.hessian import largest_over_rms
-from understanding_bn.summaries.learning_rate_grid import BOTH, largest_grid, neighbours
+from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, largest_grid, neighbours
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import main_network, of_network, with_failures
 
 SAME_ACCURACY = 2.0  # points
+SAME_RATIO = 1 / 3  # of the mean difference in accuracy between cells of equal α/B over that between others
+STABLE_RATIO, DEEP = 10.0, 56  # of largest stable α, branches scaled over unscaled, from this depth
 EXPLOSION, EXPLOSION_ERROR = 1.21, 0.1  # factor per layer, √(π / (π − 1)) for wide networks
 EDGE_ERROR = 0.2  # of sharpness · α / (2 + 2β) about 1
+EDGE_LOSS = 0.1  # the edge is looked for above it: with less, sharpness of cross-entropy falls again
 EARLY = 0.1  # share of training that the noise scale's growth is counted from
+SIGNAL_MINIBATCHES = 200  # for |g|², which is noise where it comes from few
 
 
 def equal_ratio_equal_accuracy(results: Results) -> list[Check]:
-    """Smith & Le (2018), as an equivalence: with BN, cells that share α/B end with the same accuracy."""
+    """Smith & Le (2018): with BN, neighbouring cells that share α/B end more alike than neighbours that do not.
+
+    Per seed, the mean |difference| over the pairs of each kind. A pair counts where both its runs are sound.
+    """
     table = _grid(results, "batch")
-    pairs = neighbours(table, BOTH)
-    if not pairs:
-        raise NotRunError("training with BN at several α and B of one α/B")
     accuracy = _by_cell(table, "test_accuracy")
-    change = pd.concat([accuracy[b] - accuracy[a] for a, b, _ in pairs], axis=1).mean(axis=1).dropna()
-    name = f"test accuracy with BN, larger − smaller B at equal α/B, mean of {len(pairs)} pairs (points)"
-    return within(name, change, -SAME_ACCURACY, SAME_ACCURACY)
+    alike = neighbours(table, BOTH)
+    others = neighbours(table, ONLY_ALPHA) + neighbours(table, ONLY_SIZE)
+    if not alike:
+        raise NotRunError("training with BN at several α and B of one α/B")
+    sides = [pd.concat([(accuracy[b] - accuracy[a]).abs() for a, b, _ in pairs], axis=1) for pairs in (alike, others)]
+    means = pd.concat([side.mean(axis=1) for side in sides], axis=1).dropna()
+    name = "mean |difference| of test accuracy with BN between neighbouring cells, "
+    name += f"{len(alike)} pairs of equal α/B over {len(others)} of unequal"
+    return [quotient_check(name, means[0].to_numpy(), means[1].to_numpy(), "≤", SAME_RATIO, zero=1)]
 
 
 def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
@@ -44,17 +54,42 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
     return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0, zero=0)]
 
 
-def scaled_branches_train(results: Results) -> list[Check]:
-    """De & Smith (2020), τ-ResNet: without BN, branches scaled by 1/√blocks train where the unscaled network fails.
+def scaled_branches_take_larger_steps(results: Results) -> list[Check]:
+    """De & Smith (2020), τ-ResNet: without BN, branches scaled by 1/√blocks are stable at far larger α.
 
-    Asked at the smallest α at which every seed of the unscaled network fails.
+    Compared at each depth with the network of the same weights whose branches are not scaled. Where the scaled one is
+    stable at every α of the search, its largest is a lower bound, which is as good for a claim of "at least".
+
+    Raises:
+        NotRunError: not both were searched at such a depth, or another search found no bound.
     """
-    unscaled, scaled = (_init_runs(results, init) for init in (None, "branch_scaled"))
-    for alpha in sorted({*unscaled["alpha"]} & {*scaled["alpha"]}):
-        if (unscaled.loc[unscaled["alpha"] == alpha, "failure"] != "").all():
-            trains = scaled.loc[scaled["alpha"] == alpha, "failure"] == ""
-            return [every(f"share of runs without BN at α = {alpha:g} that train, branches × 1/√blocks", trains)]
-    raise NotRunError("an α at which every unscaled run without BN fails and scaled ones were trained")
+    table = max_learning_rate.largest_by_network(results.measurement("max_learning_rate"))
+    table = table[(table["norm"] == "none") & (table["depth"] >= DEEP)]
+    unscaled, scaled = (table[table["init"] == init] for init in ("kaiming", "branch_scaled"))
+    archs = sorted({*unscaled["arch"]} & {*scaled["arch"]}, key=architecture.depth)
+    if not archs:
+        raise NotRunError(
+            f"max_learning_rate without BN at depth {DEEP} or more with both kaiming and branch_scaled initialisation"
+        )
+    table = pd.concat([unscaled, scaled])
+    table = table[table["arch"].isin(archs)]
+    lowest = (table["init"] == "branch_scaled") & (table["limit"] == "above")
+    for end, key in (("above", "larger largest_alpha"), ("below", "smaller smallest_alpha")):
+        missed = table[(table["limit"] == end) & ~lowest]
+        if len(missed):
+            network = missed.iloc[0]
+            where = f"{network['arch']}, {network['init']}"
+            raise NotRunError(f"a {key} in max_learning_rate: the search of {where} without BN found no bound")
+    checks = []
+    for arch in archs:
+        of_arch = table[table["arch"] == arch]
+        alphas = of_arch.pivot(index="seed", columns="init", values="alpha")
+        bounds = int(lowest[of_arch.index].sum())
+        name = f"largest stable α without BN, branches × 1/√blocks over unscaled, {arch.replace('resnet', 'ResNet')}"
+        name += f" ({bounds} of {len(alphas)} are lower bounds)" if bounds else ""
+        ratio = (alphas["branch_scaled"] / alphas["kaiming"]).to_numpy()
+        checks.append(ratio_check(name, ratio, "≥", STABLE_RATIO, zero=1))
+    return checks
 
 
 def fixup_matches_batch_norm(results: Results) -> list[Check]:
@@ -66,8 +101,16 @@ def fixup_matches_batch_norm(results: Results) -> list[Check]:
 
 
 def noise_scale_grows(results: Results) -> list[Check]:
-    """McCandlish et al. (2018): the gradient noise scale grows along training."""
-    table = with_failures(along_training(results.trained("gradient_structure")), results.histories())
+    """McCandlish et al. (2018): the gradient noise scale grows along training.
+
+    |g|² must come from enough mini-batches: from few it is mostly noise. Networks in which noise drowns it even so have
+    no noise scale; the name says how many those are.
+    """
+    structure = results.trained("gradient_structure")
+    counts = structure.loc[structure["quantity"] == "signal_minibatches", "value"]
+    if counts.empty or counts.min() < SIGNAL_MINIBATCHES:
+        raise NotRunError(f"gradient_structure with signal_minibatches of {SIGNAL_MINIBATCHES} or more")
+    table = with_failures(along_training(structure), results.histories())
     table = table[table["failure"] == ""]
     if table.empty:
         raise NotRunError("gradient_structure along training, of runs that did not fail")
@@ -75,12 +118,15 @@ def noise_scale_grows(results: Results) -> list[Check]:
     checks = []
     for norm, text in (("batch", "BN"), ("none", "none")):
         wide = table[table["norm"] == norm].pivot_table(
-            index=["alpha", "seed"], columns="fraction", values="noise_scale"
+            index=["alpha", "seed"], columns="fraction", values="noise_scale", dropna=False
         )
         if 1 not in wide or EARLY not in wide:
             raise NotRunError(f"gradient_structure at {EARLY:.0%} and at the end of training, {text}")
-        growth = np.log10(wide[1] / wide[EARLY]).groupby("seed").mean()
+        logarithms = np.log10(wide[1] / wide[EARLY])
+        growth = logarithms.groupby("seed").mean()
         name = f"log10 of tr Σ / |g|² at the end over that at {EARLY:.0%}, {text}, mean over α"
+        drowned = int(logarithms.isna().sum())
+        name += f"; {drowned} of {len(logarithms)} networks have no |g|² above noise" if drowned else ""
         checks.append(mean_check(name, growth.to_numpy(), ">", 0, zero=0))
     return checks
 
@@ -119,17 +165,27 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
     return np.array(rates)
 
 
-def edge_of_stability(results: Results) -> list[Check]:
-    """Cohen et al. (2021), as an equivalence: full-batch descent settles where sharpness · α = 2 + 2β (momentum β)."""
-    table = _measured(results)
-    images = max(run.data.train_images for run in results.runs.values() if run.data)
-    table = table[(table["batch_size"] == images) & table["sharpness"].notna()]
-    if table.empty:
-        raise NotRunError("hessian_spectrum of networks trained on the full batch")
-    momentum = next(run.job.optimiser.momentum for run in results.runs.values() if isinstance(run.job, Train))
-    share = (table["sharpness"] * table["alpha"] / (2 + 2 * momentum)).groupby(table["seed"]).mean()
-    name = "sharpness · α / (2 + 2β) after full-batch training"
-    return within(name, share, 1 - EDGE_ERROR, 1 + EDGE_ERROR, logs=True)
+def settles_at_the_edge(results: Results) -> list[Check]:
+    """Cohen et al. (2021), as an equivalence: full-batch descent settles where sharpness · α = 2 + 2β (momentum β).
+
+    By norm, loss and momentum. A seed's value is the geometric mean over α of the medians after each crossing. Descents
+    that never cross, end as they cross, diverge or collapse have none; the name counts them.
+    """
+    table = results.measurement("edge_of_stability")
+    descents = edge_of_stability.by_descent(table, EDGE_LOSS)
+    descents = descents[descents["norm"].isin(["batch", "none"])]
+    if not (descents["outcome"] == edge_of_stability.SETTLED).any():
+        raise NotRunError("edge_of_stability of descents that cross the edge: larger α, or more updates")
+    checks = []
+    for (norm, loss, momentum), alike in descents.groupby(["norm", "loss", "momentum"], sort=False):
+        counts = alike["outcome"].value_counts().to_dict()
+        settled = counts.pop(edge_of_stability.SETTLED, 0)
+        left_out = "".join(f", {count} {outcome}" for outcome, count in counts.items())
+        text = f"{'BN' if norm == 'batch' else norm}, {loss.replace('_', '-')}, β = {momentum:g}"
+        name = f"sharpness · α / (2 + 2β) past the edge, {text} ({settled} of {len(alike)} descents{left_out})"
+        values = edge_of_stability.by_seed(alike).to_numpy()
+        checks += within(name, values, 1 - EDGE_ERROR, 1 + EDGE_ERROR, logs=True)
+    return checks
 
 
 def fewer_outliers(results: Results) -> list[Check]:

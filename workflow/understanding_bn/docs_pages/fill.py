@@ -70,7 +70,7 @@ BLOCKS: dict[str, Text] = {
     "small_steps": _of_record(open_questions.small_steps),
     "conditioning": _of_record(open_questions.conditioning),
     "conditioning_counts": _of_record(open_questions.conditioning_counts),
-    "followups": _of_record(open_questions.followups),
+    "followups": open_questions.followups,
     "speed_steps": speed_page.block("train-cpu", speed_page.steps),
     "speed_gpu": speed_page.block("train-gpu", speed_page.steps),
     "speed_neighbour": speed_page.block("neighbour-cpu", speed_page.neighbour),

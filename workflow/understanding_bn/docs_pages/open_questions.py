@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture
+from understanding_bn.claims import story
+from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
@@ -215,13 +217,16 @@ def conditioning_slopes(folder: Path) -> pd.DataFrame:
     return records.csv(folder, "figures/jacobian_conditioning_summary.csv")
 
 
-def followups(folder: Path) -> str:
-    """The predictions of later work with their verdicts."""
+def followups(reference: Path, *presets: str) -> str:
+    """The predictions of later work with their verdicts, each from the record that says most about it."""
+    judged = [records.claims(reference / preset, "followups.json") for preset in presets]
+    named = [[claim | {"record": preset} for claim in claims] for preset, claims in zip(presets, judged, strict=True)]
     rows = []
-    for claim in records.claims(folder, "followups.json"):
+    for claim in story.best(named):
         ours = claim["note"] or DASH
         if claim["measured"] is not None:
             interval = markdown.ends(claim["interval"], "no interval")
             ours = f"{claim['measure']}: {claim['measured']:.3g} [{interval}], n = {claim['seeds']}"
-        rows.append((claim["id"], claim["statement"], claim["source"], ours, claim["verdict"]))
-    return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "ours", "verdict"]))
+        source = DASH if claim["verdict"] == NOT_RUN else f"`{claim['record']}`"
+        rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
+    return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

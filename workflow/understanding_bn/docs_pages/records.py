@@ -14,7 +14,7 @@ from understanding_bn.experiment.jobs import Train
 from understanding_bn.record import Data, Record
 
 # In the order of their weight as evidence.
-PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questions", "quick")
+PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questions", "explanations", "quick")
 
 
 @dataclass(frozen=True)

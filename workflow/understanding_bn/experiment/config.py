@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.divergence_path import DivergencePath
+from understanding_bn.measurements.edge_of_stability import EdgeOfStability
 from understanding_bn.measurements.gradient_histogram import GradientHistogram
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
@@ -169,6 +170,7 @@ class InitialMeasurements(Options):
     gradient_noise: GradientNoise | None = None
     max_learning_rate: MaxLearningRate | None = None
     jacobian_conditioning: JacobianConditioning | None = None
+    edge_of_stability: EdgeOfStability | None = None
 
 
 class TrainedMeasurements(Options):

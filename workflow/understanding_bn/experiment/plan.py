@@ -257,6 +257,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "gradient_noise": _measured("gradient_noise"),
     "input_mean_correlation": _measured("input_mean_correlation"),
     "jacobian_conditioning": _measured("jacobian_conditioning"),
+    "edge_of_stability": _measured("edge_of_stability"),
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _with_histories("gradient_structure"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import Trained, Whole
+from understanding_bn.settings import Mistake, Trained, Whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from understanding_bn.analysis.context import Context
+    from understanding_bn.settings import Setting
 
 # Domains of random streams, so that a mini-batch of one kind says nothing about one of another.
 MINIBATCHES, SAMPLES = 101, 102
@@ -25,6 +29,13 @@ class GradientStructure(Trained):
     """How many mini-batches."""
     samples: Annotated[Whole, Field(ge=0, le=100_000)] = 0
     """How many single images have their gradients measured, where batch norm does not mix images."""
+    signal_minibatches: Annotated[Whole, Field(ge=2, le=1_000_000)] | None = None
+    """How many mini-batches the noise scale takes the mean gradient from; left out, as many as `minibatches`."""
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        if self.signal_minibatches is not None and self.signal_minibatches < self.minibatches:
+            text = f"{self.signal_minibatches} is less than minibatches; expected at least {self.minibatches}"
+            yield Mistake(("signal_minibatches",), text)
 
 
 def measure(context: Context, norm: str, seed: int, options: GradientStructure) -> pd.DataFrame:
@@ -46,6 +57,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     rank, full_rank (layers): effective rank of ḡ as a matrix of outputs × rest, and the most it can be.
     layer_variation ("all"): variance over layers of the natural logarithm of the root mean square of ḡ.
     minibatch_rank ("all"): effective rank of the n × parameters matrix of mini-batch gradients; n at the most.
+    signal_norm2, signal_minibatches ("all"): |g|² as in gradient_norm2, from as many mini-batches as the second says,
+        of which those above are the first; only with `signal_minibatches`. They are seen one at a time.
     sample_constant ("all"): C from the gradients of `samples` single images, where normalisation does not join the
         images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics, which
         are those of training after the n mini-batches measured here have updated them.
@@ -59,8 +72,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     model = context.model(norm, seed)
     joined = bool(batch_norms(model))
     bn_mode = "train" if joined else "none"
-    batches = context.draws("subset", options.minibatches, seed, MINIBATCHES)
-    gradients = torch.stack([gm.gradient(model, *batch) for batch in batches])
+    batches = context.draws("subset", options.signal_minibatches or options.minibatches, seed, MINIBATCHES)
+    gradients = torch.stack([gm.gradient(model, *batch) for batch in islice(batches, options.minibatches)])
     whole = gm.moments(gradients)
     whole["constant"] = gm.constant(whole["noise"], context.batch_size, context.split.count)
     whole["minibatch_rank"] = gm.effective_rank(torch.linalg.eigvalsh(gm.gram(gradients)).clamp_min(0).sqrt())
@@ -76,4 +89,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
         single = replace(context, batch_size=1).draws("replacement", options.samples, seed, SAMPLES)
         value = gm.sample_constant(model.eval(), single)
         rows += [("all", "eval" if joined else "none", "sample_constant", value)]
+    if options.signal_minibatches:
+        more = (gm.gradient(model.train(), *batch) for batch in batches)  # last: they change the running statistics
+        rows += [("all", bn_mode, *each) for each in gm.signal(chain(gradients, more)).items()]
     return pd.DataFrame(rows, columns=["block", "bn_mode", "quantity", "value"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import Arch, BatchSize, BNMode, Initial, Mistake, Name, Options, Several, Whole
+from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from understanding_bn.settings import Setting
 
 DTYPE = "float64"
-
-
-class Networks(Options):
-    """Networks: every `arch` with every `init`."""
-
-    archs: Several[Arch]
-    """Networks."""
-    inits: Several[Name]
-    """Weight initialisations."""
 
 
 class JacobianConditioning(Initial):

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import Alpha, Arch, BatchSize, Distinct, Initial, Mistake, Name, Whole, canonical
+from understanding_bn.settings import (
+    Alpha,
+    Arch,
+    BatchSize,
+    Distinct,
+    Initial,
+    Mistake,
+    Name,
+    Networks,
+    Whole,
+    canonical,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +38,8 @@ class MaxLearningRate(Initial):
     """Other networks that are searched too, with every norm."""
     inits: Distinct[Name] = ()
     """Other initialisations that are searched too, without normalisation."""
+    networks: Networks | None = None
+    """Further networks that are searched without normalisation, to compare their initialisations at each depth."""
     batch_size: BatchSize
     """Images in a mini-batch."""
     updates: Annotated[Whole, Field(ge=2, le=100_000)]
@@ -38,16 +52,18 @@ class MaxLearningRate(Initial):
     """How many learning rates there are for each factor of 10."""
 
     def made_on(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
-        """The preset's own network and those that differ from it in one factor.
+        """The preset's own network, then those that differ from it in one factor, then `networks`.
 
-        Initialisations are varied only without normalisation: the claim about them is made there.
+        Initialisations are varied only without normalisation: the claims about them are made there.
         """
         varied = [(other, init) for other in self.archs]
         varied += [(arch, other) for other in self.inits if norm == "none"]
+        if self.networks and norm == "none":
+            varied += itertools.product(self.networks.archs, self.networks.inits)
         return list(dict.fromkeys([(arch, init), *varied]))
 
     def for_one(self) -> MaxLearningRate:
-        return self.model_copy(update={"archs": (), "inits": ()})
+        return self.model_copy(update={"archs": (), "inits": (), "networks": None})
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         smallest, largest = canonical(self.smallest_alpha), canonical(self.largest_alpha)

@@ -32,11 +32,15 @@ def with_noise_of_updates(table: pd.DataFrame) -> pd.DataFrame:
     """The table with update_noise and noise_scale, from its columns alpha, noise, constant and gradient_norm2.
 
     update_noise = α² · noise is the noise of one step of SGD without momentum. noise_scale = tr Σ / |g|² is B_simple of
-    McCandlish et al. (2018), in images; NaN where noise drowns |g|², so that its estimate is not positive.
+    McCandlish et al. (2018), in images; NaN where noise drowns |g|², so that its estimate is not positive. |g|² is
+    signal_norm2 where that was measured, else gradient_norm2.
     """
+    signal = table["gradient_norm2"]
+    if "signal_norm2" in table:
+        signal = table["signal_norm2"].fillna(signal)
     return table.assign(
         update_noise=table["alpha"] ** 2 * table["noise"],
-        noise_scale=table["constant"] / table["gradient_norm2"].where(table["gradient_norm2"] > 0),
+        noise_scale=table["constant"] / signal.where(signal > 0),
     )
 
 

@@ -34,10 +34,24 @@ def largest_stable(trials: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def varied(table: pd.DataFrame, factor: str) -> pd.DataFrame:
-    """The rows in which only `factor` ("depth" or "init") varies: the other one is that of most searches."""
+    """The rows in which only `factor` ("depth" or "init") varies; the other one is that of the preset's own network.
+
+    That network comes first in the table, as `MaxLearningRate.made_on` lists it; a preset may search others crosswise.
+    """
     other = "init" if factor == "depth" else "depth"
-    most = table.groupby(other)[factor].nunique().idxmax()
-    return table[table[other] == most].sort_values([factor, "norm", "seed"], key=_xavier_first)
+    own = table[other].iloc[0]
+    return table[table[other] == own].sort_values([factor, "norm", "seed"], key=_xavier_first)
+
+
+def crossed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without normalisation of the initialisations that were searched at other depths than the preset's own.
+
+    Empty where there are none: `networks` of the config was left out.
+    """
+    init, depth = table[["init", "depth"]].iloc[0]
+    others = table[(table["norm"] == "none") & (table["init"] != init)]
+    elsewhere = set(others.loc[others["depth"] != depth, "init"])
+    return others[others["init"].isin(elsewhere)].sort_values(["init", "depth", "seed"])
 
 
 def _xavier_first(column: pd.Series) -> pd.Series:
