@@ -148,10 +148,12 @@ def _of_keys(value: dict[str, Any], schema: dict[str, Any], path: tuple[Any, ...
     """Keys that are unknown or missing."""
     known = schema.get("properties", {})
     near = [key[1:] for key in known] + [key + "s" for key in known] + [key.upper() for key in known]
-    norms = NORMS if isinstance(schema.get("additionalProperties"), dict) else []
+    others = schema.get("additionalProperties")  # those of a norm: a number, or a list of them
+    norms = NORMS if isinstance(others, dict) else []
+    rate = [0.1] if isinstance(others, dict) and others["type"] == "array" else 0.1
     for key in ["nosuch", *near, *(norm[:-1] for norm in norms), *HOSTILE, 5, None, True]:
         if key not in known and key not in norms and key != "default":
-            content = 0.1 if norms else {}
+            content = rate if norms else {}
             yield Mistake("unknown key", (*path, key), content, f"key {_shown(key)}")
     for key in schema.get("required", []):
         yield Mistake("missing key", (*path, key), MISSING, f"key {key!r} is missing")

@@ -46,7 +46,7 @@ class Descent(Options):
 class EdgeOfStability(Initial):
     """Sharpness along full-batch gradient descent from initialisation, without augmentation or weight decay."""
 
-    descents: Annotated[tuple[Descent, ...], Field(min_length=1)]
+    descents: Several[Descent]
     """What is descended, and how. Each loss and momentum stands once."""
     images: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
     """On how many images, the same number of each class; 0 means all."""
