@@ -132,10 +132,13 @@ def small_steps(folder: Path) -> str:
         if cell in cells:
             accuracy, (difference, interval) = markdown.spread(cells[cell]), paired(cells[cell], cells[best])
             text, verdict = markdown.number(difference, interval, "+.2f"), _compared(interval)
+            errors = [100 - cells[each].mean() for each in (cell, best)]
+            ratio = f"{errors[0] / errors[1]:.2f}" if errors[1] > 0 else DASH
         else:
+            ratio = DASH
             accuracy, text, verdict = f"failed in {runs['failure'].notna().sum()} of {len(runs)} seeds", DASH, ""
-        rows.append((f"α = {alpha:g}, B = {smallest}", accuracy, text, verdict))
-    head = ["without BN", "test accuracy (%)", "minus BN at its best (points)", ""]
+        rows.append((f"α = {alpha:g}, B = {smallest}", accuracy, text, ratio, verdict))
+    head = ["without BN", "test accuracy (%)", "minus BN at its best (points)", "error rate over BN's", ""]
     ours = f"α = {best[1]:g}, B = {best[2]}, {markdown.spread(cells[best])} %"
     note = f"BN at its best: {ours}. Interval over {len(cells[best])} seeds, paired."
     return markdown.table(pd.DataFrame(rows, columns=head), note)
