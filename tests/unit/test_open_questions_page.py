@@ -106,6 +106,12 @@ def test_predictions_have_verdict_and_reason(record):
     claim |= {"measured": 0.5, "interval": [0.25, 0.75], "verdict": "reproduced"}
     missing = {"id": "L2", "measured": None, "interval": None, "note": "needs more", "verdict": "not run"}
     (record / "followups.json").write_text(json.dumps([claim, claim | missing]))
-    lines = open_questions.followups(record).splitlines()
-    assert lines[3] == r"| L1 | \|a\| < 1 | S (2020) | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
-    assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | needs more | not run |"
+    lines = open_questions.followups(record.parent, record.name).splitlines()
+    assert lines[3] == rf"| L1 | \|a\| < 1 | S (2020) | `{record.name}` | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
+    assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | – | needs more | not run |"
+    (record.parent / "other").mkdir()
+    second = claim | {"id": "L2", "verdict": "inconclusive", "measured": 2.0, "interval": None}
+    (record.parent / "other/followups.json").write_text(json.dumps([claim | {"verdict": "not run"}, second]))
+    lines = open_questions.followups(record.parent, record.name, "other").splitlines()
+    assert "reproduced" in lines[3], "each from the record that says most about it"
+    assert "`other` | a: 2 [no interval], n = 3 | inconclusive" in lines[4]

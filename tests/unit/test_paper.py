@@ -10,7 +10,6 @@ import pytest
 from understanding_bn import paper
 from understanding_bn.claims import judging
 from understanding_bn.claims.catalogue import BY_ID, CLAIMS, FOLLOWUPS
-from understanding_bn.experiment.config import Roles
 from understanding_bn.paper import Origin, Published
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -93,7 +92,7 @@ def test_several_origins_are_named_in_order_and_once():
 
 
 def test_judged_claims_have_the_origin_beside_the_text(tmp_path):
-    judging.run({}, Roles(), tmp_path / "claims.json", tmp_path / "followups.json")
+    judging.run({}, tmp_path / "claims.json", tmp_path / "followups.json")
     entries = [entry for path in tmp_path.glob("*.json") for entry in json.loads(path.read_text())]
     assert {entry["id"] for entry in entries} == set(BY_ID)
     for entry in entries:

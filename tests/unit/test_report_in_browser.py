@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from understanding_bn import files
-from understanding_bn.report import page
+from understanding_bn.claims.checks import PRECONDITION
+from understanding_bn.report import page as page_of_report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORD = ROOT / "results/reference/open-questions"
@@ -30,7 +31,7 @@ def report(tmp_path_factory):
     items = [*sorted(folder.glob("figures/*.png")), *sorted(folder.glob("tables/*.md"))]
     beside = ROOT / "results/reference/cifar10-init/claims.json"
     judged = (RECORD / "claims.json", RECORD / "followups.json")
-    page.run("open-questions", *judged, items, runs, ROOT / "workflow/report", beside, folder / "report.html")
+    page_of_report.run("open-questions", *judged, items, runs, ROOT / "workflow/report", beside, folder / "report.html")
     return folder / "report.html"
 
 
@@ -117,9 +118,11 @@ def test_claims_are_filtered_by_verdict_and_a_link_shows_a_hidden_one(opened):
     claims = json.loads((RECORD / "claims.json").read_text())
     page = opened()
     form = page.locator("form[data-table=claims-table]")
-    for verdict in ("reproduced", "inconclusive", "not run"):
-        form.locator(f"input[value='{verdict}']").uncheck()
-    left = [f"claim-{c['id']}" for c in claims if c["verdict"] == "not reproduced"]
+    for verdict in page_of_report.MARKS:
+        if verdict != PRECONDITION:
+            form.locator(f"input[value='{verdict}']").uncheck()
+    left = [f"claim-{c['id']}" for c in claims if c["verdict"] == PRECONDITION]
+    assert left
     assert shown(page) == left
     assert form.locator("output").text_content() == f"{len(left)} of {len(claims)} shown"
     assert len(shown(page, "#followups-table")) == 9, "the other table has a filter of its own"

@@ -18,10 +18,8 @@ def clean(last: pd.DataFrame) -> pd.DataFrame:
 
     Records of earlier versions have only those of the last epoch's own mini-batches, which stay.
     """
-    if "clean_train_accuracy" not in last:
-        return last
-    names = ("train_loss", "train_accuracy")
-    return last.assign(**{name: last[f"clean_{name}"].astype(float).fillna(last[name]) for name in names})
+    recorded = [name for name in ("train_loss", "train_accuracy") if f"clean_{name}" in last]
+    return last.assign(**{name: last[f"clean_{name}"].astype(float).fillna(last[name]) for name in recorded})
 
 
 def endings(histories: pd.DataFrame) -> pd.DataFrame:
