@@ -137,7 +137,7 @@ def test_the_scope_names_learning_rates_that_stand_for_the_papers(tmp_path):
     runs = [trained(tmp_path, "batch", alpha, around(0.9)) for alpha in (0.5, 0.05)]
     runs += [trained(tmp_path, "none", 0.05, around(0.8))]
     claim = judged(tmp_path, runs)[1]
-    assert "α = 0.5 for the paper's 0.1, 0.05 for the paper's 0.0001" in claim["scope"]
+    assert "α = 0.5 for the paper's 0.1 (digitised), 0.05 for the paper's 0.0001 (digitised)" in claim["scope"]
     assert judged(tmp_path / "paper", the_papers_runs(tmp_path / "paper"))[1]["scope"].endswith("4 epochs")
 
 

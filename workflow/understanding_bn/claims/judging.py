@@ -129,7 +129,11 @@ def _scope(results: Results) -> str:
     if epochs:
         parts.append(f"{'–'.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs")
         used = [(ROLES[role].paper, ours) for role, ours in results.alphas_for.items()]
-        moved = [f"{ours:g} for the paper's {paper:g}" for paper, ours in used if ours != paper]
+        moved = [
+            f"{ours:g} for the paper's {paper.value:g} ({paper.origin.value})"
+            for paper, ours in used
+            if ours != paper.value
+        ]
         parts += [f"α = {', '.join(moved)}"] if moved else []
     elif first.stage == "initialization":
         parts.append("at initialisation, BN in train mode")

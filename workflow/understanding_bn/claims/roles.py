@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.paper import Published, digitised, recalled
 
 
 @dataclass(frozen=True)
 class Role:
     """A part in the claims: the paper's learning rate, and which one of a grid takes it where that was not run."""
 
-    paper: float
+    paper: Published[float]
     rule: str
     choose: Callable[[Results], float]
 
@@ -35,9 +36,9 @@ def of_claim(results: Results, **norms: str) -> tuple[float, ...]:
         if not results.alphas(norm):
             raise NotRunError(f"training with norm {norm}")
     literal = all(
-        ROLES[role].paper in results.alphas(norm) for role, several in norms.items() for norm in several.split()
+        ROLES[role].paper.value in results.alphas(norm) for role, several in norms.items() for norm in several.split()
     )
-    alphas = [ROLES[role].paper if literal else ROLES[role].choose(results) for role in norms]
+    alphas = [ROLES[role].paper.value if literal else ROLES[role].choose(results) for role in norms]
     for position, (role, alpha) in enumerate(zip(norms, alphas, strict=True)):
         if alpha in alphas[:position]:
             other = [*norms][alphas.index(alpha)]
@@ -79,11 +80,17 @@ def _between(results: Results) -> float:
 
 
 ROLES = {
-    "large": Role(0.1, "the largest α at which batch norm trains in every seed", _largest("batch")),
-    "middle": Role(0.003, "the α with batch norm that is nearest the middle of large and small, on logs", _between),
-    "small": Role(0.0001, "the largest α at which the network without norm trains in every seed", _largest("none")),
-    "unstable": Role(0.003, "the smallest α at which the network without norm fails in every seed", _smallest_failing),
+    "large": Role(digitised(0.1), "the largest α at which batch norm trains in every seed", _largest("batch")),
+    "middle": Role(
+        digitised(0.003), "the α with batch norm that is nearest the middle of large and small, on logs", _between
+    ),
+    "small": Role(
+        digitised(0.0001), "the largest α at which the network without norm trains in every seed", _largest("none")
+    ),
+    "unstable": Role(
+        recalled(0.003), "the smallest α at which the network without norm fails in every seed", _smallest_failing
+    ),
     "single_final": Role(
-        0.03, "the largest α at which a single final batch norm trains in every seed", _largest("batch-final")
+        recalled(0.03), "the largest α at which a single final batch norm trains in every seed", _largest("batch-final")
     ),
 }

@@ -62,7 +62,10 @@ def preconditions(reference: Path) -> str:
 
 def roles(reference: Path) -> str:
     """Which learning rates play the parts of the paper's."""
-    rows = [(role.replace("_", " "), f"{each.paper:g}", each.rule) for role, each in ROLES.items()]
+    rows = [
+        (role.replace("_", " "), f"{each.paper.value:g} ({each.paper.origin.value})", each.rule)
+        for role, each in ROLES.items()
+    ]
     return markdown.table(pd.DataFrame(rows, columns=["part", "the paper's α", "otherwise"]))
 
 
