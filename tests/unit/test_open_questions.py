@@ -32,6 +32,13 @@ def test_runs_have_what_was_measured_at_the_end_and_nothing_where_they_failed():
     assert table.loc[1, "failure"] == "overflow"
 
 
+def test_a_gap_is_from_clean_train_accuracy_where_it_was_recorded():
+    clean = {"clean_train_accuracy": 0.97, "clean_train_loss": 0.3}
+    table = runs(pd.DataFrame([run("batch", 0.04, 64, 0, **clean), run("batch", 0.04, 64, 1)]))
+    assert table["gap"].tolist() == pytest.approx([7, 9])
+    assert table["loss_gap"].tolist() == pytest.approx([0.7, 0.9])
+
+
 def test_neighbours_move_one_way_and_skip_no_cell():
     table = pd.DataFrame([(a, b) for a in ALPHAS for b in SIZES], columns=["alpha", "batch_size"])
     alone = neighbours(table, ONLY_ALPHA)
