@@ -121,7 +121,8 @@ def _counts(verdicts: Counter[str], claims: Sequence[dict[str, Any]]) -> str:
         numbers = [f"{verdicts[verdict]} {verdict}" for verdict in DECIDED + UNDECIDED if verdicts[verdict]]
         text = f"of {len(claims)} claims {', '.join(numbers)}"
     ways = Counter(claim["direction"] for claim in claims if claim["verdict"] in UNDECIDED)
-    pointing = [
-        f"{ways[way]} {word}" for way, word in ((AS_CLAIMED, "its way"), (AGAINST, "the other way")) if ways[way]
-    ]
-    return f"{text}; of the undecided, {' and '.join(pointing)} beyond chance" if pointing else text
+    for way, name in ((AS_CLAIMED, "paper's"), (AGAINST, "opposite")):
+        if ways[way]:
+            ones = "1 undecided one is" if ways[way] == 1 else f"{ways[way]} undecided ones are"
+            text += f"; {ones} beyond chance in the {name} direction"
+    return text
