@@ -14,6 +14,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
 from understanding_bn.experiment.load import resolve
 from understanding_bn.experiment.plan import cells, plan, times
+from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.stages import measure
 
@@ -36,6 +37,18 @@ def measured(digits_path, weights, out, at, seeds=(0, 1), **changes):
     made = job(cell(**changes), at, seeds)
     measure.run(made, digits_path, weights / "weights.pt", out, threads=1, wanted_device="cpu")
     return pd.read_parquet(out / "values.parquet"), record.read(out / "run.json")
+
+
+def test_a_measurement_does_not_shrink_with_its_data(digits_path, tmp_path):
+    """The size of one's own data is known only here: 64 · 30 images are more than there are."""
+    options = GradientNoise(batch_sizes=[8, 64], minibatches=30, alphas=[0.001, 0.1])
+    network = Network(arch="resnet-8", init="kaiming", norm="none", batch_size=8)
+    facts = {"optimiser": OPTIMISER, "augmentation": AUGMENTATION, "seeds": (0,)}
+    made = Measure(measurement="gradient_noise", network=network, options=options, **facts)
+    key = r"config key initialization\.measurements\.gradient_noise\.minibatches: "
+    with pytest.raises(UserError, match=key + "30 of two batch sizes .* 1437 images; expected at most 22"):
+        measure.run(made, digits_path, None, tmp_path / "out", 1, "cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_each_moment_and_seed_is_measured(digits_path, sound, tmp_path):

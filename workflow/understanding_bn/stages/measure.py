@@ -14,15 +14,16 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, provenance, record, runs, tables
+from understanding_bn import files, plugins, provenance, record, runs, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
+from understanding_bn.messages import place
 from understanding_bn.progress import Progress, heartbeat
-from understanding_bn.settings import Trained
+from understanding_bn.settings import Setting, Trained
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def run(
         weights: weights.pt of the training job, next to its history.parquet and run.json; only for trained networks.
 
     Raises:
-        UserError: the weights are missing or damaged, or were not kept at one of the moments asked for.
+        UserError: the weights are missing or damaged, or were not kept at one of the moments asked for; or the data set
+            turns out to have too few images for the options.
     """
     stopwatch = provenance.Stopwatch()
     device = devices.prepare(threads, wanted_device)
@@ -62,6 +64,7 @@ def run(
         job.optimiser,
         plugged=tuple(Path(name) for name in job.plugins),
     )
+    _check_options(job, context)
     facts: dict[str, Any] = {}
     if isinstance(network, Cell):
         if weights is None:
@@ -73,6 +76,18 @@ def run(
     with heartbeat(out):
         facts |= _measured(job, points, out)
         record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **facts)
+
+
+def _check_options(job: Measure, context: Context) -> None:
+    """The options once more, now that the number of images is known: a measurement never shrinks with its data.
+
+    Raises:
+        UserError: one of them does not suit it.
+    """
+    known = tuple(plugins.names("norm", context.plugged))
+    for mistake in job.options.check(Setting(context.split.count, (job.network.arch,), known)):
+        key = place((job.rule, "measurements", job.measurement, *mistake.place))
+        raise UserError(f"config key {key}: {mistake.text}")
 
 
 def _initial(job: Measure, context: Context, tag: str) -> list[Point]:
