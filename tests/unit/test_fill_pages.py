@@ -86,7 +86,7 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ('<!-- n tally quick "not -->3<!-- /n -->', "cannot be read (No closing quotation)"),
         ("<!-- n edge quick none -->3<!-- /n -->", "hessian_spectrum_summary.csv: no such file"),
         ("<!-- check verdict quick 5 -->", "<!-- check verdict quick 5 --> is not complete"),
-        ("<!-- check verdict quick 5 = opposite -->", "fails, the record says 'inconclusive'; rewrite the sentence"),
+        ("<!-- check verdict quick 6 = opposite -->", "fails, the record says 'inconclusive'; rewrite the sentence"),
     ],
 )
 def test_a_mark_that_cannot_be_filled_is_one_line_and_leaves_the_page(tmp_path, text, message):
@@ -103,6 +103,7 @@ def test_numbers_in_pages_follow_the_records(page, tmp_path):
     shutil.copytree(RECORDS, copy)
     claims = json.loads((copy / "quick/claims.json").read_text())
     claims[0] |= {"measured": 123.456, "interval": [111.0, 222.0], "verdict": "inconclusive", "seeds": 7}
+    claims[0] |= {"beside": "", "method": "Student’s t"}
     (copy / "quick/claims.json").write_text(json.dumps(claims))
     assert "| 123 | 111 to 222 | 7 | Student’s t | inconclusive |" in page((ROOT / "docs/results.md").read_text(), copy)
 

@@ -58,6 +58,7 @@ def untouched(checkout):
     return not any((checkout.folder / name).exists() for name in ("results", "logs", ".snakemake"))
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder(elsewhere, tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(MINE))
     there = ("-s", elsewhere.folder / "Snakefile", "--directory", tmp_path / "out", "--configfile", "mine.yaml")

@@ -27,8 +27,8 @@ def images(tmp_path):
 def test_the_whole_preset_plans(plans):
     jobs = plans.rules_planned(tiny=False)
     assert jobs["all"] == jobs["report"] == jobs["claims"] == jobs["data"] == jobs["random_matrices"] == 1
-    assert jobs["train"] == 7
-    assert jobs["trained"] == 7 + 6  # gradients everywhere, curvature without the single final BN
+    assert jobs["train"] == 6
+    assert jobs["trained"] == 6 + 5  # gradients everywhere, curvature without the single final BN
     assert jobs["initialization"] == 2 * 10 + NAMED["max_learning_rate"]
 
 
@@ -78,7 +78,7 @@ def test_the_whole_paper_plans_with_every_cell_and_seed(plans, images):
 
 def test_fig1_and_fig8(plans):
     jobs = plans.rules_planned("fig1", tiny=False)
-    assert (jobs["train"], jobs["data"]) == (7, 1)
+    assert (jobs["train"], jobs["data"]) == (6, 1)
     assert "initialization" not in jobs
     jobs = plans.rules_planned("fig8", tiny=False)
     assert jobs == {"random_matrices": 1, "fig8_singular_values": 1, "fig8": 1}

@@ -13,6 +13,7 @@ def assert_nothing_ran(*folders):
     assert not found
 
 
+@pytest.mark.slow
 def test_data_and_checkout_in_folders_with_hostile_names(tmp_path):
     checkout = Checkout(tmp_path / HOSTILE / "checkout")
     write_parquet(tmp_path / HOSTILE / HOSTILE)
