@@ -1,5 +1,8 @@
-"""The command line: lists of files."""
+"""The command line: lists of files, and what it takes from the environment."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,14 @@ def test_inputs_that_are_missing_or_of_another_kind_are_one_line(tmp_path, capsy
 def test_a_spec_that_describes_no_job_is_one_line(tmp_path, capsys, stage, spec, message):
     assert refused(capsys, stage, "--spec", spec, "--out", tmp_path).startswith(f"--spec: {message}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_notebooks_backend_decides_nothing(tmp_path):
+    """Started from Jupyter, MPLBACKEND names a package that need not be installed here."""
+    stage = "from understanding_bn import cli\ntry:\n    cli.main(['verdicts', 'none'])\nexcept SystemExit:\n    pass\n"
+    environment = os.environ | {"MPLBACKEND": "module://a_package_of.a_notebook"}
+    draws = [sys.executable, "-c", stage + "import understanding_bn.figures.style"]
+    done = subprocess.run(draws, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    refused = [sys.executable, "-c", "import understanding_bn.figures.style"]
+    assert subprocess.run(refused, env=environment, capture_output=True, check=False).returncode, "it would be refused"

@@ -89,7 +89,7 @@ def test_as_a_module(elsewhere, tmp_path):
 
     plan = snakemake(folder, "ubn_all", "--dry-run", "--quiet", "host")
     jobs = planned(plan.stdout + plan.stderr)
-    assert jobs["ubn_train"] == 7, "what the config leaves out is as in the quick preset"
+    assert jobs["ubn_train"] == 6, "what the config leaves out is as in the quick preset"
     assert jobs["ubn_report"] == jobs["ubn_claims"] == jobs["ubn_all"] == 1
     assert "ubn_random_matrices" not in jobs
 

@@ -80,7 +80,7 @@ def test_claims_json(whole):
     for claim in claims:
         keys = {"id", "statement", "scope", "paper", "paper_origin", "measured", "interval", "seeds", "verdict", "runs"}
         assert keys <= set(claim)
-        assert claim["verdict"] in {"reproduced", "not reproduced", "inconclusive", "not run"}
+        assert claim["verdict"] in {"reproduced", "not reproduced", "inconclusive", "precondition not met", "not run"}
         assert all((whole[0].folder / run).is_file() for run in claim["runs"])
         assert bool(claim["runs"]) == (claim["verdict"] != "not run")
     scopes = [claim["scope"] for claim in claims if claim["scope"] and claim["id"] != 18]

@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one stage. A mistake of the user's is one line on stderr and exit status 2."""
     try:
         args = parser().parse_args(arguments)
+        # A notebook leaves its own here, which matplotlib refuses where that package is missing. Read at import, too.
+        os.environ["MPLBACKEND"] = "Agg"
         # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[variable] = str(getattr(args, "threads", 1))

@@ -35,7 +35,7 @@ def draw(max_learning_rate: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFram
         )
         if several
     ] or [(_against_depth, by_depth)]
-    size = style.WIDTH * (0.6 if len(panels) == 1 else 1), 2.7
+    size = style.WIDTH * (0.75 if len(panels) == 1 else 1), 2.7
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     for ax, (panel, rows) in zip(axes[0], panels, strict=True):
         panel(ax, rows)

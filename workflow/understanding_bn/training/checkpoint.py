@@ -108,10 +108,10 @@ def save(run: Run, folder: Path) -> None:
 
 def restore(run: Run, folder: Path) -> bool:
     """Load the newest sound checkpoint into a fresh run. Returns whether there was one; damaged ones are reported."""
-    for path in (_newest(folder), _previous(folder)):
-        if not path.is_file():
-            continue
-        state = _read(path, next(run.model.parameters()).device)
+    saved = [path for path in (_newest(folder), _previous(folder)) if path.is_file()]
+    for path in saved:
+        instead = "this seed starts anew" if path == saved[-1] else "going back to what was saved before it"
+        state = _read(path, next(run.model.parameters()).device, instead)
         if state is None:
             continue
         run.model.load_state_dict(state["model"])
@@ -141,8 +141,11 @@ def _previous(folder: Path) -> Path:
     return folder / "previous.checkpoint"
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in a checkpoint; None, with the reason on stderr, if it is damaged or not of its folder's run."""
+def _read(path: Path, device: torch.device, instead: str) -> dict[str, Any] | None:
+    """The state in a checkpoint; None if it is damaged or not of its folder's run.
+
+    Then the reason goes to stderr, and what is done instead.
+    """
     content = path.read_bytes()
     if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
         why = "it is damaged (its checksum differs)"
@@ -154,5 +157,5 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
             why = f"it belongs to another run ({state['key']})"
         except Exception as error:  # pickle, zip and torch each raise their own
             why = f"it is no checkpoint ({files.first_line(error)})"
-    print(f"{path}: not used, {why}; going back to what was saved before it", file=sys.stderr)
+    print(f"{path}: not used, {why}; {instead}", file=sys.stderr)
     return None
