@@ -62,7 +62,7 @@ def batch_sizes(job: Train | Measure) -> list[int]:
 
 def _unconverged(results: Results) -> Iterator[str]:
     """The compared cells that have not fitted their training images, or had no schedule."""
-    milestones = {len(run.job.milestones) for run in results.runs.values() if isinstance(run.job, Train)}
+    milestones = max(len(run.job.milestones) for run in results.runs.values() if isinstance(run.job, Train))
     constant = False
     for norm, alpha, init in results.compared:
         last = results.final(norm, alpha, init)
@@ -73,6 +73,6 @@ def _unconverged(results: Results) -> Iterator[str]:
             yield f"{cell}: its clean train accuracy is not recorded"
         elif accuracy < CONVERGED:
             yield f"{cell} ends at {accuracy:.1f} % clean train accuracy, not {CONVERGED:g}"
-        constant |= bool((last["learning_rate"] > 1.01 * alpha * 0.1 ** max(milestones)).any()) or max(milestones) == 0
+        constant |= milestones == 0 or bool((last["learning_rate"] > 1.01 * alpha * 0.1**milestones).any())
     if constant:
-        yield "the learning rate has not fallen as scheduled" if max(milestones) else "no schedule: α is constant"
+        yield "the learning rate has not fallen as scheduled" if milestones else "no schedule: α is constant"

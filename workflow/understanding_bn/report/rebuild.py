@@ -42,10 +42,13 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
         return {table: paths for table, paths in tables.items() if paths}
 
     drawn = [(item, inputs) for item, inputs in experiment.items.items() if inputs]
+    lost = {
+        item.name for item, inputs in drawn if any(job.values not in raw for jobs in inputs.values() for job in jobs)
+    }
     progress = Progress("redrawn", len(drawn), "figures and tables")
     for done, (item, inputs) in enumerate(drawn):
         progress.show(done, item.name)
-        if all(job.values in raw for jobs in inputs.values() for job in jobs):
+        if item.name not in lost:
             drawing.draw(item.name, present(inputs), out / item.kind)
             continue
         print(f"{item.name}: copied as it was drawn, its raw values are too large to keep", file=sys.stderr)
@@ -54,9 +57,6 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
     progress.show(len(drawn))
     judged = out / "claims.json", out / "followups.json"
     judging.run(present(experiment.evidence), *judged)
-    lost = {
-        item.name for item, inputs in drawn if any(job.values not in raw for jobs in inputs.values() for job in jobs)
-    }
     for path in judged:
         _keep_verdicts(path, kept / path.name, lost)
     records = sorted(path.parent / "run.json" for path in raw.values())
