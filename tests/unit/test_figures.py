@@ -5,15 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import FACTS, PAPER, history, moments_table
-from PIL import Image
-from records import DATA, finished, job, training
 from scipy import stats
 
 from understanding_bn.analysis import random_matrices
-from understanding_bn.errors import UserError
-from understanding_bn.experiment.jobs import Measure
 from understanding_bn.figures import (
-    drawing,
     fig1_accuracy,
     fig2_gradient_histogram,
     fig3_relative_loss,
@@ -26,10 +21,8 @@ from understanding_bn.figures import (
     other_norms,
     readings,
     single_final_bn,
-    style,
     table1_gradient_sums,
 )
-from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.summaries.channel_moments import moments_by_layer
 from understanding_bn.summaries.input_mean_correlation import by_layer
 from understanding_bn.summaries.relative_loss import landmarks
@@ -351,56 +344,3 @@ def test_table1_has_raw_values_and_means_with_intervals():
     table, text = table1_gradient_sums.tabulate(values)
     assert table["ratio"].tolist() == [2.0, 4.0]
     assert "| batch norm | 18 | 3.00e+00 | 1.00e+00 | 2.83 | 0.0346 to 231 | 2 | not comparable |" in text
-
-
-def test_draw_writes_four_formats_and_nothing_else(tmp_path):
-    source = tmp_path / "values.parquet"
-    moments_table().to_parquet(source)
-    drawing.draw("fig5_channel_moments", {"channel_moments": [source]}, tmp_path / "out")
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    stem = "fig5_channel_moments"
-    assert names == [f"{stem}.csv", f"{stem}.pdf", f"{stem}.png", f"{stem}.svg", f"{stem}_summary.csv"]
-    with Image.open(tmp_path / "out" / f"{stem}.png") as image:
-        assert image.width == pytest.approx(200 * style.WIDTH, abs=2)
-    assert (tmp_path / "out" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
-    assert b"<svg" in (tmp_path / "out" / f"{stem}.svg").read_bytes()
-
-
-def test_tables_that_a_figure_is_not_drawn_from_are_refused(tmp_path):
-    source = tmp_path / "values.parquet"
-    moments_table().to_parquet(source)
-    for tables in ({"histories": [source]}, {"channel_moments": [source], "histories": [source]}, {}):
-        with pytest.raises(UserError, match="fig5_channel_moments: is drawn from channel_moments; got "):
-            drawing.draw("fig5_channel_moments", tables, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_tables_made_from_different_images_are_not_drawn_together(tmp_path):
-    train = job()
-    shared = {"optimiser": train.optimiser, "augmentation": train.augmentation}
-    noise = GradientStructure(at=[1.0], minibatches=2)
-    measure = Measure(measurement="gradient_structure", network=train.cell, options=noise, seeds=train.seeds, **shared)
-    rows, inputs = pd.DataFrame({"seed": train.seeds}), {}
-    for number, (made, more) in enumerate(((train, {"training": training(train.seeds)}), (measure, {}))):
-        inputs[made.table] = [finished(tmp_path, made, rows, DATA | {"sha256": str(number) * 64}, **more)]
-    with pytest.raises(UserError, match="made from other images"):
-        drawing.draw("noise_along_training", inputs, tmp_path / "out")
-
-
-def test_a_norm_has_the_same_colour_whatever_it_is_drawn_with():
-    everything = [*style.COLOURS]
-    for norms in ([norm] for norm in everything):
-        assert style.colours(norms).items() <= style.colours([*everything, "mine"]).items()
-    assert len(set(style.colours([*everything, "mine", "yours"]).values())) == len(everything) + 2
-
-
-def test_a_norm_of_ones_own_gets_a_colour_and_a_name():
-    palette = style.colours(["batch", "mine", "yours"])
-    assert len(set(palette.values())) == 3
-    assert style.label("mine") == "mine norm"
-    assert style.ordered(pd.Series(["mine", "none", "batch"])) == ["batch", "none", "mine"]
-
-
-def test_unknown_figures_are_refused(tmp_path):
-    with pytest.raises(UserError, match="no such figure"):
-        drawing.draw("fig99", {"histories": [tmp_path / "x"]}, tmp_path)
