@@ -119,14 +119,25 @@ def _claims(args: argparse.Namespace) -> None:
     judging.run(files.read_inputs(args.inputs), args.out, args.followups)
 
 
+def _named(preset: str) -> str:
+    """The preset of this name, or of this file."""
+    if not preset.endswith(".yaml"):
+        return preset
+    from understanding_bn.experiment import load
+
+    return load.resolve(load.load(Path(preset))).preset
+
+
 def _verdicts(args: argparse.Namespace) -> None:
     from understanding_bn.claims import story
 
-    folder = args.results / args.preset
+    folder = args.results / _named(args.preset)
     kept = files.read_json(args.kept) if args.kept.is_file() else ()
     for sentence in story.sentences(files.read_json(folder / "claims.json"), kept):
         print(textwrap.fill(sentence, shutil.get_terminal_size().columns, subsequent_indent="  "))
-    print(f"All verdicts, figures and tables: {folder / 'report.html'}")
+    report = folder / "report.html"
+    print(f"\nEvery verdict, figure and table: {report}  (open it in a browser)")
+    print("One figure: make fig3.  Your numbers beside the kept ones: make verify.  All targets: make help.")
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -145,7 +156,7 @@ def _crate(args: argparse.Namespace) -> None:
 def _status(args: argparse.Namespace) -> None:
     from understanding_bn import status
 
-    status.run(args.preset, args.results)
+    status.run(_named(args.preset), args.results)
 
 
 def _record(args: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 VARIABLE = "UNDERSTANDING_BN_WARM"  # "NAME PREFIX": the warm process's socket, and the Python environment it runs in
 STAGE = "warm"
@@ -40,6 +40,7 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 PACKAGES = str(Path(__file__).resolve().parent.parent)
 FEWEST_JOBS = 4  # for fewer it does not pay
 LENGTH = struct.Struct("!Q")
+Message = dict[str, Any]
 CREDENTIALS = struct.Struct("3i")  # of Linux: process, user, group
 
 
@@ -185,19 +186,17 @@ def _threads(arguments: Sequence[str]) -> str:
     return given[given.index("--threads") + 1] if "--threads" in given[:-1] else "1"
 
 
-def _become(asked: dict[str, object], streams: list[int]) -> None:
+def _become(asked: Message, streams: list[int]) -> None:
     """Take over a command's arguments, environment, folder and streams, and end when the command's process does."""
     *standard, alive = streams
     for target, descriptor in enumerate(standard):
         os.dup2(descriptor, target)
         os.close(descriptor)
-    environment = asked["environment"]
-    assert isinstance(environment, dict)
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(str(asked["folder"]))
-    sys.path[:] = asked["path"]  # type: ignore[call-overload]
-    sys.argv[1:] = asked["arguments"]  # type: ignore[call-overload]
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
+    sys.path[:] = asked["path"]
+    sys.argv[1:] = asked["arguments"]
     atexit.register(gc.unfreeze)  # else extension modules complain of leaks at the end
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(15, sys.argv[1].encode()[:15], 0, 0, 0)  # PR_SET_NAME: what `top` shows
@@ -210,7 +209,7 @@ def _end_with(alive: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _receive(connection: socket.socket) -> tuple[dict[str, object], list[int]] | None:
+def _receive(connection: socket.socket) -> tuple[Message, list[int]] | None:
     """A command and its descriptors: standard input, output and error, and a pipe that ends with it.
 
     None if it gave up, or is another user's: an abstract socket has no permissions.
@@ -231,14 +230,14 @@ def _receive(connection: socket.socket) -> tuple[dict[str, object], list[int]] |
     return asked, list(descriptors)
 
 
-def _send(connection: socket.socket, message: dict[str, object]) -> None:
+def _send(connection: socket.socket, message: Message) -> None:
     """Send a message; a peer that is gone does not mind."""
     content = json.dumps(message).encode("utf-8", "surrogateescape")
     with suppress(OSError):
         connection.sendall(LENGTH.pack(len(content)) + content)
 
 
-def _answer(connection: socket.socket) -> dict[str, object] | None:
+def _answer(connection: socket.socket) -> Message | None:
     """The next message; None if there is none any more."""
     with suppress(OSError):
         head = _exactly(connection, LENGTH.size)
