@@ -1,8 +1,9 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test test-rest test-all lint lock record help clean
+.PHONY: all verify test test-rest test-all lint lock record help clean
 
 CORES ?= all
+PRESET ?= quick
 PRESETS ?= quick
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
@@ -10,6 +11,9 @@ SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
 all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
 	$(SNAKEMAKE)
 	@$(UV) run python -m understanding_bn verdicts
+
+verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
+	@$(UV) run python -m understanding_bn verify $(PRESET)
 
 test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest

@@ -148,6 +148,13 @@ def _status(args: argparse.Namespace) -> None:
     status.run(args.preset, args.results)
 
 
+def _verify(args: argparse.Namespace) -> None:
+    from understanding_bn.report.verify import run
+
+    kept = args.reference / (args.record or args.preset)
+    sys.exit(run.run(args.results / args.preset, kept, args.any_data))
+
+
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
@@ -241,6 +248,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--kept", type=Path, default=Path("results/reference/cifar10-init/claims.json"), help=kept)
+
+    p = stage("verify", _verify, "compare a finished preset with its kept record: the same numbers and verdicts?")
+    p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
+    p.add_argument("--record", help="name of the record, where it is not the preset's")
+    p.add_argument("--any-data", action="store_true", help="compare although the images were others")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--reference", type=Path, default=Path("results/reference"))
 
     p = stage("record", _record, "keep the small results of finished presets, with their provenance")
     p.add_argument("presets", nargs="+", help="names of folders in results")

@@ -27,6 +27,7 @@ from understanding_bn.docs_pages import (
     verdict_changes,
 )
 from understanding_bn.errors import UserError
+from understanding_bn.report.verify import words
 
 Text = Callable[..., str]
 
@@ -55,6 +56,7 @@ BLOCKS: dict[str, Text] = {
     "preconditions": results_page.preconditions,
     "roles": results_page.roles,
     "verdict_changes": verdict_changes.verdict_changes,
+    "nearness": lambda reference: words.rules(),
     "conditions": results_page.conditions,
     "resnet_110": results_page.resnet_110,
     "accuracies": _of_record(results_page.accuracies),
