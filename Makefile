@@ -38,7 +38,7 @@ record: .venv/ready ## keep the small results of PRESETS (default: quick) and re
 	$(UV) run python -m understanding_bn record $(PRESETS)
 	$(UV) run snakemake --rulegraph mermaid-js > results/reference/rules.mmd
 	$(UV) run python -m understanding_bn keys
-	$(UV) run python -m understanding_bn fill README.md docs/*.md
+	$(UV) run python -m understanding_bn fill README.md docs/*.md codecheck.yml
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

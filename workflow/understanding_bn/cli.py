@@ -88,6 +88,12 @@ def _data(args: argparse.Namespace) -> None:
     print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
 
 
+def _images(args: argparse.Namespace) -> None:
+    from understanding_bn.data import encodings
+
+    files.write_json(args.out, encodings.describe(args.data_dir))
+
+
 def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
@@ -189,6 +195,10 @@ def parser() -> argparse.ArgumentParser:
     p = stage("data", _data, "prepare a data set's store")
     _spec(p, '{"dataset": "digits"}')
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
+
+    p = stage("images", _images, "say how the images in train.parquet and test.parquet are encoded, as JSON")
+    p.add_argument("data_dir", type=Path, help="the folder of these files")
+    p.add_argument("--out", type=Path, required=True, help="the file to write, results/reference/images/NAME.json")
 
     p = stage("train", _train, "train a cell of the grid for a block of seeds")
     _spec(p, '{"cell": …, "seeds": [0, 1], "optimiser": …, "augmentation": …, "milestones": [0.5, 0.75]}')
