@@ -90,6 +90,7 @@ def test_the_page_says_what_is_known_of_lossy_images_and_how(kept):
     assert any(row.startswith("| encoding | JPEG, of a quality that is not recorded |") for row in rows)
     assert any("0.2500, 0.2500, 0.5000 | measured" in row for row in rows)
     assert "| effect on any result | not measured | – |" in rows
+    assert "PSNR" not in "".join(rows), "it was stated of other files"
     description = {"files": LOSSY["files"], "formats": {"JPEG": 3, "PNG": 1}, "jpeg_quality": {"75": 2, "unknown": 1}}
     (kept / "images").mkdir()
     (kept / "images/a.json").write_text(json.dumps(description))

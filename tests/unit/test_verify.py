@@ -193,13 +193,13 @@ def test_raw_values_are_compared_where_the_record_keeps_them(run, verify):
 
 def test_means_of_what_is_near_by_the_seeds_spread_decide_nothing(run, verify):
     means = pd.DataFrame({"norm": ["batch", "none"], "mean": [1.0, 2.0]})
-    means.to_csv(run.parent.parent / "reference/mine/figures/fig1_accuracy_means.csv", index=False)
-    path = run / "figures/fig1_accuracy_means.csv"
+    means.to_csv(run.parent.parent / "reference/mine/figures/noise_cells.csv", index=False)
+    path = run / "figures/noise_cells.csv"
     means.assign(mean=[1.0, 2.1]).to_csv(path, index=False)
     assert verify()[0] == 1, "the values by seed are the record's, so their means must be"
     change(run / "figures/fig1_accuracy.csv", accuracy=ACCURACY[-1]["accuracy"] - 0.04)
     status, said = verify()
-    assert status == 0 and "means of what is within" in said
+    assert status == 0 and "means, which decide nothing" in said
 
 
 # Two tables

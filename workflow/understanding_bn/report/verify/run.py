@@ -156,8 +156,8 @@ def _parquet(paths: Iterable[Path]) -> pd.DataFrame:
 def _differs(table: Comparison, compared: Sequence[Comparison]) -> bool:
     """Whether a table differs. One without seeds, such as one of means, has no spread that it could be judged by.
 
-    Where what it follows from, the same figure's values by seed, are near by that spread alone, it decides nothing.
+    It follows from values by seed. Where some of these are near by their spread alone, it decides nothing.
     """
     follows = not table.by_seed and not (table.missing or table.added)
-    of_figure = [other.near for other in compared if other.by_seed and table.name.startswith(other.name)]
-    return table.near == Near.DIFFERENT and not (follows and Near.SPREAD in of_figure)
+    chaotic = any(other.by_seed and other.near == Near.SPREAD for other in compared)
+    return table.near == Near.DIFFERENT and not (follows and chaotic)

@@ -37,7 +37,7 @@ def table(compared: Sequence[Comparison], different: Sequence[str], verdicts: Ve
         relative = max((column.relative for column in each.columns), default=0.0)
         numbers = f"{each.rows:,}", f"{total:,}", f"{same:,}", _short(relative), _short(max(spreads, default=math.nan))
         decides = each.near != Near.DIFFERENT or each.name in different
-        rows.append((each.name, *numbers, WORDS[each.near] if decides else "means of what is within"))
+        rows.append((each.name, *numbers, WORDS[each.near] if decides else "means, which decide nothing"))
     checks, same = verdicts.near.total(), verdicts.near[Near.IDENTICAL]
     nearness = WORDS[max(verdicts.near, default=Near.IDENTICAL)]
     rows.append(("checks of claims", f"{checks:,}", f"{checks:,}", f"{same:,}", "", "", nearness))
