@@ -82,7 +82,7 @@ def last(said):
 def test_an_equal_run_is_the_same_to_the_bit(run, verify):
     status, said = verify()
     assert status == 0
-    assert last(said) == "The same: 1 of 1 verdicts; of 19 values 19 identical."
+    assert last(said) == "The same: 1 of 1 verdicts; of 18 values 18 identical."
     assert "7 jobs 7 ran by the same code; 7 left the same files" in said
 
 
@@ -101,7 +101,7 @@ def test_one_number_beyond_both_differs_and_is_named(run, verify, value):
     change(run / "figures/fig1_accuracy.csv", accuracy=value)
     status, said = verify()
     assert status == 1
-    assert last(said) == "Differs: tables fig1_accuracy. Of 19 values 18 identical, 1 different."
+    assert last(said) == "Differs: tables fig1_accuracy. Of 18 values 17 identical, 1 different."
     assert "\n  accuracy: 17 identical, 1 different; at most " in said
 
 
@@ -116,7 +116,7 @@ def test_a_verdict_that_changed_differs_and_is_named(run, verify):
 @pytest.mark.parametrize(
     ("found", "status", "words"),
     [
-        ({"measured": 1.4, "interval": [0.9, 1.9]}, 0, "1 within 5 sd"),
+        ({"measured": 1.4, "interval": [0.9, 1.9]}, 0, "within the record's intervals"),
         ({"measured": 1.6, "interval": [1.1, 2.1]}, 1, "claim 5: a slope: 1 [0.5, 1.5] → 1.6 [1.1, 2.1]"),
         ({"measured": None, "interval": None}, 1, "claim 5: a slope: 1 [0.5, 1.5] → not finite"),
         ({"bound": 3}, 1, "claim 5: what is checked is not the same"),
@@ -200,6 +200,7 @@ def test_means_of_what_is_near_by_the_seeds_spread_decide_nothing(run, verify):
     change(run / "figures/fig1_accuracy.csv", accuracy=ACCURACY[-1]["accuracy"] - 0.04)
     status, said = verify()
     assert status == 0 and "means, which decide nothing" in said
+    assert last(said).endswith("of 20 values 18 identical, 1 within 5 sd over seeds, 1 means of such.")
 
 
 # Two tables

@@ -12,7 +12,7 @@ from understanding_bn import files, paper
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.record import Data
 
-# What a note says that came with the files, by the SHA-256 of train.parquet. It takes the originals to measure it again.
+# What a note says that came with the files, by the SHA-256 of train.parquet. To measure it takes the originals.
 STATED = "median 30 dB, 5th percentile 27 dB, over 200 images"
 PSNR = {"e85305aac0daaad1ed3c83830e3e2d132ead5ddd0346eef8f72e58a468268acd": STATED}
 # Well known, and of the loss-free training images: standard deviation of red, green and blue, on the scale [0, 1].

@@ -1,6 +1,7 @@
 """What a comparison of a run with its record says in the terminal."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from understanding_bn.messages import columns
@@ -39,7 +40,8 @@ def table(compared: Sequence[Comparison], different: Sequence[str], verdicts: Ve
         decides = each.near != Near.DIFFERENT or each.name in different
         rows.append((each.name, *numbers, WORDS[each.near] if decides else "means, which decide nothing"))
     checks, same = verdicts.near.total(), verdicts.near[Near.IDENTICAL]
-    nearness = WORDS[max(verdicts.near, default=Near.IDENTICAL)]
+    words = WORDS | {Near.SPREAD: "within the record's intervals"}
+    nearness = words[max(verdicts.near, default=Near.IDENTICAL)]
     rows.append(("checks of claims", f"{checks:,}", f"{checks:,}", f"{same:,}", "", "", nearness))
     return columns(HEAD, rows)
 
@@ -69,8 +71,10 @@ def _short(value: float) -> str:
 
 def conclusion(compared: Sequence[Comparison], different: Sequence[str], verdicts: Verdicts) -> str:
     """One plain sentence. `different`: the tables that differ, and those that the run lacks."""
-    counts = sum((each.counts for each in compared), verdicts.near)
-    numbers = ", ".join(f"{counts[near]:,} {WORDS[near]}" for near in Near if counts[near])
+    means = sum(each.counts[Near.DIFFERENT] for each in compared if each.name not in different)  # they decide nothing
+    counts = sum((each.counts for each in compared), Counter[Near]())
+    shown = {WORDS[near]: counts[near] - means * (near == Near.DIFFERENT) for near in Near} | {"means of such": means}
+    numbers = ", ".join(f"{count:,} {word}" for word, count in shown.items() if count)
     if not different and not verdicts.changed:
         return f"The same: {verdicts.total} of {verdicts.total} verdicts; of {counts.total():,} values {numbers}."
     named = {"claims": verdicts.changed, "tables": different}
