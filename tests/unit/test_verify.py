@@ -22,12 +22,10 @@ ACCURACY = [
 ]
 
 
-def write(folder, config, data=DATA, code="0" * 12):
+def write(folder, config, data=DATA, outputs="0", code="0" * 12):
     """The files of a finished preset that a comparison reads; returns the record of every job."""
-    runs = {
-        job.folder: described(job, data=data if job.rule == "train" else None, code_fingerprint=code)
-        for job in plan.jobs(config)
-    }
+    more = {"code_fingerprint": code, "outputs": {"values.parquet": outputs * 64}}
+    runs = {job.folder: described(job, data=data if job.rule == "train" else None, **more) for job in plan.jobs(config)}
     for place, run in runs.items():
         files.write_text(folder / place / "run.json", run.model_dump_json())
     files.write_text(folder / "config.json", config.model_dump_json())
@@ -40,9 +38,9 @@ def write(folder, config, data=DATA, code="0" * 12):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run that equals its record."""
-    for folder in (tmp_path / "results/mine", tmp_path / "reference/mine"):
-        runs = write(folder, load.resolve(SMALL))
+    """A run with the numbers of its record, from files that are not the same to the byte."""
+    for folder, outputs in ((tmp_path / "results/mine", "1"), (tmp_path / "reference/mine", "0")):
+        runs = write(folder, load.resolve(SMALL), outputs=outputs)
         reference.write_provenance(folder, runs)
     return tmp_path / "results/mine"
 
@@ -83,7 +81,7 @@ def test_an_equal_run_is_the_same_to_the_bit(run, verify):
     status, said = verify()
     assert status == 0
     assert last(said) == "The same: 1 of 1 verdicts; of 18 values 18 identical."
-    assert "7 jobs 7 ran by the same code; 7 left the same files" in said
+    assert "7 jobs 7 ran by the same code; 0 left the same files" in said
 
 
 def test_rounding_and_what_another_seed_could_do_are_near(run, verify):
@@ -94,6 +92,16 @@ def test_rounding_and_what_another_seed_could_do_are_near(run, verify):
     change(path, accuracy=ACCURACY[-1]["accuracy"] - 0.04)  # seeds are 0.01 apart
     status, said = verify()
     assert status == 0 and "1 within 5 sd over seeds" in last(said)
+
+
+def test_what_follows_from_the_very_same_files_has_no_spread(run, verify):
+    write(run, load.resolve(SMALL))
+    change(run / "figures/fig1_accuracy.csv", accuracy=ACCURACY[-1]["accuracy"] - 0.04)
+    status, said = verify()
+    assert status == 1 and "ran by the same code; 7 left the same files" in said
+    write(run, load.resolve(SMALL))
+    files.write_json(run / "claims.json", [CLAIM | {"checks": [CHECK | {"measured": 1.4}]}])
+    assert verify()[0] == 1
 
 
 @pytest.mark.parametrize("value", [0.5, "inf", ""])
@@ -172,7 +180,7 @@ def test_a_run_or_record_that_is_missing_cannot_be_compared(run, verify):
 
 
 def test_other_code_is_told_and_no_difference(run, verify):
-    write(run, load.resolve(SMALL), code="1" * 12)
+    write(run, load.resolve(SMALL), code="1" * 12, outputs="1")
     status, said = verify()
     assert status == 0 and "7 jobs 0 ran by the same code" in said
 

@@ -91,8 +91,11 @@ class Comparison:
         return sum((Counter({near: count}) for near, count in pairs), Counter())
 
 
-def compare(name: str, record: pd.DataFrame, run: pd.DataFrame) -> Comparison:
-    """Compare two tables of one kind, row by row. Rows that share all their factors are matched in their order."""
+def compare(name: str, record: pd.DataFrame, run: pd.DataFrame, chance: bool = True) -> Comparison:
+    """Compare two tables of one kind, row by row. Rows that share all their factors are matched in their order.
+
+    `chance`: whether chance can have a part in a difference, so that the spread over seeds counts.
+    """
     record, run = (table.drop(columns=[*LEFT_OUT & set(table)]) for table in (record, run))
     factors = [column for column in record if column in run and _is_factor(name, column, record, run)]
     replicate = next((column for column in REPLICATES if column in factors), None)
@@ -107,7 +110,7 @@ def compare(name: str, record: pd.DataFrame, run: pd.DataFrame) -> Comparison:
         if column in factors:
             continue
         if column in record and column in run:
-            columns.append(_column(column, theirs[column], ours[column], groups))
+            columns.append(_column(column, theirs[column], ours[column], groups if chance else None))
         else:
             columns.append(Column(column, (0, 0, 0, max(1, len(theirs))), np.inf, np.nan))
     return Comparison(

@@ -29,8 +29,8 @@ class Verdicts:
     near: Counter[Near]
 
 
-def compare_verdicts(ran: Path, kept: Path) -> Verdicts:
-    """The claims and predictions of a run and its record."""
+def compare_verdicts(ran: Path, kept: Path, chance: bool = True) -> Verdicts:
+    """The claims and predictions of a run and its record; `chance`: as in `nearness.compare`."""
     changed: dict[str, str] = {}
     near: Counter[Near] = Counter()
     total = 0
@@ -41,14 +41,14 @@ def compare_verdicts(ran: Path, kept: Path) -> Verdicts:
             if claim not in theirs or claim not in ours:
                 changed[claim] = f"only in the {'run' if claim in ours else 'record'}"
                 continue
-            words, nearness = _claim(theirs[claim], ours[claim])
+            words, nearness = _claim(theirs[claim], ours[claim], chance)
             near.update(nearness)
             if words:
                 changed[claim] = "; ".join(words)
     return Verdicts(total, changed, near)
 
 
-def _claim(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], list[Near]]:
+def _claim(before: dict[str, Any], now: dict[str, Any], chance: bool) -> tuple[list[str], list[Near]]:
     """What changed of a claim in words, and how near each of its checks' values is."""
     words = [
         f"{name} {before[name] or 'none'} → {now[name] or 'none'}"
@@ -60,13 +60,13 @@ def _claim(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], list
         return [*words, "what is checked is not the same"], []
     near = []
     for theirs, ours in zip(before["checks"], now["checks"], strict=True):
-        near.append(_nearness(theirs, ours))
+        near.append(_nearness(theirs, ours, chance))
         if near[-1] == Near.DIFFERENT:
             words.append(f"{theirs['name']}: {_value(theirs)} → {_value(ours)}")
     return words, near
 
 
-def _nearness(before: dict[str, Any], now: dict[str, Any]) -> Near:
+def _nearness(before: dict[str, Any], now: dict[str, Any], chance: bool) -> Near:
     """How near a check's value and interval are; within the spread if the value lies in the record's interval."""
     ends = [(check["measured"], *(check["interval"] or (None, None))) for check in (before, now)]
     numbers = [np.array([math.nan if end is None else end for end in each], dtype=float) for each in ends]
@@ -74,7 +74,7 @@ def _nearness(before: dict[str, Any], now: dict[str, Any]) -> Near:
     if largest <= RELATIVE:
         return Near.ROUNDING if largest else Near.IDENTICAL
     (_, low, high), (value, *_) = numbers
-    return Near.SPREAD if low <= value <= high else Near.DIFFERENT
+    return Near.SPREAD if chance and low <= value <= high else Near.DIFFERENT
 
 
 def _value(check: dict[str, Any]) -> str:
