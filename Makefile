@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test test-rest test-all lint lock record help clean
+.PHONY: all verify test test-rest test-all lint lock record help clean
 
 CORES ?= all
 PRESET ?= quick
@@ -17,6 +17,9 @@ all: known .venv/ready ## set up, then run the whole of PRESET (default: quick):
 .DEFAULT: # make fig3: one figure or table, or any other target of Snakemake
 	@$(MAKE) --no-print-directory known .venv/ready
 	$(SNAKEMAKE) -- $@
+
+verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
+	@$(UV) run python -m understanding_bn verify $(PRESET)
 
 test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest
@@ -41,7 +44,7 @@ record: .venv/ready ## keep the small results of PRESETS (default: quick) and re
 	$(UV) run python -m understanding_bn record $(PRESETS)
 	$(UV) run snakemake --rulegraph mermaid-js > results/reference/rules.mmd
 	$(UV) run python -m understanding_bn keys
-	$(UV) run python -m understanding_bn fill README.md docs/*.md
+	$(UV) run python -m understanding_bn fill README.md docs/*.md codecheck.yml
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

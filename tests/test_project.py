@@ -103,8 +103,11 @@ def package_commands():
 def test_commands_of_the_package_are_understood(command):
     args = cli.parser().parse_args(command.split())
     assert callable(args.run)
-    if command.split()[0] == "status":
-        assert args.preset in {"quick", *(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml"))}
+    if command.split()[0] in ("status", "verify"):
+        assert (getattr(args, "record", None) or args.preset) in {
+            "quick",
+            *(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml")),
+        }
     elif getattr(args, "preset", None):
         assert (ROOT / args.preset).is_file()
 
@@ -134,7 +137,7 @@ def test_commands_of_make_name_targets_and_presets_that_exist(command):
 def test_make_help_lists_the_targets():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
-    assert {"all", "test", "lint", "lock", "help"} <= set(listed)
+    assert {"all", "verify", "test", "lint", "lock", "help"} <= set(listed)
 
 
 def test_every_figure_and_table_of_the_plan_has_a_module_and_a_caption():
