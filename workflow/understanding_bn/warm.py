@@ -103,7 +103,8 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
                 signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # a fork heeds them from its first moment
                 pid = os.fork()
                 if pid == 0:
-                    for other in (selector, listener, connection, *(peer for _, peer in forks.values())):
+                    selector.close()
+                    for other in (listener, connection, *(peer for _, peer in forks.values())):
                         other.close()
                     for descriptor in forks:
                         os.close(descriptor)
