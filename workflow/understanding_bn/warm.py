@@ -68,6 +68,13 @@ def start(jobs: int) -> subprocess.Popen[bytes] | None:
     return process
 
 
+def is_ready() -> bool:
+    """Whether the warm process that this process started takes commands by now."""
+    name, _, _ = os.environ.get(VARIABLE, "").partition(" ")
+    with socket.socket(socket.AF_UNIX) as connection:
+        return bool(name) and connection.connect_ex("\0" + name) == 0
+
+
 def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
     """Import, then fork a process for each command that asks. Returns in the forks, each ready to be that command.
 
