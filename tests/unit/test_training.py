@@ -208,3 +208,24 @@ def test_weight_norm_is_that_of_all_parameters_together():
         model.weight.copy_(torch.tensor([[3.0, 4.0]]))
         model.bias.fill_(12.0)
     assert loop.weight_norm(model) == pytest.approx(13)
+
+
+def test_a_run_that_blows_up_in_its_last_update_has_diverged(digits_path, tmp_path):
+    """One update in all, and a large one: the loss before it is that of any network."""
+    options = {"norm": "none", "alpha": 1000.0, "epochs": 1, "batch_size": 1437}
+    history, _, _ = train(digits_path, tmp_path / "d", tmp_path / "s", [0], **options)
+    assert history["failure"].tolist() in (["overflow"], ["NaN"])
+    assert history["first_bad_step"].tolist() == [2]
+    assert 0 < history["last_finite_loss"].item() < 1e3
+    assert history[["train_loss", "test_loss", "test_accuracy", "weight_norm"]].isna().all(axis=None)
+
+
+def test_judging_the_last_update_leaves_the_network_as_it_is(digits):
+    split = Split(digits, False, 1, CPU)
+    training = loop.start(cell(norm="batch"), OPTIMISER, 0, 1, 10, CPU)
+    minibatch = next(iter(split.epoch(0, 0, 64, AUGMENTATION)))
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(training.model.train()(minibatch[0]), minibatch[1]).item()
+    before = loop.state_of(training.model)
+    assert loop.loss_after(training.model, minibatch) == expected
+    assert all(torch.equal(value, before[name]) for name, value in loop.state_of(training.model).items())

@@ -1,10 +1,11 @@
 """What counts as divergence, defined once for training, figures and claims.
 
 A run has diverged at the first mini-batch whose loss is not finite or is more than `BOUND` times the loss of the
-run's first mini-batch. The other reading of the paper, an absolute loss beyond `BOUND`, is recorded too but stops
-nothing: without normalisation a deep network can start there. A run whose training ends no better than guessing the
-most frequent class is stuck at chance, which is a separate kind of failure. After only a few updates its sign is a
-collapsed network, whose answer no longer depends on the image.
+run's first mini-batch. After the last update the mini-batch that would come next is judged, too: a run whose last
+update blows it up has diverged one step after its last. The other reading of the paper, an absolute loss beyond
+`BOUND`, is recorded but stops nothing: without normalisation a deep network can start there. A run whose training ends
+no better than guessing the most frequent class is stuck at chance, which is a separate kind of failure. After only a
+few updates its sign is a collapsed network, whose answer no longer depends on the image.
 """
 
 import math

@@ -104,6 +104,9 @@ def train(
     (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
     which a run diverges these are None, because no mean is taken over infinities.
 
+    Each update is judged by the loss of the mini-batch after it, the last one by that of the mini-batch that would come
+    next: a run can blow up in its last update.
+
     Where weights are kept, the row also has loss and accuracy on the whole training split as the test split is
     measured (eval mode, no augmentation): clean_train_loss and clean_train_accuracy. The last row of a run has
     test_correct, which test images the network classifies correctly, in the store's order, as `packed` bits.
@@ -116,8 +119,12 @@ def train(
         losses = torch.stack(run.losses).float().cpu().numpy()
         correct = int(torch.stack(run.correct).sum())
         run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
-        failure = divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
         epoch = run.epoch + 1
+        judged = losses
+        if epoch == cell.epochs and np.isfinite(losses).all():
+            following = loss_after(run.model, next(iter(train_split.epoch(seed, epoch, cell.batch_size, augmentation))))
+            judged = np.append(losses, np.float32(following))
+        failure = divergence.judge(judged, run.first_loss, run.failure, run.steps, run.last_loss)
         row: dict[str, Any] = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
         row |= dict.fromkeys(MEASURED)
         last = epoch == cell.epochs or failure.first_bad_step is not None
@@ -165,6 +172,18 @@ def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: 
         hits.append(logits.argmax(1) == labels)
         tick()
     return loss.item() / split.count, torch.cat(hits)
+
+
+@torch.no_grad()
+def loss_after(model: nn.Module, minibatch: tuple[Tensor, Tensor]) -> float:
+    """The loss (nats) of one more mini-batch in train mode, which leaves the network as it is."""
+    images, labels = minibatch
+    before = [buffer.clone() for buffer in model.buffers()]
+    model.train()
+    loss = F.cross_entropy(model(images), labels).item()
+    for buffer, value in zip(model.buffers(), before, strict=True):
+        buffer.copy_(value)
+    return loss
 
 
 def packed(hits: Tensor) -> bytes:
