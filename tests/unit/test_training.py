@@ -216,7 +216,7 @@ def test_a_run_that_blows_up_in_its_last_update_has_diverged(digits_path, tmp_pa
     history, _, _ = train(digits_path, tmp_path / "d", tmp_path / "s", [0], **options)
     assert history["failure"].tolist() in (["overflow"], ["NaN"])
     assert history["first_bad_step"].tolist() == [2]
-    assert 0 < history["last_finite_loss"].item() < 1e3
+    assert np.isfinite(history["last_finite_loss"].item())
     assert history[["train_loss", "test_loss", "test_accuracy", "weight_norm"]].isna().all(axis=None)
 
 
