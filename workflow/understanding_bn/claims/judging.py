@@ -93,7 +93,8 @@ def _check(check: Check, verdict: str) -> dict[str, Any]:
         "direction": check.direction,
         "evidence": check.evidence,
     }
-    return entry | {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
+    entry |= {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
+    return entry | {"values": [_number(value) for value in check.values]}
 
 
 def _why_undecided(check: Check) -> str:
