@@ -108,7 +108,7 @@ def _environment(folder: Path) -> jinja2.Environment:
     environment.filters["badge"] = _badge
     environment.filters["colour"] = lambda word: BADGES[word][1]
     environment.filters["linked"] = partial(_linked, folder=folder)
-    environment.filters["record"] = lambda path: str(Path(path).with_name("run.json"))
+    environment.filters["raw"] = partial(_raw, folder=folder)
     return environment
 
 
@@ -158,11 +158,20 @@ def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
 
 def _linked(path: str, folder: Path) -> Markup:
     """A file's name; below the page's own folder as a link, named from there."""
-    try:
-        near = Path(path).relative_to(folder).as_posix()
-    except ValueError:
+    if not Path(path).is_relative_to(folder):
         return Markup("<code>{}</code>").format(path)
+    near = Path(path).relative_to(folder).as_posix()
     return Markup('<a href="{}"><code>{}</code></a>').format(quote(near), near)
+
+
+def _raw(path: str, folder: Path) -> Markup:
+    """A job's file of raw values and its record; where the job lies below the page's own folder, as links."""
+    if not Path(path).is_relative_to(folder):
+        return Markup("<code>{}</code>").format(path)
+    place = Path(path).relative_to(folder).parent.as_posix()
+    link = '<a href="{0}/{1}"><code>{1}</code></a>'
+    names = [Markup(link).format(quote(place), name) for name in (Path(path).name, "run.json")]
+    return Markup("<code>{}/</code> {}, {}").format(place, *names)
 
 
 def _badge(word: str, count: int = 0) -> Markup:
