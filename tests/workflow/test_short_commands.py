@@ -24,6 +24,8 @@ def test_the_readmes_short_commands_do_what_they_say(checkout):
     assert done.returncode == 0, done.stderr
     left = [line.split()[4] for line in done.stdout.splitlines() if line.startswith("all ")]
     assert left == ["0"], done.stdout
+    done = checkout.package("verify", "quick")  # another machine may round otherwise
+    assert done.returncode in (0, 1) and "checks of claims" in done.stdout, done.stderr
     results = checkout.folder / "results"
     assert (results / "quick/report.html").stat().st_size < 15e6
     assert (results / "quick/ro-crate-metadata.json").is_file()

@@ -123,7 +123,7 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
     decays = [job.optimiser.weight_decay for job in with_networks]
     data = jobs[0][1]
     return {
-        "data": data.source,
+        "data": data.in_words,
         "training and test images": f"{data.train_images:,} and {data.test_images:,}",
         "networks trained": _networks(cells),
         "networks measured at the start": _networks(initial),

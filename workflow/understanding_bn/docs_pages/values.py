@@ -88,6 +88,15 @@ def _sign(row: pd.Series) -> str:
 # Q2
 
 
+def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
+    """In how many architectures BN, by every seed, `raises` or `lowers` a kind of noise, `before` or at the `end`."""
+    times, ways = {"before": 0, "end": 1}, ("raises", "lowers")
+    if when not in times or way not in ways or quantity not in open_questions.NOISE:
+        raise UserError(f"expected one of {', '.join(open_questions.NOISE)}, then raises or lowers, then before or end")
+    *counts, total = open_questions.agreeing(folder, quantity, times[when])
+    return f"{counts[ways.index(way)]} of {total}"
+
+
 def correlation(folder: Path, norm: str, quantity: str) -> str:
     """Spearman's ρ with the generalisation gap over the cells of a norm (or `all`), and its interval."""
     row = records.row(open_questions.related(folder), norm=norm, quantity=quantity)
