@@ -189,7 +189,7 @@ def test_commands_draw_a_figure_again_although_it_is_up_to_date(page, results):
     runs = [run_record(results, digits=True)]
     assert "--forcerun rebuild -- reference" in page(runs, None), "a page without a config was rebuilt from a record"
     (results / "config.json").write_text("{}")
-    command = f"uv run snakemake --cores all --configfile {results}/config.json"
+    command = f"snakemake --cores all --configfile {results}/config.json"
     text = page(runs, None)
     assert f"<code>{command} --forcerun figure -- figure</code>" in text
     assert f"<code>{command}</code>" in text

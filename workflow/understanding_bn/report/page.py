@@ -135,7 +135,7 @@ def _at_scale(records: list[Record]) -> bool:
 
 def _command(config: Path) -> str:
     """The command that does again what this run did. A page that was rebuilt from a record has no config next to it."""
-    return f"uv run snakemake --cores all --configfile {shlex.quote(str(config))}" if config.is_file() else ""
+    return f"snakemake --cores all --configfile {shlex.quote(str(config))}" if config.is_file() else ""
 
 
 def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
