@@ -213,3 +213,12 @@ def test_what_a_source_says_stands_with_its_origin_whatever_the_file_says(page, 
     assert set(rows) == {str(claim.id) for claim in (*CLAIMS, *FOLLOWUPS)}
     for claim in (*CLAIMS, *FOLLOWUPS):
         assert paper.shown(claim.paper) in rows[str(claim.id)]
+
+
+def test_a_table_is_shown_with_its_notes_and_one_without_rows_as_its_notes_alone(tmp_path):
+    (tmp_path / "t.rst").write_text("A title\n")
+    (tmp_path / "t.md").write_text("| a |\n|---|\n| 1 \\| 2 |\n\nA note.\n")
+    assert items.item(tmp_path / "t.md", tmp_path)["table"] == {"head": ["a"], "rows": [["1 | 2"]]}
+    (tmp_path / "t.md").write_text("Nothing to show.\n")
+    empty = items.item(tmp_path / "t.md", tmp_path)
+    assert (empty["table"], empty["notes"]) == (None, ["Nothing to show."])

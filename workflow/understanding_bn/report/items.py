@@ -20,13 +20,15 @@ SMALL = 640  # pixels; twice the width at which small images are shown
 def item(path: Path, captions: Path) -> dict[str, Any]:
     """One figure (.png) or table (.md) as the template wants it."""
     title, paragraphs = caption(captions, path.stem)
+    table, notes = _table(path) if path.suffix == ".md" else (None, [])
     return {
         "name": path.stem,
         "title": title,
         "paragraphs": paragraphs,
         "image": _image(path) if path.suffix == ".png" else None,
         "view": views.view(path.with_suffix(".csv")),
-        "table": _table(path) if path.suffix == ".md" else None,
+        "table": table,
+        "notes": notes,
         "numbers": _numbers(path),
         "files": [f"{path.parent.name}/{file.name}" for file in _files(path)],
     }
@@ -71,12 +73,12 @@ def _png(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-def _table(path: Path) -> dict[str, Any]:
-    """Head, rows and notes of a Markdown file with one table."""
+def _table(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Head and rows of the one table in a Markdown file, if there is one, and its other lines."""
     lines = path.read_text(encoding="utf-8").splitlines()
     rows = [_cells(line) for line in lines if line.startswith("|")]
     notes = [line for line in lines if line and not line.startswith("|")]
-    return {"head": rows[0], "rows": rows[2:], "notes": notes}
+    return {"head": rows[0], "rows": rows[2:]} if rows else None, notes
 
 
 def _cells(line: str) -> list[str]:
