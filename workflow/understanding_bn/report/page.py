@@ -65,31 +65,28 @@ def run(
     large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept and not at_scale else {}
     drawn = [items.item(path, captions) for path in shown]
     figures = {path.stem: path for path in shown if path.suffix == ".png"}
-    page = (
-        _environment(out.parent)
-        .get_template("page.html")
-        .render(
-            preset=preset,
-            claims=judged,
-            large_scale=large_scale,
-            story=opening.argument(judged, [*large_scale.values()], figures),
-            this_run=opening.this_run([*records.values()], at_scale),
-            tally=Counter(claim["verdict"] for claim in judged),
-            followups=predicted,
-            followups_tally=Counter(claim["verdict"] for claim in predicted),
-            drawn={item["name"]: item for item in drawn},
-            command=_command(out.parent / "config.json"),
-            marks=MARKS,
-            not_run=NOT_RUN,
-            precondition=PRECONDITION,
-            of_flags=SHARE,
-            scripts=views.scripts() if any(item["view"] for item in drawn) else "",
-            provenance=_provenance([*records.values()]),
-            at_scale=at_scale,
-            most=MOST_LISTED,
-            data=next((run.data for run in records.values() if run.data), None),
-            records=sorted(records.items()),
-        )
+    template = _environment(out.parent).get_template("page.html")
+    page = template.render(
+        preset=preset,
+        claims=judged,
+        large_scale=large_scale,
+        story=opening.argument(judged, [*large_scale.values()], figures),
+        this_run=opening.this_run([*records.values()], at_scale),
+        tally=Counter(claim["verdict"] for claim in judged),
+        followups=predicted,
+        followups_tally=Counter(claim["verdict"] for claim in predicted),
+        drawn={item["name"]: item for item in drawn},
+        command=_command(out.parent / "config.json"),
+        marks=MARKS,
+        not_run=NOT_RUN,
+        precondition=PRECONDITION,
+        of_flags=SHARE,
+        scripts=views.scripts() if any(item["view"] for item in drawn) else "",
+        provenance=_provenance([*records.values()]),
+        at_scale=at_scale,
+        most=MOST_LISTED,
+        data=next((run.data for run in records.values() if run.data), None),
+        records=sorted(records.items()),
     )
     files.write_text(out, page)
 
