@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all verify test test-rest test-all lint lock record help clean
+.PHONY: all verify test test-rest test-all lint lock record unlock help clean known
 
 CORES ?= all
 PRESET ?= quick
@@ -52,17 +52,24 @@ help: ## this list
 	@echo "PRESET=P  with any of these: another preset than quick, one of $(filter-out quick,$(KNOWN)), or your own file"
 	@echo "ARGS=A    more arguments for Snakemake, such as ARGS=--dry-run; CORES=N: so many processor cores"
 
+unlock: ## let a new run begin where one was killed: Snakemake does not know by itself that it has ended
+	$(SNAKEMAKE) --unlock
+
 clean: ## remove the results of every preset (not results/reference) and nothing else
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +
 
-.PHONY: known
 known:
 	@$(if $(filter quick,$(PRESET))$(PRESET_FILE),true,echo "error: no preset $(PRESET); expected one of $(KNOWN), or a file of your own that ends in .yaml" >&2; exit 2)
 
+# It holds where it was set up, so that a checkout that was moved or copied is set up anew, for itself.
+ifneq ($(shell cat .venv/ready 2>/dev/null),$(CURDIR))
+.PHONY: .venv/ready
+endif
 .venv/ready: pyproject.toml $(filter .tools/%,$(UV))
-	@echo "setting up .venv: some 3 GB to fetch, and 6 GB on disk"
-	$(UV) sync
-	@touch $@
+	@test -e $@ || echo "setting up .venv: some 3 GB to fetch, and 6 GB on disk"
+	@test -e $@ || $(UV) venv --quiet --relocatable --allow-existing .venv
+	$(UV) sync $(if $(wildcard .venv/ready),--reinstall-package understanding-bn)
+	@echo "$(CURDIR)" > $@
 
 .tools/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }

@@ -127,6 +127,12 @@ def test_what_snakemake_says_of_itself_is_left_out_and_the_rest_is_not():
     assert len(run.out.getvalue().splitlines()) == 4
 
 
+def test_where_a_killed_run_left_its_lock_the_last_line_says_what_to_type():
+    run = Run(io.StringIO())
+    run.log("LockException:\nError: Directory cannot be locked. …", logging.ERROR, event="error")
+    assert "make unlock" in run.out.getvalue().splitlines()[-1]
+
+
 def test_the_time_left_follows_the_record_scaled_to_this_machine_and_else_the_mean_of_its_kind():
     pace = Pace({"p/train/a", "p/train/b", "p/figures/x", "p/figures/y"}, {"p/train/a": 10, "p/train/b": 30}, cores=1)
     pace.end("p/train/a", 20)  # twice as slow as in the record

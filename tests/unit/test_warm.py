@@ -187,8 +187,7 @@ def test_a_real_stage_gives_the_same_bytes_and_forks_start_with_one_thread(tmp_p
 
     process = warm.start(100)
     try:
-        name = os.environ[warm.VARIABLE].split()[0]
-        until(lambda: f"@{name}" in Path("/proc/net/unix").read_text())
+        until(warm.is_ready)
         names = [path.read_text().strip() for path in Path(f"/proc/{process.pid}/task").glob("*/comm")]
         assert {each for each in names if each != "jemalloc_bg_thd"} == {"python"}
         assert names.count("python") == 1

@@ -232,3 +232,18 @@ def test_results_are_copied_without_their_dates(checkout):
             date = time.time() - 3600 * choose.random()
             os.utime(path, (date, date))
     assert checkout.rules_planned(*targets, tiny=False) == {}
+
+
+@pytest.mark.slow
+def test_without_slurm_its_profile_is_refused_before_any_job(checkout, monkeypatch, tmp_path):
+    assert checkout.run("fig8").returncode == 0
+    (figure,) = (checkout.folder / "results").rglob("fig8_singular_values.png")
+    for name in ("bash", "which", "tee", "cat", "git"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = checkout.run("fig8", "--forcerun", "fig8_singular_values", "--profile", "slurm")
+    assert done.returncode != 0
+    assert errors(done.stdout + done.stderr) == [
+        "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
+    ]
+    assert figure.is_file()

@@ -37,9 +37,9 @@ def test_the_readmes_short_commands_do_what_they_say(checkout):
 def test_the_pages_benchmarks_do_what_they_say(checkout):
     """All but `scale`, whose parts tests/workflow/test_scale.py runs."""
     measured = [command for command in STAGES if command[0] == "benchmark" and command[1] != "scale"]
-    assert {command[1] for command in measured} == {"data", "train", "hvp", "plan"}
+    assert {command[1] for command in measured} == {"data", "train", "hvp", "plan", "start"}
     for command in sorted(measured, key=lambda words: words[1] == "plan"):  # it reads what `train` wrote
         done = checkout.package(*command)
         assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     names = {path.name for path in (checkout.folder / "results/benchmark").iterdir()}
-    assert names == {"data.json", "train.json", "hvp.json", "plan-paper.json"}
+    assert names == {"data.json", "train.json", "hvp.json", "plan-paper.json", "start.json"}

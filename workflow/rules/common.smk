@@ -119,6 +119,10 @@ WARM = []  # the process that this run's jobs are forked from, which lives as lo
 
 
 onstart:
+    if workflow.executor_plugin.name == "slurm" and not shutil.which("sbatch"):
+        sys.exit(
+            "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
+        )
     try:
         # `resolved` reads this at the next start: results of different data sets never share a folder.
         files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
@@ -132,7 +136,8 @@ onstart:
     terminal.foresee(logs, CONFIG.preset)
     # A cluster's nodes and other environments have no use for it.
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        WARM.append(warm.start(len(logs)))
+        traced = any(name in log for log in logs for name in ("/hessian_spectrum/", "/edge_of_stability/"))
+        WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 
 def started(first, then):

@@ -168,8 +168,8 @@ def _status(args: argparse.Namespace) -> None:
 def _verify(args: argparse.Namespace) -> None:
     from understanding_bn.report.verify import run
 
-    kept = args.reference / (args.record or args.preset)
-    sys.exit(run.run(args.results / args.preset, kept, args.any_data))
+    preset = _named(args.preset)
+    sys.exit(run.run(args.results / preset, args.reference / (args.record or preset), args.any_data))
 
 
 def _record(args: argparse.Namespace) -> None:

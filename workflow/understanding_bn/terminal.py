@@ -20,6 +20,7 @@ from understanding_bn.progress import beat_of, clock
 
 QUIET_JOBS = "UNDERSTANDING_BN_QUIET_JOBS"  # an environment variable: jobs write to their logs alone
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
+LOCKED = "cannot be locked"
 LAST_LINES = 15  # of the log of a job that failed
 # What Snakemake says at each start, and with each job, that a reader can't use.
 USUAL = (
@@ -144,6 +145,8 @@ class Brief:
                 text = str(record.msg or "").strip()
                 if text and (record.levelno > logging.INFO or not text.startswith(USUAL)):
                     self._say(text)
+                if LOCKED in text:
+                    self._say("If no other run is at work here, type: make unlock, and this command again.")
             self.refresh()
 
     def refresh(self) -> None:

@@ -34,20 +34,25 @@ from typing import Any, NoReturn
 
 VARIABLE = "UNDERSTANDING_BN_WARM"  # "NAME PREFIX": the warm process's socket, and the Python environment it runs in
 STAGE = "warm"
-# What jobs import; the last one is what tracing a Hessian imports on first use. Those not installed are left out.
-PRELOADED = ("torch", "pandas", "pyarrow.parquet", "scipy.stats", "seaborn", "pydantic", "yaml", "torch._dynamo")
+# What jobs import. Those not installed are left out.
+PRELOADED = ("torch", "pandas", "pyarrow.parquet", "scipy.stats", "seaborn", "pydantic", "yaml")
+TRACING = "torch._dynamo"  # what tracing a Hessian imports on first use, which takes as long as the rest together
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 PACKAGES = str(Path(__file__).resolve().parent.parent)
-FEWEST_JOBS = 4  # for fewer it does not pay
+FEWEST_JOBS = 6  # for fewer it does not pay
 LENGTH = struct.Struct("!Q")
 Message = dict[str, Any]
 CREDENTIALS = struct.Struct("3i")  # of Linux: process, user, group
 
 
-def start(jobs: int) -> subprocess.Popen[bytes] | None:
+def start(jobs: int, also: Sequence[str] = ()) -> subprocess.Popen[bytes] | None:
     """Begin the warm process of a run with so many jobs and name it to the commands that this process starts.
 
     It ends with this process, however that ends, but not before its last job.
+
+    Args:
+        jobs: how many jobs there are.
+        also: modules that it imports besides `PRELOADED`.
 
     Returns:
         The process, which must be kept: its standard input stays open as long as this one lives. None where it does not
@@ -58,7 +63,7 @@ def start(jobs: int) -> subprocess.Popen[bytes] | None:
         return None
     name = f"understanding-bn-{secrets.token_hex(8)}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "understanding_bn", STAGE, name],
+        [sys.executable, "-m", "understanding_bn", STAGE, name, *also],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -66,6 +71,13 @@ def start(jobs: int) -> subprocess.Popen[bytes] | None:
     )
     os.environ[VARIABLE] = f"{name} {sys.prefix}"
     return process
+
+
+def is_ready() -> bool:
+    """Whether the warm process that this process started takes commands by now."""
+    name, _, _ = os.environ.get(VARIABLE, "").partition(" ")
+    with socket.socket(socket.AF_UNIX) as connection:
+        return bool(name) and connection.connect_ex("\0" + name) == 0
 
 
 def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
@@ -103,7 +115,8 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
                 signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # a fork heeds them from its first moment
                 pid = os.fork()
                 if pid == 0:
-                    for other in (selector, listener, connection, *(peer for _, peer in forks.values())):
+                    selector.close()
+                    for other in (listener, connection, *(peer for _, peer in forks.values())):
                         other.close()
                     for descriptor in forks:
                         os.close(descriptor)

@@ -83,6 +83,7 @@ BLOCKS: dict[str, Text] = {
     "speed_neighbour": speed_page.block("neighbour-cpu", speed_page.neighbour),
     "speed_memory": speed_page.block("memory-cpu", speed_page.memory),
     "speed_images": speed_page.images,
+    "speed_start": speed_page.block("start", speed_page.start),
     "speed_products": speed_page.block("hvp", speed_page.products),
 }
 

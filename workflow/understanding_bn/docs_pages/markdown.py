@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from understanding_bn.messages import plain
+
 DASH = "–"
 
 
@@ -30,13 +32,14 @@ def number(value: float | None, interval: Sequence[float | None] | None, form: s
     if value is None or np.isnan(value):
         return DASH
     if interval is None or any(end is None or np.isnan(end) for end in interval):
-        return f"{value:{form}}"
-    return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+        return plain(value, form)
+    low, high = (plain(end, form) for end in interval if end is not None)
+    return f"{plain(value, form)} [{low}, {high}]"
 
 
 def ends(interval: Sequence[float] | None, missing: str = DASH) -> str:
     """An interval as `1 to 2`."""
-    return " to ".join(f"{end:.3g}" for end in interval) if interval else missing
+    return " to ".join(plain(end) for end in interval) if interval else missing
 
 
 def spread(values: pd.Series, form: str = ".2f") -> str:
@@ -47,7 +50,9 @@ def spread(values: pd.Series, form: str = ".2f") -> str:
 def median(values: pd.Series) -> str:
     """Median, smallest and largest; what is missing, such as the step at which a curve passes a value, is infinite."""
     ordered = values.fillna(np.inf).sort_values()
-    shown = [f"{value:.2g}" if np.isfinite(value) else "never" for value in (ordered.median(), *ordered.iloc[[0, -1]])]
+    shown = [
+        plain(value, ".2g") if np.isfinite(value) else "never" for value in (ordered.median(), *ordered.iloc[[0, -1]])
+    ]
     return shown[0] if len(set(shown)) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 

@@ -11,6 +11,7 @@ from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
+from understanding_bn.messages import plain
 from understanding_bn.summaries.intervals import mean_interval
 
 # Columns of the figures' CSV files and what the page calls them.
@@ -69,7 +70,9 @@ def architectures(folder: Path) -> str:
         for norm, runs in table[table["arch"] == arch].groupby("norm", sort=False):
             for fraction, when in ((0, "before"), (1, "end")):
                 medians = runs.loc[runs["fraction"] == fraction, list(NOISE)].median()
-                texts = {name: DASH if np.isnan(medians[key]) else f"{medians[key]:.2g}" for key, name in NOISE.items()}
+                texts = {
+                    name: DASH if np.isnan(medians[key]) else plain(medians[key], ".2g") for key, name in NOISE.items()
+                }
                 rows.append({"network": arch, "norm": norm, "": when} | texts)
     note = f"Medians of {table['seed'].nunique()} seeds."
     summary = "Each kind of noise by network and norm, before training and at its end"
@@ -247,7 +250,7 @@ def followups(reference: Path, *presets: str) -> str:
         ours = claim["note"] or DASH
         if claim["measured"] is not None:
             interval = markdown.ends(claim["interval"], "no interval")
-            ours = f"{claim['measure']}: {claim['measured']:.3g} [{interval}], n = {claim['seeds']}"
+            ours = f"{claim['measure']}: {plain(claim['measured'])} [{interval}], n = {claim['seeds']}"
         source = DASH if claim["verdict"] == NOT_RUN else f"`{claim['record']}`"
         rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
     return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

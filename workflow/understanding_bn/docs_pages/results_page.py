@@ -16,6 +16,7 @@ from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
+from understanding_bn.messages import plain
 from understanding_bn.record import Record
 from understanding_bn.summaries.intervals import mean_interval
 
@@ -86,7 +87,7 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
         if judged["measured"] is None and not judged["checks"]:
             missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
             continue
-        measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
+        measured = "not finite" if judged["measured"] is None else plain(judged["measured"])
         measured += f" ({beside})" if (beside := judged.get("beside")) else ""
         numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
         method, found = judged["method"], (judged["verdict"], judged["direction"] or DASH)

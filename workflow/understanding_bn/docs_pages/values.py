@@ -11,6 +11,7 @@ import pandas as pd
 from understanding_bn.claims.checks import REPRODUCED
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
+from understanding_bn.messages import plain
 from understanding_bn.summaries.learning_rate_grid import MOVES
 
 
@@ -191,7 +192,7 @@ def gradient_sd(folder: Path, norm: str) -> str:
     """Standard deviation of the gradient of Fig. 2's kernel, smallest to largest seed."""
     table = records.csv(folder, "figures/fig2_gradient_histogram_summary.csv")
     values = table.loc[table["norm"] == norm, "sd"]
-    return f"{values.min():.2g} to {values.max():.2g}"
+    return f"{plain(values.min(), '.2g')} to {plain(values.max(), '.2g')}"
 
 
 def moment(folder: Path, norm: str, statistic: str, layer: str) -> str:
@@ -204,7 +205,7 @@ def moment(folder: Path, norm: str, statistic: str, layer: str) -> str:
 def reading(folder: Path, arch: str, init: str, norm: str, quantity: str, site: str = "") -> str:
     """A quantity under one reading of the paper."""
     table = records.csv(folder, "tables/readings.csv").fillna({"site": ""})
-    return f"{records.row(table, arch=arch, init=init, norm=norm, quantity=quantity, site=site)['value']:.3g}"
+    return plain(records.row(table, arch=arch, init=init, norm=norm, quantity=quantity, site=site)["value"])
 
 
 def max_alpha(folder: Path, norm: str, init: str, depth: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from understanding_bn import files
+from understanding_bn.messages import plain
 from understanding_bn.report.verify.nearness import RELATIVE, Near, relative_difference
 
 JUDGED = ("claims.json", "followups.json")
@@ -79,5 +80,5 @@ def _nearness(before: dict[str, Any], now: dict[str, Any], chance: bool) -> Near
 
 def _value(check: dict[str, Any]) -> str:
     """A check's value with its interval."""
-    value = "not finite" if check["measured"] is None else f"{check['measured']:.3g}"
-    return value + (f" [{check['interval'][0]:.3g}, {check['interval'][1]:.3g}]" if check["interval"] else "")
+    value = "not finite" if check["measured"] is None else plain(check["measured"])
+    return value + (f" [{plain(check['interval'][0])}, {plain(check['interval'][1])}]" if check["interval"] else "")

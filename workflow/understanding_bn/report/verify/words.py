@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from understanding_bn.messages import columns
+from understanding_bn.messages import columns, plain
 from understanding_bn.report.verify.nearness import RELATIVE, SPREADS, Column, Comparison, Near
 from understanding_bn.report.verify.verdicts import Verdicts
 
@@ -66,7 +66,7 @@ def _column(column: Column) -> str:
 
 def _short(value: float) -> str:
     """Two digits; a dash where nothing differs or nothing is known."""
-    return "–" if value == 0 or math.isnan(value) else "infinite" if math.isinf(value) else f"{value:.2g}"
+    return "–" if value == 0 or math.isnan(value) else "infinite" if math.isinf(value) else plain(value, ".2g")
 
 
 def conclusion(compared: Sequence[Comparison], different: Sequence[str], verdicts: Verdicts) -> str:
