@@ -12,7 +12,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from understanding_bn import files, paper, record
+from understanding_bn import files, messages, paper, record
 from understanding_bn.claims import story
 from understanding_bn.claims.catalogue import BY_ID
 from understanding_bn.claims.checks import (
@@ -179,11 +179,8 @@ def _badge(word: str, count: int = 0) -> Markup:
 
 
 def _number(value: float | None) -> str:
-    """Three digits, without an exponent where that reads better, and with a minus sign."""
-    if value is None:
-        return "–"
-    three = f"{value:.3g}"
-    return (f"{float(three):,.0f}" if 1e3 <= abs(value) < 1e6 else three).replace("-", "−")
+    """Three digits, and a minus sign that is one."""
+    return "–" if value is None else messages.plain(value).replace("-", "−")
 
 
 def _range(interval: list[float] | None) -> str:
