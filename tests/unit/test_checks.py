@@ -66,6 +66,12 @@ def test_seeds_without_a_value_are_left_out():
     assert (check.value, check.seeds) == (2, 2)
 
 
+def test_a_check_keeps_the_value_of_each_seed_as_it_was_measured():
+    values = np.array([4.0, np.nan, 16.0])
+    assert mean_check("x", values, "≥", 0).values == ratio_check("x", values, "≥", 2).values == (4, 16)
+    assert every("x", [True, False]).values == majority("x", [True, False]).values == (1, 0)
+
+
 def test_ratios_are_judged_on_their_logarithms():
     values = np.array([4.0, 8.0, 16.0])
     check = ratio_check("x", values, "≥", 2, zero=1)

@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from dataclasses import replace
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -11,9 +13,12 @@ from records import DATA, MACHINE, finished, job, training
 
 from understanding_bn import paper
 from understanding_bn.cell import Network
+from understanding_bn.claims import story
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS
+from understanding_bn.experiment import plan
 from understanding_bn.experiment.jobs import Measure
 from understanding_bn.measurements.logit_gradients import LogitGradients
+from understanding_bn.report import items
 from understanding_bn.report import page as report
 
 
@@ -26,6 +31,18 @@ def claims(verdict, measured):
         | {"verdict": verdict, "measured": measured, "seeds": 3 if measured else 0}
         for c in CLAIMS
     ]
+
+
+def claims_of(text):
+    """The HTML of each claim, by its number."""
+    return dict(re.findall(r'<tbody id="claim-(\w+)"(.*?)</tbody>', text, re.DOTALL))
+
+
+def check(**changes):
+    """A check as claims.json has it."""
+    made = {"name": "n", "measured": 1, "interval": None, "relation": "<", "bound": 2, "seeds": 3, "beside": ""}
+    made |= {"method": "Student’s t", "direction": "as claimed", "sign_flip_p": 0.25, "evidence": True}
+    return made | {"verdict": "reproduced", "values": [0.5, 1.0, None]} | changes
 
 
 def run_record(results, stage="train", number=0, images=50_000, digits=False, **changes):
@@ -99,25 +116,83 @@ def test_training_of_a_smaller_network_is_not_the_papers_scale(page, results):
 def test_long_lists_are_cut_and_say_by_how_much(page, results, monkeypatch, more, told):
     monkeypatch.setattr(report, "MOST_LISTED", 7)
     count = report.MOST_LISTED + more
-    runs = [f"results/mine/train/{number}/history.parquet" for number in range(count)]
-    check = {"name": "n", "measured": 1, "interval": None, "relation": "<", "bound": 2, "seeds": 3}
-    check |= {"method": "Student’s t", "direction": "as claimed", "sign_flip_p": 0.25, "evidence": True}
-    judged = [c | {"runs": runs, "checks": [check | {"verdict": "reproduced"}]} for c in claims("reproduced", 1)[:1]]
+    runs = [f"train/{number}/history.parquet" for number in range(count)]
+    runs = [str(results / run) for run in runs]
+    judged = [c | {"runs": runs, "checks": [check()]} for c in claims("reproduced", 1)[:1]]
     jobs = [run_record(results, number=number, digits=True) for number in range(count)]
     text = page(jobs, None, judged)
-    assert f"{count} files" in text
     assert f"All {count} jobs" in text
-    assert text.count("/history.parquet</code>") == report.MOST_LISTED
+    assert text.count("<li><code>train/") == report.MOST_LISTED
     assert text.count(f"<td>{MACHINE['started']}</td>") == report.MOST_LISTED
     assert ("and 3 more, all in" in text) == ("And 3 more; all are named in" in text) == told
-    assert (" more" in text.split('id="claims"')[1]) == told
 
 
 def test_figures_are_vector_graphics_where_there_are_any(page, results, tmp_path):
     runs = [run_record(results, digits=True)]
-    assert 'src="data:image/png;base64,' in page(runs, None)
-    (tmp_path / "figure.svg").write_text("<svg/>")
-    assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in page(runs, None)
+    assert "src='data:image/png;base64," in page(runs, None)
+    (tmp_path / "figure.svg").write_text("""<svg title="it's 5 % &lt; #6"/>\n""")
+    (address,) = re.findall("src='data:image/svg.xml;charset=utf-8,([^']*)'", page(runs, None))
+    assert unquote(address) == """<svg title="it's 5 % &lt; #6"/>"""
+    assert not set("#&<>") & set(address), "they would end the address or begin a tag"
+
+
+def test_it_opens_with_five_sentences_and_a_picture_where_the_run_drew_one(page, results, tmp_path, monkeypatch):
+    monkeypatch.setattr(story, "ARGUMENT_FIGURES", ("not_drawn",))
+    monkeypatch.setattr(story, "STEPS", [replace(step, figures=("not_drawn", "figure")) for step in story.STEPS])
+    judged = [claim | {"verdict": "reproduced" if claim["id"] == 18 else "not run"} for claim in claims("", 1)]
+    text = html.unescape(page([run_record(results, digits=True)], claims("opposite", 1), judged))
+    _, *sentences = text.split('<ol class="story"')[1].split("</ol>")[0].split("<li>")
+    assert story.ARGUMENT in sentences[0]
+    assert [step.text in sentence for step, sentence in zip(story.STEPS, sentences[1:], strict=True)] == [True] * 4
+    badges = [re.findall(r'class="badge.*?</span> (.*?)</span>', sentence) for sentence in sentences]
+    assert badges[0] == ["holds: 1", "untested: 3", "holds: 1", "opposite: 3"]
+    assert badges[1:] == [["untested", "opposite"]] * 3 + [["holds"]]
+    assert ['href="#figure"' in sentence for sentence in sentences] == [False, True, False, False, False]
+    assert "CPU, a processor" in text
+    assert "<dt>Not run</dt>" in text
+
+
+def test_every_figure_of_the_argument_is_one_of_the_plan():
+    assert set(plan.FIGURES) >= {*story.ARGUMENT_FIGURES, *(figure for step in story.STEPS for figure in step.figures)}
+
+
+def test_every_word_has_a_badge_that_can_be_read_without_colours():
+    assert set(report.BADGES) == {*report.MARKS, *story.STATUSES}
+    assert all(mark.strip() for mark, _ in report.BADGES.values())
+    assert len(set(report.MARKS.values())) == len(report.MARKS)
+
+
+def test_a_claim_shows_the_value_of_each_seed_and_leads_to_their_files(page, results):
+    runs = [str(results / "train/a b/history.parquet")]
+    judged = [claim | {"runs": runs, "checks": [check()]} for claim in claims("reproduced", -1250)]
+    first = claims_of(page([run_record(results, digits=True)], None, judged))["1"]
+    assert "One by one: 0.5, 1, –" in first
+    assert "−1250" in first
+    for name in ("history.parquet", "run.json"):
+        assert f'href="train/a%20b/{name}"' in first
+    assert 'href="claims.json"' in first
+
+
+def test_short_tables_with_a_row_for_each_seed_stand_in_the_page(page, results, tmp_path):
+    runs = [run_record(results, digits=True)]
+    (tmp_path / "figure_summary.csv").write_text("norm,seed,sd,paper\nbatch,0,0.123456789,\nnone,1,,\n")
+    text = page(runs, None)
+    assert "Its numbers, seed by seed" in text
+    assert "<td>batch</td><td>0</td><td>0.12346</td></tr>" in text, "a column without values is left out"
+    (tmp_path / "figure_summary.csv").write_text("norm,sd\nbatch,1\n")
+    assert "Its numbers" not in page(runs, None), "there is no seed"
+    (tmp_path / "figure_summary.csv").write_text("seed\n" + "1\n" * (items.MOST_ROWS + 1))
+    assert "Its numbers" not in page(runs, None)
+
+
+def test_commands_draw_a_figure_again_although_it_is_up_to_date(page, results):
+    runs = [run_record(results, digits=True)]
+    assert "--forcerun rebuild -- reference" in page(runs, None), "a page without a config was rebuilt from a record"
+    (results / "config.json").write_text("{}")
+    command = f"snakemake --cores all --configfile {results}/config.json"
+    text = page(runs, None)
+    assert f"<code>{command} --forcerun figure -- figure</code>" in text
+    assert f"<code>{command}</code>" in text
 
 
 def test_files_beside_the_page_are_links_and_others_are_not(page, results):
@@ -127,14 +202,23 @@ def test_files_beside_the_page_are_links_and_others_are_not(page, results):
     far.write_text(near.read_text())
     near = near.rename(results / "a b.json")
     text = page([near, far], None)
-    assert f'<a href="a%20b.json"><code>{near}</code></a>' in text
+    assert '<a href="a%20b.json"><code>a b.json</code></a>' in text
     assert f"<code>{far}</code>" in text and f"<code>{far}</code></a>" not in text
 
 
 def test_what_a_source_says_stands_with_its_origin_whatever_the_file_says(page, results):
     text = html.unescape(page([run_record(results, digits=True)], None))
     assert "as an old file says" not in text
-    rows = dict(re.findall(r'<tr id="claim-(\w+)"(.*?)</tr>', text, re.DOTALL))
+    rows = claims_of(text)
     assert set(rows) == {str(claim.id) for claim in (*CLAIMS, *FOLLOWUPS)}
     for claim in (*CLAIMS, *FOLLOWUPS):
         assert paper.shown(claim.paper) in rows[str(claim.id)]
+
+
+def test_a_table_is_shown_with_its_notes_and_one_without_rows_as_its_notes_alone(tmp_path):
+    (tmp_path / "t.rst").write_text("A title\n")
+    (tmp_path / "t.md").write_text("| a |\n|---|\n| 1 \\| 2 |\n\nA note.\n")
+    assert items.item(tmp_path / "t.md", tmp_path)["table"] == {"head": ["a"], "rows": [["1 | 2"]]}
+    (tmp_path / "t.md").write_text("Nothing to show.\n")
+    empty = items.item(tmp_path / "t.md", tmp_path)
+    assert (empty["table"], empty["notes"]) == (None, ["Nothing to show."])

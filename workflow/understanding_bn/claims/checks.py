@@ -44,6 +44,8 @@ class Check:
         universal: the claim says this of every run, so that one exception refutes it.
         evidence: False for what must hold if the code is right, and so says nothing about the claim.
         beside: the same in other terms, for readers; a ratio of error rates beside a difference in points.
+        values: what the point estimate is made of, one value a seed or draw in their order, without those that have
+            none; 1 and 0 for yes and no. Empty where an estimate compares two means.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Check:
     universal: bool = False
     evidence: bool = True
     beside: str = ""
+    values: tuple[float, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -132,6 +135,7 @@ def mean_check(
         sign_p=math.nan if zero is None else intervals.sign_flip_p(values - zero),
         evidence=evidence,
         beside=beside,
+        values=tuple(values),
     )
 
 
@@ -149,6 +153,7 @@ def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero
         bound=bound,
         method="Student’s t on logarithms",
         zero=zero,
+        values=tuple(values),
     )
 
 
@@ -205,7 +210,9 @@ def every(name: str, flags: np.ndarray) -> Check:
     flags = np.asarray(flags, dtype=bool)
     holds, total = int(flags.sum()), len(flags)
     interval = intervals.share_interval(holds, total)
-    return Check(name, holds / total, interval, "≥", 1.0, total, SHARE, universal=True)
+    return Check(
+        name, holds / total, interval, "≥", 1.0, total, SHARE, universal=True, values=tuple(flags.astype(float))
+    )
 
 
 def majority(name: str, flags: np.ndarray) -> Check:
@@ -215,7 +222,8 @@ def majority(name: str, flags: np.ndarray) -> Check:
     if total == 0:
         return Check(name, math.nan, None, ">", 0.5, 0, SHARE, zero=0.5)
     p = float(stats.binomtest(holds, total).pvalue)
-    return Check(name, holds / total, intervals.share_interval(holds, total), ">", 0.5, total, SHARE, p, 0.5, p, p)
+    interval = intervals.share_interval(holds, total)
+    return Check(name, holds / total, interval, ">", 0.5, total, SHARE, p, 0.5, p, p, values=tuple(flags.astype(float)))
 
 
 def combine(checks: Sequence[Check]) -> tuple[str, list[str]]:

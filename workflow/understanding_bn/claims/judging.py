@@ -29,7 +29,7 @@ def run(inputs: dict[str, list[Path]], out: Path, followups: Path) -> None:
     Each entry of either list has id, statement, source, scope, paper (the source's number), paper_origin, measure,
     measured, interval, method, seeds, beside, verdict, direction, sign_flip_p, unmet, runs, checks, figure and note.
     `measure` up to `beside` and `sign_flip_p` are those of the check that decided the verdict, or of the first where a
-    precondition is not met; `checks` has all. `unmet` names the preconditions.
+    precondition is not met; `checks` has all, each with the values of its seeds. `unmet` names the preconditions.
     """
     results = Results(inputs)
     for path, claims in ((out, CLAIMS), (followups, FOLLOWUPS)):
@@ -93,7 +93,8 @@ def _check(check: Check, verdict: str) -> dict[str, Any]:
         "direction": check.direction,
         "evidence": check.evidence,
     }
-    return entry | {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
+    entry |= {"p": _number(check.p), "sign_flip_p": _number(check.sign_p)}
+    return entry | {"values": [_number(value) for value in check.values]}
 
 
 def _why_undecided(check: Check) -> str:

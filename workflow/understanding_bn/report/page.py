@@ -1,7 +1,7 @@
-"""report.html: one self-contained page. Claims, then each figure next to the paper's findings, then provenance."""
+"""report.html: one self-contained page. The argument, claims, each figure next to the paper's findings, provenance."""
 
-import base64
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -12,15 +12,36 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from understanding_bn import files, paper, record
+from understanding_bn import files, messages, paper, record
 from understanding_bn.claims import story
 from understanding_bn.claims.catalogue import BY_ID
-from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, PRECONDITION, REFUTED, REPRODUCED
-from understanding_bn.errors import UserError
+from understanding_bn.claims.checks import (
+    INCONCLUSIVE,
+    NOT_RUN,
+    OPPOSITE,
+    PRECONDITION,
+    REFUTED,
+    REPRODUCED,
+    SHARE,
+)
 from understanding_bn.record import Record
-from understanding_bn.report import views
+from understanding_bn.report import items, opening, views
 
+# What a badge looks like: a mark, so that it can be read without colours, and a colour. story.TURNED is OPPOSITE.
 MARKS = {REPRODUCED: "✓", REFUTED: "✗", OPPOSITE: "⇄", INCONCLUSIVE: "?", PRECONDITION: "◇", NOT_RUN: "–"}
+BADGES = {
+    REPRODUCED: (MARKS[REPRODUCED], "good"),
+    REFUTED: (MARKS[REFUTED], "bad"),
+    OPPOSITE: (MARKS[OPPOSITE], "bad"),
+    INCONCLUSIVE: (MARKS[INCONCLUSIVE], "open"),
+    PRECONDITION: (MARKS[PRECONDITION], "none"),
+    NOT_RUN: (MARKS[NOT_RUN], "none"),
+    story.HOLDS: ("✓", "good"),
+    story.IN_PART: ("◐", "open"),
+    story.FAILS: ("✗", "bad"),
+    story.CANNOT_TELL: ("◇", "none"),
+    story.UNTESTED: ("–", "none"),
+}
 MOST_LISTED = 200  # files or jobs in one list of the page: all of the paper's preset, not all of a grid of thousands
 
 
@@ -28,7 +49,7 @@ def run(
     preset: str,
     claims: Path,
     followups: Path,
-    items: list[Path],
+    shown: list[Path],
     runs: list[Path],
     captions: Path,
     kept: Path | None,
@@ -39,9 +60,39 @@ def run(
     `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one.
     """
     judged, predicted = _with_sources(files.read_json(claims)), _with_sources(files.read_json(followups))
-    large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept else {}
     records = {str(path): record.read(path) for path in runs}
     at_scale = _at_scale([*records.values()])
+    large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept and not at_scale else {}
+    drawn = [items.item(path, captions) for path in shown]
+    figures = {path.stem: path for path in shown if path.suffix == ".png"}
+    template = _environment(out.parent).get_template("page.html")
+    page = template.render(
+        preset=preset,
+        claims=judged,
+        large_scale=large_scale,
+        story=opening.argument(judged, [*large_scale.values()], figures),
+        this_run=opening.this_run([*records.values()], at_scale),
+        tally=Counter(claim["verdict"] for claim in judged),
+        followups=predicted,
+        followups_tally=Counter(claim["verdict"] for claim in predicted),
+        drawn={item["name"]: item for item in drawn},
+        command=_command(out.parent / "config.json"),
+        marks=MARKS,
+        not_run=NOT_RUN,
+        precondition=PRECONDITION,
+        of_flags=SHARE,
+        scripts=views.scripts() if any(item["view"] for item in drawn) else "",
+        provenance=_provenance([*records.values()]),
+        at_scale=at_scale,
+        most=MOST_LISTED,
+        data=next((run.data for run in records.values() if run.data), None),
+        records=sorted(records.items()),
+    )
+    files.write_text(out, page)
+
+
+def _environment(folder: Path) -> jinja2.Environment:
+    """Templates with the page's filters. `folder`: the page's own, from which its links go."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -50,27 +101,12 @@ def run(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    environment.filters["linked"] = partial(_linked, folder=out.parent)
-    shown = [_item(path, captions) for path in items]
-    page = environment.get_template("page.html").render(
-        preset=preset,
-        claims=judged,
-        large_scale={} if at_scale else large_scale,
-        story=story.sentences(judged, () if at_scale else [*large_scale.values()]),
-        tally=Counter(claim["verdict"] for claim in judged),
-        followups=predicted,
-        followups_tally=Counter(claim["verdict"] for claim in predicted),
-        drawn={path.stem: f"{path.parent.name}/{path.stem}.csv" for path in items},
-        marks=MARKS,
-        items=shown,
-        scripts=views.scripts() if any(item["view"] for item in shown) else "",
-        provenance=_provenance([*records.values()]),
-        at_scale=at_scale,
-        most=MOST_LISTED,
-        data=next((run.data for run in records.values() if run.data), None),
-        records=sorted(records.items()),
-    )
-    files.write_text(out, page)
+    environment.filters["range"] = _range
+    environment.filters["badge"] = _badge
+    environment.filters["colour"] = lambda word: BADGES[word][1]
+    environment.filters["linked"] = partial(_linked, folder=folder)
+    environment.filters["raw"] = partial(_raw, folder=folder)
+    return environment
 
 
 def _with_sources(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,48 +130,9 @@ def _at_scale(records: list[Record]) -> bool:
     return all(is_scale(run) for run in with_data if run.stage == "train") and any(map(is_scale, with_data))
 
 
-def caption(folder: Path, name: str) -> tuple[str, list[str]]:
-    """Title and paragraphs of NAME.rst: a line, a blank line, then plain paragraphs.
-
-    Raises:
-        UserError: there is no such caption.
-    """
-    path = folder / f"{name}.rst"
-    if not path.is_file():
-        raise UserError(f"{path}: no such caption; every figure and table needs one")
-    title, *paragraphs = (" ".join(part.split()) for part in path.read_text(encoding="utf-8").split("\n\n"))
-    return title.strip("*"), [paragraph for paragraph in paragraphs if paragraph]
-
-
-def _item(path: Path, captions: Path) -> dict[str, Any]:
-    """One figure or table as the template wants it."""
-    title, paragraphs = caption(captions, path.stem)
-    item = {
-        "name": path.stem,
-        "title": title,
-        "paragraphs": paragraphs,
-        "image": None,
-        "kind": "",
-        "view": views.view(path.with_suffix(".csv")),
-        "table": None,
-        "notes": [],
-    }
-    if path.suffix == ".png":
-        # Figures copied from a record have no vector graphics.
-        vector = path.with_suffix(".svg")
-        item["kind"] = "svg+xml" if vector.is_file() else "png"
-        item["image"] = base64.b64encode((vector if vector.is_file() else path).read_bytes()).decode()
-    else:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [_cells(line) for line in lines if line.startswith("|")]
-        item["table"] = {"head": rows[0], "rows": rows[2:]}
-        item["notes"] = [line for line in lines if line and not line.startswith("|")]
-    return item
-
-
-def _cells(line: str) -> list[str]:
-    """The cells of a row of a Markdown table, in which \\| is a bar."""
-    return [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
+def _command(config: Path) -> str:
+    """The command that does again what this run did. A page that was rebuilt from a record has no config next to it."""
+    return f"snakemake --cores all --configfile {shlex.quote(str(config))}" if config.is_file() else ""
 
 
 def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
@@ -157,14 +154,35 @@ def _provenance(records: list[Record]) -> list[tuple[str, list[str]]]:
 
 
 def _linked(path: str, folder: Path) -> Markup:
-    """A file's name, as a link where it lies below the page's own folder."""
-    shown = Markup("<code>{}</code>").format(path)
-    try:
-        return Markup('<a href="{}">{}</a>').format(quote(Path(path).relative_to(folder).as_posix()), shown)
-    except ValueError:
-        return shown
+    """A file's name; below the page's own folder as a link, named from there."""
+    if not Path(path).is_relative_to(folder):
+        return Markup("<code>{}</code>").format(path)
+    near = Path(path).relative_to(folder).as_posix()
+    return Markup('<a href="{}"><code>{}</code></a>').format(quote(near), near)
+
+
+def _raw(path: str, folder: Path) -> Markup:
+    """A job's file of raw values and its record; where the job lies below the page's own folder, as links."""
+    if not Path(path).is_relative_to(folder):
+        return Markup("<code>{}</code>").format(path)
+    place = Path(path).relative_to(folder).parent.as_posix()
+    link = '<a href="{0}/{1}"><code>{1}</code></a>'
+    names = [Markup(link).format(quote(place), name) for name in (Path(path).name, "run.json")]
+    return Markup("<code>{}/</code> {}, {}").format(place, *names)
+
+
+def _badge(word: str, count: int = 0) -> Markup:
+    """A verdict, with how many there are if that is asked."""
+    mark, colour = BADGES[word]
+    html = '<span class="badge {}"><span aria-hidden="true">{}</span> {}</span>'
+    return Markup(html).format(colour, mark, f"{word}: {count}" if count else word)
 
 
 def _number(value: float | None) -> str:
-    """Three digits, without an exponent where that reads better."""
-    return "–" if value is None else f"{value:.3g}"
+    """Three digits, and a minus sign that is one."""
+    return "–" if value is None else messages.plain(value).replace("-", "−")
+
+
+def _range(interval: list[float] | None) -> str:
+    """An interval; nothing where there is none."""
+    return f"[{_number(interval[0])}, {_number(interval[1])}]" if interval else ""
