@@ -62,7 +62,7 @@ def _heatmap(ax: Axes, of_norm: pd.DataFrame) -> bool:
     """A matrix over its mean; whether some entries are not finite."""
     grid = of_norm.pivot(index="out_channel", columns="in_channel", values="gradient").astype(float)
     finite = grid.where(np.isfinite(grid))
-    mean = finite.stack().mean()
+    mean = np.nanmean(finite) if finite.notna().to_numpy().any() else np.nan
     ax.set_facecolor(keys.LOST)
     style.heatmap(ax, finite / mean if mean > 0 else finite, cmap="viridis", vmin=0, vmax=5, square=True)
     return bool(finite.isna().to_numpy().any())
@@ -85,7 +85,9 @@ def _key(figure: Figure, summary: pd.DataFrame, palette: dict[str, str], lost: b
     for norm, colour in palette.items():
         of_norm = summary[summary["norm"] == norm]
         top, flat = (span(100 * of_norm[column], 3) for column in ("top_share", "flat_share"))
-        shares[f"{style.label(norm)}: largest singular value {top} %, mean alone {flat} %"] = keys.line(color=colour, **MEDIAN)
+        shares[f"{style.label(norm)}: largest singular value {top} %, mean alone {flat} %"] = keys.line(
+            color=colour, **MEDIAN
+        )
     seeds = summary["seed"].nunique()
     lines: keys.Group = {f"median of {seeds} seeds": keys.line(**MEDIAN), "one seed": keys.line(**style.SEED)}
     lines = lines if seeds > 1 else {"one seed": keys.line(**MEDIAN)}

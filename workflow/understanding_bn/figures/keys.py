@@ -1,6 +1,6 @@
 """The key of a figure: what each line, band, marker and colour is, in columns with headings, outside the data."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -27,7 +27,8 @@ def marker(shape: str, **look: Any) -> Line2D:
 
 def band(**look: Any) -> Patch:
     """A filled area."""
-    return Patch(**{"facecolor": GREY, "linewidth": 0} | look)
+    own: style.Look = {"facecolor": GREY, "linewidth": 0} | look
+    return Patch(**own)
 
 
 def norms(palette: dict[str, str], drawn: Collection[str] | None = None, **look: Any) -> Group:
@@ -40,7 +41,7 @@ def norms(palette: dict[str, str], drawn: Collection[str] | None = None, **look:
     return group
 
 
-def key(figure: Figure, groups: dict[str, Group], headings: bool = True, **options: Any) -> None:
+def key(figure: Figure, groups: Mapping[str, Mapping[str, Artist]], headings: bool = True, **options: Any) -> None:
     """Put a key below all panels, one column for each group that has something in it.
 
     matplotlib fills the columns of a legend from the top, evenly: short groups are filled up with empty entries.
@@ -55,8 +56,8 @@ def key(figure: Figure, groups: dict[str, Group], headings: bool = True, **optio
         names += [title] * headings + [*group, *[""] * empty]
     if not shown:
         return
-    place = {"loc": "outside lower center", "ncols": len(shown), "handlelength": 1.8, "labelspacing": 0.35}
+    place: style.Look = {"loc": "outside lower center", "ncols": len(shown), "handlelength": 1.8, "labelspacing": 0.35}
     legend = figure.legend(handles, names, **place | options)
     for text in legend.get_texts():
         if text.get_text() in shown:
-            text.set_weight("bold")
+            text.set_fontweight("bold")

@@ -9,7 +9,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plain(value: float, digits: int = 3) -> str:
-    """A number of so many significant digits, without trailing zeros; a power of ten where it is very small or large."""
+    """A number of so many significant digits, without trailing zeros; very small and large ones with a power of ten."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
