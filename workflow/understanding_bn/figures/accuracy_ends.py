@@ -71,7 +71,7 @@ def draw(ax: Axes, ends: pd.DataFrame, where: Places, palette: dict[str, str], s
     alphas = {alpha: round(x) for (_, alpha), x in where.items()}
     for height, (norm, texts) in enumerate(lines.items()):
         for alpha, text in texts.items():
-            look: style.Look = {"color": palette[norm], "fontsize": 6, "ha": "center", "va": "center"}
+            look: style.Look = {"color": palette[norm], "fontsize": 6.5, "ha": "center", "va": "center"}
             ax.text(alphas[alpha], LINE * (height + 0.5), text, transform=ax.get_xaxis_transform(), **look)
 
 

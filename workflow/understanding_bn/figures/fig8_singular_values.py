@@ -45,7 +45,7 @@ def draw(random_matrices: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
     groups: dict[str, keys.Group] = {
         "counts": {f"{span(matrices)} draws of {number:,} × {number:,} matrices": keys.band(**COUNTS)},
         "law": {"Theorem 1": keys.line(**THEOREM)},
-        "titles": {"condition number σ₁/σₙ: median (range over draws)": keys.line(linestyle="")},
+        "titles": {r"condition number $\sigma_1/\sigma_N$: median (range over draws)": keys.line(linestyle="")},
     }
     keys.key(figure, groups, headings=False)
     return figure, {"": counts, "summary": summary}
