@@ -164,11 +164,16 @@ def logarithmic(axis: Axis, values: pd.Series) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:
-    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf, NAME.svg and NAME.png to `out`, each atomically."""
+def save(
+    figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str, texts: dict[str, str] | None = None
+) -> None:
+    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf, NAME.svg and NAME.png to `out`, each atomically.
+
+    `texts`: what NAME.png holds besides the picture, by keyword.
+    """
     for key, table in drawn.items():
         tables.write(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".svg", {"Date": None}), (".png", {})):
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".svg", {"Date": None}), (".png", texts or {})):
         with files.atomic(out / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, metadata=metadata)
     plt.close(figure)
