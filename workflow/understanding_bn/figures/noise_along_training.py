@@ -144,7 +144,8 @@ def _key(figure: Figure, shown: pd.DataFrame, moments: list[float], looks: dict[
         for alpha, look in looks.items()
     }
     if not looks:
-        names = [f"after {plain(100 * moment)} % of training" if moment else "before training" for moment in moments]
+        known = {0: "before training", 1: "after training"}
+        names = [known.get(moment, f"after {plain(100 * moment)} % of training") for moment in moments]
         told = {
             name: keys.line(**look, markersize=3.8, linewidth=1)
             for name, look in zip(names, _of_moments(moments), strict=True)

@@ -28,11 +28,11 @@ PANELS = (
 RELATED = (
     ("update_noise", "noise of an update " + style.UPDATE_NOISE, True),
     ("mean_unit_variation", "variation between units", True),
-    ("minibatch_rank", "rank of the mini-batch gradients", False),
+    ("minibatch_rank", "rank of mini-batch gradients", False),
 )
 COLUMNS = [*CELL, "seed", "failure", "epoch", "fraction", "bn_mode", *(name for name, _, _ in PANELS), "minibatch_rank"]
 LEAST_CELLS = 10  # that the lower row is drawn from; the summary has the correlations of fewer
-MOMENTS = {0: "before training", 1: "at its end"}
+MOMENTS = {0: "before training", 1: "after training"}
 
 
 def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:

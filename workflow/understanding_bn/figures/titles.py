@@ -35,4 +35,4 @@ def count(number: int, what: str) -> str:
 
 def listed(values: Iterable[float]) -> str:
     """Distinct values in ascending order: 4, 16."""
-    return ", ".join(plain(value) for value in sorted(set(values)))
+    return ", ".join(plain(value, 6) for value in sorted(set(values)))
