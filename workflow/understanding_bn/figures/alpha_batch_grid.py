@@ -59,8 +59,8 @@ def draw(
     norms = style.ordered(table["norm"])
     alphas, sizes = sorted(table["alpha"].unique()), sorted(table["batch_size"].unique())
     height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * len(alphas))
-    grid = {"sharex": True, "sharey": True, "squeeze": False}
-    figure, axes = plt.subplots(len(quantities), len(norms), figsize=(style.WIDTH, height), **grid)
+    shape, size = (len(quantities), len(norms)), (style.WIDTH, height)
+    figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
     for row, quantity in zip(axes, quantities, strict=True):
         medians = shown.groupby(["norm", "alpha", "batch_size"])[quantity].median().dropna()
         scale = _scale(quantity, medians)
@@ -123,7 +123,8 @@ def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize
         bar.ax.yaxis.set_major_locator(LogLocator(numticks=5))
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 1)))
     elif quantity == "test_accuracy":
-        ends = [tick for tick in (20, 50, 80, 90, 95, 98, 99, 99.5, 99.8) if scale.vmin <= tick <= scale.vmax]
+        low, high = scale.vmin or 0, scale.vmax or 100
+        ends = [tick for tick in (20, 50, 80, 90, 95, 98, 99, 99.5, 99.8) if low <= tick <= high]
         bar.set_ticks(ends, labels=[plain(tick) for tick in ends])
     else:
         bar.ax.yaxis.set_major_locator(MaxNLocator(4))

@@ -78,7 +78,7 @@ def _samplings(ax: Axes, gradient_noise: pd.DataFrame, palette: dict[str, str]) 
         seeds = shares[(shares["norm"] == norm) & (shares["sampling"] == sampling)].groupby("batch_size")["share"]
         middle = seeds.mean()
         places = middle.index * ASIDE ** (order - (len(kinds) - 1) / 2)  # side by side
-        look = {"marker": MARKERS[sampling], "color": palette[norm], "linestyle": "", "markersize": 3.8}
+        look: style.Look = {"marker": MARKERS[sampling], "color": palette[norm], "linestyle": "", "markersize": 3.8}
         reach = [middle - seeds.min(), seeds.max() - middle]
         ax.errorbar(places, middle, yerr=reach, elinewidth=0.7, **look)
     ax.set(xscale="log", xlabel="batch size B", ylabel="noise of the gradient / (C/B)", ylim=(0, None))

@@ -44,7 +44,7 @@ def _by_layer(ax: Axes, table: pd.DataFrame, palette: dict[str, str]) -> None:
         for reads, look in DASHES.items():
             seeds = _of(table, norm, reads).groupby("layer")["spearman"].agg(["mean", "min", "max"]).dropna()
             ax.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, **style.BAND)
-            alone = {"marker": ".", "markersize": 4} if len(seeds) == 1 else {}
+            alone: style.Look = {"marker": ".", "markersize": 4} if len(seeds) == 1 else {}
             ax.plot(seeds.index, seeds["mean"], color=colour, linewidth=1.2, **look, **alone)
     ax.axhline(0, color="0.4", linewidth=0.7, zorder=1)
     ax.set(xlabel="layer", ylabel="Spearman's rank correlation", ylim=(-1.03, 1.03))

@@ -128,8 +128,11 @@ def _key(figure: Figure, trials: pd.DataFrame, shown: pd.DataFrame) -> None:
     palette = style.colours(style.ordered(shown["norm"]))
     lines: keys.Group = {}
     for ax in figure.axes:
-        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
-            lines[name] = keys.line(color=handle.get_color(), linestyle=handle.get_linestyle(), **MEDIAN)
+        for handle in ax.get_lines():
+            if not str(handle.get_label()).startswith("_"):
+                lines[str(handle.get_label())] = keys.line(
+                    color=handle.get_color(), linestyle=handle.get_linestyle(), **MEDIAN
+                )
     marks: keys.Group = {"one seed": keys.marker("o", markersize=3.4)}
     marks |= {text: keys.marker(MARKERS[limit]) for limit, text in LIMITS.items() if limit in set(shown["limit"])}
     seeds = count(shown["seed"].nunique(), "seed")

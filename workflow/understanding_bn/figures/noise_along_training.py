@@ -144,8 +144,8 @@ def _key(figure: Figure, shown: pd.DataFrame, moments: list[float], looks: dict[
         for alpha, look in looks.items()
     }
     if not looks:
-        known = {0: "before training", 1: "after training"}
-        names = [known.get(moment, f"after {plain(100 * moment)} % of training") for moment in moments]
+        ends = {0.0: "before training", 1.0: "after training"}
+        names = [ends.get(moment, f"after {plain(100 * moment)} % of training") for moment in moments]
         told = {
             name: keys.line(**look, markersize=3.8, linewidth=1)
             for name, look in zip(names, _of_moments(moments), strict=True)

@@ -90,7 +90,12 @@ def _by_architecture(
     for (arch, norm, fraction), seeds in values.groupby(["arch", "norm", "fraction"])[quantity]:
         group = archs.index(arch) + (norms.index(norm) - (len(norms) - 1) / 2) * width
         x = group + (fraction - 0.5) * width * 0.42
-        look = {"color": palette[norm], "mfc": palette[norm] if fraction else "white", "markersize": 3.6, "mew": 0.8}
+        look: style.Look = {
+            "color": palette[norm],
+            "mfc": palette[norm] if fraction else "white",
+            "markersize": 3.6,
+            "mew": 0.8,
+        }
         reach = [[seeds.median() - seeds.min()], [seeds.max() - seeds.median()]]
         ax.errorbar([x], [seeds.median()], yerr=reach, fmt="o", elinewidth=0.7, **look)
     for border in range(len(archs) - 1):

@@ -1,6 +1,7 @@
 """What other readings of the paper would change: shortcuts, initialisation, where moments are taken."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -58,12 +59,14 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
     for (norm, layer), group in gradient_sums.groupby(["norm", "layer"]):
         shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
         published = paper.GRADIENT_SUM_RATIO.value.get((norm, layer), math.nan)
-        known = {"paper": published, "paper_origin": _origin(paper.GRADIENT_SUM_RATIO.origin, published)}
+        known: dict[str, Any] = {
+            "paper": published,
+            "paper_origin": _origin(paper.GRADIENT_SUM_RATIO.origin, published),
+        }
         name = f"Table 1, {{}} at layer {layer:g}"
-        for quantity, column, published in (("a/b", "ratio", known), ("b", "b", {"paper": math.nan})):
-            values = group[column]
+        for quantity, values, theirs in (("a/b", group["ratio"], known), ("b", group["b"], {"paper": math.nan})):
             row = {"quantity": name.format(quantity), "value": values.mean(), "sd": values.std()}
-            rows.append(shared | row | published)
+            rows.append(shared | row | theirs)
     return rows
 
 
