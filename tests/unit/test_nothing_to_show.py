@@ -5,9 +5,17 @@ import types
 
 import pandas as pd
 import pytest
+from records import DATA, finished, job
+from test_measurements import LEAST, options
 
+from understanding_bn import files
+from understanding_bn.cell import Network
+from understanding_bn.claims import judging
+from understanding_bn.experiment.jobs import Measure
 from understanding_bn.figures import drawing, nothing
 from understanding_bn.report import page
+from understanding_bn.settings import Trained
+from understanding_bn.stages import measure
 
 WHY = "Every network diverged, so there is nothing to measure & <show>."
 
@@ -57,3 +65,18 @@ def test_a_table_without_values_is_its_header_and_one_sentence(drawn_from, tmp_p
 def test_a_figure_that_is_drawn_holds_no_such_sentence(drawn_from):
     out = drawn_from("draw", lambda histories: (nothing.picture("drawn"), {"": histories}))
     assert nothing.sentence_in(out / "made_up.png") is None
+
+
+def test_claims_read_measurements_of_no_network(tmp_path):
+    """They are not judged, as if the measurement had not been made."""
+    cell = job().cell
+    network = Network(**{factor: getattr(cell, factor) for factor in Network.model_fields})
+    inputs = {}
+    for name in LEAST:
+        trained = isinstance(options(name), Trained)
+        facts = {"optimiser": job().optimiser, "augmentation": job().augmentation, "seeds": (0,)}
+        made = Measure(measurement=name, network=cell if trained else network, options=options(name), **facts)
+        inputs[name] = [finished(tmp_path, made, measure.no_rows(name, trained), DATA)]
+    judging.run(inputs, tmp_path / "claims.json", tmp_path / "followups.json")
+    for path in (tmp_path / "claims.json", tmp_path / "followups.json"):
+        assert {claim["verdict"] for claim in files.read_json(path)} == {"not run"}

@@ -57,7 +57,7 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
     shared = most_shared_setting(sound)
     cells = by_cell(runs(histories, gradient_structure))
     if len(shared[["arch", "norm"]].drop_duplicates()) < 2 and len(cells) < LEAST_CELLS:
-        raise NothingToShow("Only one network was measured, so there are no architectures or norms to compare.")
+        raise NothingToShow("Only one network has values to show, so there are no architectures or norms to compare.")
     related = correlations(cells)
     palette = style.colours(style.ordered(sound["norm"]))
     below = len(cells) >= LEAST_CELLS

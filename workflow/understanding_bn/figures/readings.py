@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture, paper
@@ -65,7 +66,11 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
         }
         name = f"Table 1, {{}} at layer {layer:g}"
         for quantity, values, theirs in (("a/b", group["ratio"], known), ("b", group["b"], {"paper": math.nan})):
-            row = {"quantity": name.format(quantity), "value": values.mean(), "sd": values.std()}
+            row = {
+                "quantity": name.format(quantity),
+                "value": values.mean(),
+                "sd": values.std() if np.isfinite(values).all() else math.nan,
+            }
             rows.append(shared | row | theirs)
     return rows
 
