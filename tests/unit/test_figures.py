@@ -4,9 +4,8 @@ import drawn
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import FACTS, PAPER, history, moments_table
+from made_up import FACTS, PAPER, moments_table
 from matplotlib.patches import StepPatch
-from scipy import stats
 
 from understanding_bn.analysis import random_matrices
 from understanding_bn.figures import (
@@ -17,14 +16,9 @@ from understanding_bn.figures import (
     fig6_logit_gradients,
     fig7_kernel_gradients,
     fig8_singular_values,
-    input_mean_correlation,
-    other_norms,
-    readings,
-    single_final_bn,
     table1_gradient_sums,
 )
 from understanding_bn.summaries.channel_moments import moments_by_layer
-from understanding_bn.summaries.input_mean_correlation import by_layer
 from understanding_bn.summaries.relative_loss import landmarks
 
 
@@ -118,75 +112,6 @@ def test_fig7_energy_is_that_of_the_singular_values():
     left_out = [y for _, y in drawn.lines(figure.axes[-1], "batch")]
     assert len(left_out) == 3, "two seeds and their median"
     assert all(y == pytest.approx([3 / 4, 2 / 4, 1 / 4]) for y in left_out)
-
-
-def test_rank_correlations_are_scipys_ties_included():
-    rng = np.random.default_rng(0)
-    index = pd.MultiIndex.from_product(
-        [["batch", "none"], [0, 1], [2, 3], range(12)], names=["norm", "seed", "layer", "in_channel"]
-    ).to_frame(index=False)
-    values = index.assign(
-        input_mean=rng.integers(0, 5, len(index)).astype(float), gradient=rng.random(len(index))
-    ).assign(**FACTS)
-    table = by_layer(values)
-    ours = table.set_index(["norm", "seed", "layer"])
-    for key, channels in values.groupby(["norm", "seed", "layer"]):
-        expected = stats.spearmanr(channels["input_mean"], channels["gradient"]).statistic
-        assert ours.loc[key, "spearman"] == pytest.approx(expected)
-        assert ours.loc[key, "channels"] == 12
-    dead = by_layer(values.assign(input_mean=0.0))
-    assert dead["spearman"].isna().all()
-    figure, tables = input_mean_correlation.draw(values)
-    assert len(tables[""]) == 8
-    assert len(drawn.legends(figure)) == 4
-
-
-@pytest.mark.parametrize("module", [single_final_bn, other_norms])
-def test_accuracy_by_alpha_counts_failures_and_averages_the_others(module):
-    values = pd.concat(
-        [
-            history("batch", 0.1, [0.9, 0.8]),
-            history("none", 0.1, [None, None]),
-            history("none", 0.01, [0.7, None]),
-        ]
-    )
-    figure, tables = module.draw(values)
-    (ax,) = figure.axes
-    assert [line.tolist() for line in drawn.lines(ax, "batch")] == [[[0.1], [pytest.approx(85)]]]
-    assert [line.tolist() for line in drawn.lines(ax, "none")] == [[[0.01], [pytest.approx(70)]]]
-    assert ax.get_ylim() == pytest.approx((70 - 0.25 * 30, 100)), "a quarter of the way below the worst sound seed"
-    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1/2 failed", "2/2 failed"]
-    assert len(tables[""]) == 6
-    assert tables[""]["failure"].notna().sum() == 3
-
-
-def test_readings_stand_side_by_side_with_the_papers_values():
-    sums = pd.DataFrame({"norm": "batch", "seed": [0, 1], "layer": 18, "b": 0.5, "ratio": [200.0, 300.0]})
-    # Two images of class 0: in seed 1 class 1 takes both, in seed 0 none is near the largest possible gradient.
-    logits = pd.DataFrame({"norm": "batch", "seed": [0, 0, 1, 1], "image": [0, 1, 0, 1], "label": 0, "class": 1})
-    logits = logits.assign(gradient=[0.2, 0.5, 0.3, 0.4], batch_size=2)
-    measured = {"channel_moments": moments_table(), "gradient_sums": sums, "logit_gradients": logits}
-    archs = ("resnet-110", "resnet-padded-110")
-    table, text = readings.tabulate(
-        **{
-            name: pd.concat([part.assign(arch=arch, init="xavier_uniform") for arch in archs], ignore_index=True)
-            for name, part in measured.items()
-        }
-    )
-    assert "| Table 1, a/b at layer 18 | batch norm | 250 | 250 | 251.8 (shaky) |" in text
-    assert "| Table 1, b at layer 18 | batch norm | 0.5 | 0.5 | unknown |" in text
-    assert (
-        "| Fig. 6, share of networks with one class positive for all images | batch norm | 0.5 | 0.5 | 0 (digitised) |"
-        in text
-    )
-    assert (table["paper"].notna() == table["paper_origin"].notna()).all()
-    assert set(table["paper_origin"].dropna()) == {"digitised", "shaky"}
-    assert "projections, xavier uniform (ours)" in text
-    assert "zero padding, xavier uniform" in text
-    main = table[(table["arch"] == "resnet-110") & (table["site"] == "convolution") & (table["norm"] == "none")]
-    value = main.set_index("quantity")["value"]["Fig. 5, log-std: rms distance from the paper"]
-    # Every log-std of the table is 2; the paper has −1.25 and −1.15 at layers 6 and 18.
-    assert value == pytest.approx(np.sqrt((3.25**2 + 3.15**2) / 2))
 
 
 def test_fig4_draws_one_seed_and_summarises_all():

@@ -6,14 +6,7 @@ import pytest
 from made_up import PAPER, history, moments_table
 
 from understanding_bn import paper
-from understanding_bn.figures import (
-    fig1_accuracy,
-    fig5_channel_moments,
-    other_norms,
-    paper_curves,
-    single_final_bn,
-    style,
-)
+from understanding_bn.figures import fig1_accuracy, fig5_channel_moments, paper_curves, style
 
 
 def test_fig1_has_the_papers_curves_below_ours_at_its_scale():
@@ -68,18 +61,6 @@ def test_fig1_has_nothing_of_the_paper_at_another_scale_or_learning_rate(changes
     assert ends_of_paper(figure) == []
     assert "paper" not in " ".join(drawn.legends(figure))
     assert set(tables) == {"", "summary"}
-
-
-@pytest.mark.parametrize("module", [single_final_bn, other_norms])
-def test_accuracy_by_alpha_marks_the_papers_values_with_their_origin(module):
-    norms = {"batch": 0.1, "batch-final": 0.03, "layer": 0.1}
-    values = pd.concat([history(norm, alpha, [0.9]) for norm, alpha in norms.items()], ignore_index=True)
-    figure, _ = module.draw(values.assign(**PAPER))
-    expected = ["batch norm, paper (digitised)", "single final BN, paper (recalled)"]
-    assert [text for text in drawn.legends(figure) if "paper" in text] == expected
-    (marks,) = (line for line in figure.axes[0].get_lines() if line.get_label() == expected[0])
-    assert marks.get_ydata().tolist() == [pytest.approx(value) for value in (93.26, 90.45, 81.3)]
-    assert "paper" not in " ".join(drawn.legends(module.draw(values)[0]))
 
 
 @pytest.mark.parametrize(("changes", "marks"), [({}, 4), ({"dataset": "digits"}, 0), ({"batch_size": 64}, 0)])

@@ -10,7 +10,7 @@ from scipy import stats
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import positive
-from understanding_bn.summaries.gradient_histogram import bins, shapes
+from understanding_bn.summaries.gradient_histogram import COLUMNS, bins, shapes
 
 GAUSSIAN = 3  # its kurtosis
 
@@ -49,7 +49,7 @@ def draw(gradient_histogram: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFra
     lines = {f"histogram of {number}": keys.line(linewidth=0.9), number: keys.marker("o")}
     law = {"Gaussian": keys.line(**style.LAW)}
     keys.key(figure, {"norm": keys.norms(palette, drawn), "lines and dots": lines, "for comparison": law})
-    return figure, {"": counts, "summary": summary}
+    return figure, {"": counts[COLUMNS], "summary": summary}
 
 
 def _shapes(ax: Axes, counts: pd.DataFrame, summary: pd.DataFrame, palette: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from understanding_bn.analysis.random_matrices import density_of_singular_values
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, span
-from understanding_bn.summaries.random_matrices import bin_width, bins, draws
+from understanding_bn.summaries.random_matrices import COLUMNS, bin_width, bins, draws
 
 ACROSS = 4  # panels side by side
 COUNTS: style.Look = {"facecolor": "#BBD8EA", "edgecolor": "#0072B2", "linewidth": 0.7}
@@ -48,7 +48,7 @@ def draw(random_matrices: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
         "titles": {r"condition number $\sigma_1/\sigma_N$: median (range over draws)": keys.line(linestyle="")},
     }
     keys.key(figure, groups, headings=False)
-    return figure, {"": counts, "summary": summary}
+    return figure, {"": counts[COLUMNS], "summary": summary}
 
 
 def _panel(ax: Axes, counts: pd.DataFrame, summary: pd.DataFrame) -> None:

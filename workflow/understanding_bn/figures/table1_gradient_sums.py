@@ -5,6 +5,7 @@ import pandas as pd
 
 from understanding_bn import paper
 from understanding_bn.figures import style
+from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
 from understanding_bn.summaries.intervals import geometric_interval
 
@@ -16,9 +17,12 @@ def tabulate(gradient_sums: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
     A seed whose a/b is zero, infinite or NaN, such as one without any gradient at that layer, is in no mean of a/b;
     the table then says how many seeds are.
+
+    Raises:
+        NothingToShow: there are no values.
     """
     if gradient_sums.empty:
-        return gradient_sums[COLUMNS], "No network has a gradient at these layers.\n"
+        raise NothingToShow("No network was measured.")
     at_scale = paper.is_scale_of(gradient_sums)
     lines = [
         "| norm | layer | a = Σ\\|d\\| | b = \\|Σd\\| | a/b, geom. mean | a/b, 95 % interval | seeds | a/b, paper |",

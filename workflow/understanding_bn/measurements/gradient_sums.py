@@ -29,6 +29,9 @@ class GradientSums(Initial):
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=False)
 
 
+COLUMNS = {"layer": "int64", "a": "float64", "b": "float64", "ratio": "float64"}
+
+
 def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd.DataFrame:
     """a and b of every kernel in `layers`, on the first mini-batch at initialisation.
 
@@ -45,5 +48,5 @@ def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd
     for layer, (inputs, gradient) in inputs_and_gradients(model, options.layers, images, labels).items():
         a, b = sums(inputs, gradient, model.convolution(layer))
         rows.append((layer, a, b))
-    table = pd.DataFrame(rows, columns=["layer", "a", "b"]).astype({"a": float, "b": float})
-    return table.assign(ratio=table["a"] / table["b"])
+    table = pd.DataFrame(rows, columns=["layer", "a", "b"])
+    return table.assign(ratio=table["a"].astype(float) / table["b"].astype(float))

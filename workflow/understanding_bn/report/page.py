@@ -17,6 +17,7 @@ from understanding_bn.claims import story
 from understanding_bn.claims.catalogue import BY_ID
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, PRECONDITION, REFUTED, REPRODUCED
 from understanding_bn.errors import UserError
+from understanding_bn.figures import nothing
 from understanding_bn.record import Record
 from understanding_bn.report import views
 
@@ -110,17 +111,21 @@ def caption(folder: Path, name: str) -> tuple[str, list[str]]:
 def _item(path: Path, captions: Path) -> dict[str, Any]:
     """One figure or table as the template wants it."""
     title, paragraphs = caption(captions, path.stem)
-    item = {
+    item: dict[str, Any] = {
         "name": path.stem,
         "title": title,
         "paragraphs": paragraphs,
+        "nothing": nothing.sentence_in(path) if path.suffix == ".png" else None,
         "image": None,
         "kind": "",
-        "view": views.view(path.with_suffix(".csv")),
+        "view": None,
         "table": None,
         "notes": [],
     }
+    if item["nothing"]:
+        return item
     if path.suffix == ".png":
+        item["view"] = views.view(path.with_suffix(".csv"))
         # Figures copied from a record have no vector graphics.
         vector = path.with_suffix(".svg")
         item["kind"] = "svg+xml" if vector.is_file() else "png"
@@ -128,7 +133,7 @@ def _item(path: Path, captions: Path) -> dict[str, Any]:
     else:
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [_cells(line) for line in lines if line.startswith("|")]
-        item["table"] = {"head": rows[0], "rows": rows[2:]}
+        item["table"] = {"head": rows[0], "rows": rows[2:]} if rows else None
         item["notes"] = [line for line in lines if line and not line.startswith("|")]
     return item
 

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 BINS = 81
+COLUMNS = ["norm", "layer", "seed", "bin_left", "bin_right", "count", "density"]
 
 
 def bins(gradient_histogram: pd.DataFrame) -> pd.DataFrame:
@@ -27,8 +28,7 @@ def bins(gradient_histogram: pd.DataFrame) -> pd.DataFrame:
         density = counts * sd / (len(finite) * (edges[1] - edges[0])) if sd > 0 else np.nan
         found = {"bin_left": edges[:-1], "bin_right": edges[1:], "count": counts, "density": density}
         parts.append(pd.DataFrame(keys | found))
-    columns = ["norm", "layer", "seed", "bin_left", "bin_right", "count", "density"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def shapes(gradient_histogram: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from understanding_bn.analysis.random_matrices import ks_statistic, upper_edge
 
+COLUMNS = ["factors", "draw", "bin_left", "bin_right", "count"]
 BINS = 50
 MOST = 4 * BINS  # a value further out than so many bins is in the last one, which is wider
 
@@ -31,8 +32,7 @@ def bins(random_matrices: pd.DataFrame) -> pd.DataFrame:
             counts, _ = np.histogram(values.to_numpy(), edges)
             keys = {"factors": factors, "draw": draw}
             parts.append(pd.DataFrame(keys | {"bin_left": edges[:-1], "bin_right": edges[1:], "count": counts}))
-    columns = ["factors", "draw", "bin_left", "bin_right", "count"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def draws(random_matrices: pd.DataFrame) -> pd.DataFrame:
