@@ -16,6 +16,7 @@ from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
+from understanding_bn.messages import plain
 from understanding_bn.record import Record
 from understanding_bn.summaries.intervals import mean_interval
 from understanding_bn.summaries.training import NETWORK, main_network, of_network
@@ -87,7 +88,7 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
         if judged["measured"] is None and not judged["checks"]:
             missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
             continue
-        measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
+        measured = "not finite" if judged["measured"] is None else plain(judged["measured"])
         measured += f" ({beside})" if (beside := judged.get("beside")) else ""
         numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
         method, found = judged["method"], (judged["verdict"], judged["direction"] or DASH)
@@ -124,7 +125,7 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
     decays = [job.optimiser.weight_decay for job in with_networks]
     data = jobs[0][1]
     return {
-        "data": data.source,
+        "data": data.in_words,
         "training and test images": f"{data.train_images:,} and {data.test_images:,}",
         "networks trained": _networks(cells),
         "networks measured at the start": _networks(initial),
