@@ -59,7 +59,7 @@ def draw(relative_loss: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
             if several:
                 _curve(ax, median, color=palette[norm], label=style.label(norm), **MEDIAN)
             if seeds.empty:
-                ax.text(0.5, 0.5, "no finite loss", transform=ax.transAxes, ha="center", color=palette[norm])
+                ax.text(0.5, 0.75, "no finite loss", transform=ax.transAxes, ha="center", color=palette[norm])
             if paper.is_scale_of(relative_loss):
                 named |= _paper_marks(ax, norm, number)
             for level, look in LEVELS.values():
