@@ -47,6 +47,12 @@ def dots(ax, norm=None, corners=None):
     return np.array(places).reshape(-1, 2)
 
 
+def markers(ax, norm=None, shape="o"):
+    """(n, 2) places of the markers of this shape on lines, of a norm's colour if one is given."""
+    lines_ = [line for line in ax.get_lines() if line.get_marker() == shape and _is_of(line.get_color(), norm)]
+    return np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in lines_)])
+
+
 def heatmaps(figure):
     """The axes of a figure that show a heat map, and its numbers."""
     meshes = [(ax, c) for ax in figure.axes for c in ax.collections if hasattr(c, "get_coordinates")]

@@ -10,6 +10,7 @@ import pytest
 
 from understanding_bn.analysis import spectrum
 from understanding_bn.figures import hessian_spectrum as figure
+from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.summaries.training import CELL
 
 
@@ -39,6 +40,10 @@ def histories(spectra, failure=None):
     """The histories of the networks that these spectra are of; `failure` says of every run how it failed."""
     last = spectra.loc[spectra["epoch"] > 0, [*CELL, "seed", "epoch"]].drop_duplicates()
     return last.assign(failure=failure)
+
+
+def legends(shown):
+    return [text.get_text() for part in shown.subfigs for legend in part.legends for text in legend.texts]
 
 
 def titles(shown):
@@ -101,7 +106,7 @@ def test_medians_and_dots_against_alpha_are_those_of_the_seeds():
     ((x, y),) = drawn.lines(sharpness, "batch")
     assert x == pytest.approx([0.01, 0.1, 1])
     assert y == pytest.approx([100, 10, 1])
-    assert sorted(drawn.dots(sharpness, "batch")[:, 1]) == pytest.approx([1, 1, 10, 10, 100, 100, 100, 1000, 10000])
+    assert sorted(drawn.markers(sharpness, "batch")[:, 1]) == pytest.approx([1, 1, 10, 10, 100, 100, 100, 1000, 10000])
 
 
 @pytest.mark.parametrize(
@@ -128,9 +133,8 @@ def test_the_figure_draws_one_network_and_says_which():
     shown, tables = figure.draw(histories(spectra), spectra)
     assert set(tables[""]["arch"]) == {"resnet-8"}
     assert set(tables["summary"]["arch"]) == {"resnet-8", "resnet-14"}
-    assert "resnet-8 on digits, xavier uniform, B = 64; 2 seeds × 3 probes" in [
-        part.get_suptitle() for part in shown.subfigs
-    ]
+    assert "ResNet-8 on the digits, Xavier uniform, B = 64" in [part.get_suptitle() for part in shown.subfigs]
+    assert "mean of 2 seeds, 3 probes each" in legends(shown)
 
 
 def test_networks_trained_for_different_times_stand_side_by_side():
@@ -147,7 +151,7 @@ def test_networks_trained_for_different_times_stand_side_by_side():
     assert set(tables["summary"]["epochs"].dropna()) == {6, 12}
 
 
-def test_networks_that_failed_are_crosses_and_in_no_density():
+def test_networks_that_failed_are_counted_and_in_no_density():
     spectra = values()
     history = histories(spectra)
     history["failure"] = np.where((history["norm"] == "none") & (history["alpha"] == 0.1), "stuck", None)
@@ -157,8 +161,8 @@ def test_networks_that_failed_are_crosses_and_in_no_density():
     assert set(summary.loc[summary["failure"] == "stuck", "norm"]) == {"none"}
     assert (summary["failure"] == "stuck").sum() == 2 * 2  # seeds × blocks
     sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
-    crosses = drawn.dots(sharpness, "none", corners=4)
-    assert crosses.tolist() == [[0.1, 10], [0.1, 10]]
-    assert "failed" in [text.get_text() for part in shown.subfigs for legend in part.legends for text in legend.texts]
-    shown, tables = figure.draw(histories(spectra, "stuck"), spectra[spectra["epoch"] > 0])
-    assert len(titles(shown)) == 3  # nothing sound: what there is, crossed
+    assert [text.get_text() for text in sharpness.texts] == ["×2"], "seeds, above the panel: no place on its axis"
+    assert 0.1 not in drawn.markers(sharpness, "none")[:, 0]
+    assert "×n: n seeds failed" in legends(shown)
+    with pytest.raises(NothingToShow, match="diverged or stayed at chance"):
+        figure.draw(histories(spectra, "stuck"), spectra[spectra["epoch"] > 0])

@@ -80,9 +80,19 @@ def test_the_figure_draws_what_its_table_holds():
     assert len(shown.axes) == 2 * 4
     texts = {text.get_text() for ax in shown.axes for text in ax.texts}
     assert {"Fixup: rank 1", "Xavier: rank 1", "Fixup: ∞"} <= texts
-    heights = drawn.dots(shown.axes[4])[:, 1]
+    heights = np.concatenate([line.get_ydata() for line in shown.axes[4].get_lines() if line.get_mew() == 0])
     networks = tables[""][(tables[""]["shortcut"] == "none") & (tables[""]["norm"] == "none")]
     assert sorted(heights[np.isfinite(heights)]) == pytest.approx(sorted(networks["log10_condition"].dropna()))
+
+
+def test_where_every_condition_number_is_infinite_the_median_singular_value_is_drawn():
+    shown, tables = figure.draw(as_values([100, 1, 0]))
+    assert tables[""]["log10_condition"].isna().all()
+    (ax,) = shown.axes
+    assert "median" in ax.get_ylabel()
+    assert drawn.markers(ax)[:, 1] == pytest.approx(2)
+    assert [text.get_text() for text in ax.texts] == ["rank 2 of 3"]
+    assert not any("∞" in text for text in drawn.legends(shown)), "nothing is drawn there"
 
 
 def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():

@@ -1,6 +1,7 @@
 """What is read from searches for the largest stable learning rate, and its figure."""
 
 import drawn
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,9 +50,20 @@ def test_networks_that_are_stable_nowhere_are_drawn_as_limits():
     shown, tables = figure.draw(values)
     limits = tables[""].groupby("norm")["limit"].unique().map(list).to_dict()
     assert limits == {"batch": ["above"], "none": ["below"]}
-    arrows = drawn.dots(shown.axes[0], "batch", corners=4)
-    assert len(arrows) == 4, "two depths, two seeds"
-    assert len(drawn.dots(shown.axes[0], "none")) == 0, "below the grid there is no number to draw"
+    assert len(drawn.markers(shown.axes[0], "batch", "^")) == 4, "two depths, two seeds"
+    below = drawn.markers(shown.axes[0], "none", "v")
+    smallest = values[values["norm"] == "none"].groupby("arch")["alpha"].min()
+    of_xavier = sorted([smallest["resnet-8"]] * 2 + [10**-2.0] * 2)
+    assert sorted(below[:, 1]) == pytest.approx(of_xavier), "at the smallest rate tried, all were unstable"
+    assert {"every rate tried is stable", "no rate tried is stable"} <= set(drawn.legends(shown))
+
+
+def test_seeds_with_the_same_rate_stand_side_by_side():
+    shown, _ = figure.draw(trials())
+    dots = drawn.markers(shown.axes[0], "batch")
+    assert len(dots) == 4
+    assert len(np.unique(dots.round(6), axis=0)) == 4, "no dot hides another"
+    assert np.log(dots[:, 0]).mean() == pytest.approx(np.log([8, 20]).mean()), "around their depth"
 
 
 def test_lines_are_medians_over_seeds():
@@ -61,7 +73,7 @@ def test_lines_are_medians_over_seeds():
     ((depths, alphas),) = drawn.lines(shown.axes[0], "none")
     assert depths.tolist() == [8, 20]
     assert alphas == pytest.approx([10**-0.8, 10**-2.0])
-    assert sorted(drawn.dots(shown.axes[0], "batch")[:, 1]) == pytest.approx([1, 1, 1, 1, 100, 100])
+    assert sorted(drawn.markers(shown.axes[0], "batch")[:, 1]) == pytest.approx([1, 1, 1, 1, 100, 100])
 
 
 def test_initialisations_at_several_depths_have_a_panel_of_their_own():
@@ -75,8 +87,7 @@ def test_initialisations_at_several_depths_have_a_panel_of_their_own():
     assert len(before.axes) == 2 and len(shown.axes) == 3
     for line, same in zip(drawn.lines(shown.axes[0]), drawn.lines(before.axes[0]), strict=True):
         assert line.tolist() == same.tolist()
-    names = [text.get_text() for text in shown.axes[2].get_legend().get_texts()]
-    assert names == ["branch scaled", "kaiming"]
+    assert {"branch scaled", "Kaiming"} <= set(drawn.legends(shown))
     ((depths, alphas),) = drawn.lines(shown.axes[2], "none")
     assert depths.tolist() == [8, 20]
     assert alphas == pytest.approx([50 * 10**-0.8, 50 * 10**-2.0])

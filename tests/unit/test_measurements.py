@@ -6,11 +6,14 @@ import pkgutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from contexts import context_of
 from pydantic import ValidationError
 
 from understanding_bn import measurements, settings
 from understanding_bn.settings import Initial, Mistake, Setting, Trained
+from understanding_bn.stages import measure
 
 # The fewest keys that each takes.
 LEAST = {
@@ -44,6 +47,18 @@ LEAST = {
     },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
+}
+# Changes that make them quick.
+QUICK = {
+    "gradient_histogram": {"minibatches": 1},
+    "divergence_path": {"layers": [2], "percent_step": 100, "most_updates": 1},
+    "channel_moments": {"layers": [1]},
+    "gradient_sums": {"layers": [4]},
+    "gradient_noise": {"batch_sizes": [2, 3], "minibatches": 2},
+    "max_learning_rate": {"updates": 2},
+    "jacobian_conditioning": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "batch_size": 2},
+    "edge_of_stability": {"images": 10, "updates": 1, "every": 1},
+    "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
@@ -81,6 +96,23 @@ def test_every_file_has_its_options_and_its_function():
         assert getattr(module(name), "DTYPE", "float32") == (
             "float64" if name == "jacobian_conditioning" else "float32"
         )
+
+
+SLOW = ("jacobian_conditioning", "edge_of_stability", "hessian_spectrum")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAST])
+def test_declared_columns_are_those_of_the_table(name, digits):
+    """So that the table of networks of which none could be measured has them, too."""
+    context = context_of(digits, batch_size=4)
+    table = module(name).measure(context, "none", 0, options(name, **QUICK.get(name, {})))
+    declared = pd.DataFrame({column: pd.Series(dtype=dtype) for column, dtype in module(name).COLUMNS.items()})
+    assert dict(declared.dtypes) == dict(table.dtypes)
+    for trained in (False, True):
+        whole = measure.no_rows(name, trained)
+        assert len(whole) == 0
+        assert dict(whole.dtypes).items() >= dict(table.dtypes).items()
+        assert ("fraction" in whole) == trained
 
 
 def test_reading_options_imports_nothing_heavy():

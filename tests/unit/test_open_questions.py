@@ -1,5 +1,7 @@
 """The figures on noise and curvature on made-up results whose truth is known."""
 
+import itertools
+
 import drawn
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 from grids import ALPHAS, SIZES, curvature, gradients, grid, run
 
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
+from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
 from understanding_bn.summaries.trained_runs import runs
@@ -71,16 +74,19 @@ def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
         assert summary.loc[(move, "test_accuracy"), "low"] == pytest.approx(accuracy)
         assert summary.loc[(move, "test_accuracy"), "seeds"] == 3
     assert len(tables[""]) == 27
-    ax, accuracies = drawn.heatmaps(figure)[0]
-    expected = 50 + 3 * np.log2(np.sort(ALPHAS) / 0.01)[:, None] + [[0.1, 0.1, 0.1]]
-    expected[2, 0] += 0.1  # at the largest α and the smallest B the last seed alone is sound
-    assert accuracies == pytest.approx(expected)
-    assert ax.get_ylim() == (0, 3), "the smallest α is at the foot"
-    assert [text.get_text() for text in ax.texts] == [
-        *("50.1", "50.1", "50.1", "56.1", "56.1", "56.1"),
-        *("62.2  (2/3)", "62.1", "62.1"),
-    ]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["16", "64", "256"]
+    ax = figure.axes[0]
+    texts = {tuple(map(float, text.get_position())): [] for text in ax.texts}
+    for text in ax.texts:
+        texts[tuple(map(float, text.get_position()))].append(text.get_text())
+    assert texts == {
+        (column + 0.5, row + 0.5): [f"{median:.1f}", f"{median - 0.1:.1f} to {median + 0.1:.1f}"]
+        for row, median in enumerate((50.1, 56.1, 62.1))  # the smallest α is at the foot
+        for column in range(3)
+    } | {(0.5, 2.5): ["62.2 (n = 1)"]}, "at the largest α and the smallest B the last seed alone is sound"
+    shades = {patch.get_xy(): patch.get_facecolor() for patch in ax.patches}
+    assert shades[0, 0] == shades[2, 0] != shades[0, 1], "a colour is a median"
+    lowest = next(panel for panel in figure.axes if panel.get_xlabel() == "batch size B")
+    assert [tick.get_text() for tick in lowest.get_xticklabels()] == ["16", "64", "256"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0.01", "0.04", "0.16"]
 
 
@@ -95,7 +101,37 @@ def test_before_training_a_network_stands_at_every_alpha():
     histories = pd.DataFrame([run("batch", a, 64, 0) for a in (0.1, 0.01)])
     figure, tables = noise_along_training.draw(histories, pd.DataFrame(rows))
     assert len(tables[""]) == 6
-    assert [ax.get_title() for ax in figure.axes] == list(noise_along_training.PANELS.values())
+    assert [ax.get_ylabel() for ax in figure.axes] == list(noise_along_training.ROWS.values())
+
+
+def test_two_moments_are_not_joined_but_stand_against_the_learning_rate():
+    rows = [r for e in (0, 20) for s in (0, 1) for r in gradients("batch", np.nan, 64, s, epoch=e, constant=5.0 + s)]
+    trained = [row | {"alpha": a, "value": row["value"] / 10} for row in rows if row["epoch"] for a in (0.1, 0.01)]
+    histories = pd.DataFrame([run("batch", a, 64, s) for a in (0.1, 0.01) for s in (0, 1)])
+    start = [row for row in rows if not row["epoch"]]
+    figure, _ = noise_along_training.draw(histories, pd.DataFrame(start + trained))
+    ax = figure.axes[0]
+    before, after = (line for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xdata()))
+    assert before.get_xdata().tolist() == after.get_xdata().tolist() == [0.01, 0.1]
+    assert before.get_ydata() == pytest.approx([5.5, 5.5])
+    assert after.get_ydata() == pytest.approx([0.55, 0.55])
+    assert {"before training", "after training", "median of 2 seeds"} <= set(drawn.legends(figure))
+
+
+def test_networks_that_failed_enter_no_median_and_few_cells_no_correlation():
+    histories, structure = [], []
+    for norm, alpha, seed in itertools.product(("batch", "none"), (0.1, 0.01), range(3)):
+        failed = "stuck at chance" if norm == "none" and seed else None
+        histories += [run(norm, alpha, 64, seed, failure=failed)]
+        structure += gradients(norm, alpha, 64, seed, constant=100.0 if failed else 1.0)
+    figure, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+    assert len(figure.axes) == 6, "four cells tell nothing of a correlation"
+    assert drawn.markers(figure.axes[0], "none")[:, 1].tolist() == [1]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["batch\nnorm", "no\nnorm"]
+    assert (tables[""]["failure"] != "").sum() == 2, "the CSV has them"
+    alone = pd.DataFrame(structure)[lambda rows: rows["norm"] == "batch"]
+    with pytest.raises(NothingToShow, match="no architectures or norms to compare"):
+        noise_by_architecture.draw(pd.DataFrame(histories), alone)
 
 
 def test_rank_correlations_with_the_gap():

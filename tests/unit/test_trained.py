@@ -90,13 +90,15 @@ def test_before_training_the_values_are_those_of_a_network_at_initialisation(dig
     assert not np.array_equal(before, after, equal_nan=True)
 
 
-def test_a_network_that_diverged_has_no_rows(digits_path, tmp_path):
+def test_a_network_that_diverged_has_no_rows_but_every_column(digits_path, tmp_path):
     changes = {"norm": "none", "alpha": 1000.0}
     run(digits_path, tmp_path, tmp_path / "state", [0, 1], **changes)
     table, _ = measured(digits_path, tmp_path, tmp_path / "a", [0, 0.5, 1], **changes)
     assert set(table["epoch"]) == {0}
-    table, _ = measured(digits_path, tmp_path, tmp_path / "b", [1], **changes)
-    assert len(table) == 0
+    none, _ = measured(digits_path, tmp_path, tmp_path / "b", [1], **changes)
+    assert len(none) == 0
+    assert none.columns.tolist() == table.columns.tolist()
+    assert none.dtypes.tolist() == table.dtypes.tolist()
 
 
 def test_weights_that_are_damaged_missing_or_of_another_run_are_refused(digits_path, sound, tmp_path):

@@ -30,7 +30,7 @@ class Plan:
             where there is just one.
         trained: measurements on trained networks, by name.
         matrices: the products of Gaussian matrices.
-        main: (arch, init, batch_size) of most cells, which the paper's own figures of training are drawn from.
+        main: (arch, init, batch_size) of most cells, which norms are compared on.
     """
 
     config: Config
@@ -209,10 +209,9 @@ def _with_histories(*names: str) -> Callable[[Plan], Inputs]:
     return inputs
 
 
-def _main(plan: Plan) -> Inputs:
-    """From the histories of the main network."""
-    trainings: list[Measured] = [job for job in plan.train if job.cell.family == plan.main]
-    return {"histories": trainings} if trainings else {}
+def _histories(plan: Plan) -> Inputs:
+    """From the histories of all networks."""
+    return {"histories": [*plan.train]} if plan.train else {}
 
 
 def _compared(*wanted: str, others: bool = False) -> Callable[[Plan], Inputs]:
@@ -243,7 +242,7 @@ def _readings(plan: Plan) -> Inputs:
 
 
 FIGURES: dict[str, Callable[[Plan], Inputs]] = {
-    "fig1_accuracy": _main,
+    "fig1_accuracy": _histories,
     "fig2_gradient_histogram": _measured("gradient_histogram"),
     "fig3_relative_loss": _measured("relative_loss"),
     "fig4_divergence_heatmap": _measured("divergence_path"),

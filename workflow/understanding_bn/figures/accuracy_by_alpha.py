@@ -1,52 +1,66 @@
 """Final test accuracy against α for several norms: what `single_final_bn` and `other_norms` share."""
 
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from understanding_bn import paper
-from understanding_bn.figures import style
+from understanding_bn.figures import accuracy_ends, keys, paper_curves, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain
+from understanding_bn.figures.titles import count
 from understanding_bn.summaries.training import CELL, endings
 
 COLUMNS = [*CELL, "seed", "test_accuracy", "failure"]
+FAILED = {"×": "diverged", "+": "at chance"}  # what accuracy_ends has its marks for
 
 
 def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """One line per norm over the mean of the sound seeds, a dash per seed, a cross where seeds failed.
+    """A marker per norm and α at the mean of the sound seeds, a dash per seed; below, how many seeds failed.
 
-    A seed that diverged has no accuracy, and one that stayed at chance no meaningful one: crosses at the bottom say how
-    many failed, and the CSV has them with their failure.
+    A seed that diverged has no accuracy, and one that stayed at chance no meaningful one: both are counted instead, and
+    the CSV has them with their failure.
+
+    Raises:
+        NothingToShow: no run has an accuracy, and none has failed.
     """
     last = endings(histories)[COLUMNS]
-    sound = last[last["failure"].isna()].assign(accuracy=lambda rows: 100 * rows["test_accuracy"])
-    colour = style.by_norm(last)
-    names = style.labels(colour["palette"])
+    if last["test_accuracy"].isna().all() and last["failure"].isna().all():
+        raise NothingToShow("No run has a final test accuracy.")
+    norms = style.ordered(last["norm"])
+    palette = style.colours(norms)
     at_scale = paper.is_scale_of(histories)
-    figure, ax = plt.subplots(figsize=(0.75 * style.WIDTH, 3.0))
-    if len(sound):
-        common = {"data": sound, "x": "alpha", "y": "accuracy", "ax": ax} | colour
-        sns.scatterplot(**common, marker="_", linewidth=1, alpha=0.7, legend=False)
-        sns.lineplot(**common, errorbar=None, marker="o", mec="none", markersize=4)
-    lowest = sound["accuracy"].min() if len(sound) else 0
-    bottom = max(0, lowest - 0.25 * (100 - lowest))
-    for position, (norm, shade) in enumerate(colour["palette"].items()):
-        of_norm = last[last["norm"] == norm]
-        height = bottom + (0.03 + 0.05 * position) * (100 - bottom)
-        for alpha, runs in of_norm.groupby("alpha"):
-            if failed := runs["failure"].notna().sum():
-                ax.plot(alpha, height, "x", color=shade, markersize=5)
-                text = {"textcoords": "offset points", "fontsize": 6, "color": shade}
-                ax.annotate(f"{failed}/{len(runs)} failed", (alpha, height), (4, -2), **text)
-        published = [(a, share) for (n, a), share in paper.FINAL_TEST_ACCURACY.items() if n == norm and at_scale]
-        for origin in dict.fromkeys(share.origin for _, share in published):
-            name = f"{style.label(norm)}, {style.paper(origin)}"
-            names[name] = name
-            look = {"color": shade, "mfc": "white", "markersize": 4, "label": name}
-            marks = [(alpha, 100 * share.value) for alpha, share in published if share.origin == origin]
-            ax.plot(*zip(*marks, strict=True), "D", **look)
-    ax.set(xscale="log", xlabel="learning rate α", ylabel="final test accuracy (%)", ylim=(bottom, 100))
-    ax.margins(x=0.12)
-    title = f"mean and {last['seed'].nunique()} seeds"
-    style.legend(ax, names, title=title, loc="center left", bbox_to_anchor=(1, 0.5))
+    published = {
+        (norm, alpha): share for (norm, alpha), share in paper.FINAL_TEST_ACCURACY.items() if norm in norms and at_scale
+    }
+    alphas = sorted({*last["alpha"], *(alpha for _, alpha in published)})
+    places = accuracy_ends.places(norms, alphas)
+    figure, ax = plt.subplots(figsize=(0.62 * style.WIDTH, 3.3))
+    sound = 100 * last.loc[last["failure"].isna(), "test_accuracy"].dropna().astype(float)
+    theirs = pd.Series([100 * share.value for share in published.values()], dtype=float)
+    accuracy_ends.magnify(ax, pd.concat([sound, theirs]), len(accuracy_ends.failures(last)))
+    accuracy_ends.draw(ax, last, places, palette, dict.fromkeys(alphas, "o"))
+    for (norm, alpha), share in published.items():
+        look = paper_curves.OPEN | {"marker": paper_curves.SHAPES[share.origin], "color": palette[norm]}
+        ax.plot(places[norm, alpha], 100 * share.value, linestyle="", **look)
+    ax.set(xlim=(-0.6, len(alphas) - 0.4), xlabel="learning rate α", ylabel="final test accuracy (%)")
+    ax.set_xticks(range(len(alphas)), [plain(alpha) for alpha in alphas])
+    _key(figure, last, palette, {share.origin for share in published.values()})
     return figure, {"": last}
+
+
+def _key(figure: Figure, last: pd.DataFrame, palette: dict[str, str], origins: set[paper.Origin]) -> None:
+    """Colours are norms; what the marks and the counts are."""
+    marks: keys.Group = {
+        f"mean of {count(last['seed'].nunique(), 'seed')}": keys.marker("o"),
+        "one seed": keys.marker("_", markersize=5),
+    }
+    marks |= {style.paper(origin): keys.marker(paper_curves.SHAPES[origin], **paper_curves.OPEN) for origin in origins}
+    found = {
+        text[0] for texts in accuracy_ends.failures(last).values() for one in texts.values() for text in one.split()
+    }
+    counts: keys.Group = {
+        f"{mark}n: n {text}": keys.line(linestyle="") for mark, text in FAILED.items() if mark in found
+    }
+    norms = keys.norms(palette, marker="o", markersize=4)
+    keys.key(figure, {"norm": norms, "marks": marks, "failed seeds": counts}, columnspacing=1.2)

@@ -1,23 +1,40 @@
 """Accuracy, update noise and sharpness over (α, B), and what changes when only α, only B or only both move (Q1, Q3)."""
 
+from collections.abc import Callable
+from itertools import product
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Colormap, FuncNorm, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from understanding_bn.figures import style
-from understanding_bn.summaries.learning_rate_grid import QUANTITIES, largest_grid, moves
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain
+from understanding_bn.figures.titles import count, network
+from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
 from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.training import CELL
 
-# Title of a quantity's panels, and the format of the number in a cell.
-PANELS = {
-    "test_accuracy": ("test accuracy (%)", ".1f"),
-    "gap": ("train − test accuracy (points)", ".1f"),
-    "update_noise": ("noise of an update " + style.UPDATE_NOISE, ".0e"),
-    "sharpness": (r"sharpness $\lambda_\mathrm{max}$", ".3g"),
+COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "train_accuracy", "gap", "loss_gap"]
+COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", "update_noise", "noise_scale"]
+# What a quantity's colour bar calls it, and how its numbers are written.
+PANELS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "test_accuracy": ("test accuracy (%)", lambda value: f"{value:.1f}"),
+    "gap": ("train − test\naccuracy (points)", lambda value: style.number(value, ".1f")),
+    "update_noise": (f"log₁₀ of an update's noise\n{style.UPDATE_NOISE}", lambda value: style.number(value, ".1f")),
+    "sharpness": (r"sharpness $\lambda_\mathrm{max}$", lambda value: plain(value, 2)),
 }
+# Light enough for black numbers.
+COLOURS: Colormap = LinearSegmentedColormap.from_list("light", mpl.colormaps["YlGnBu"](np.linspace(0.02, 0.6, 64)))
+CELL_HEIGHT = 0.31  # inches, of two lines of numbers
+CLOSEST = 0.1  # points below 100 % at which the colours of accuracies end
+HATCH: style.Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "////", "linewidth": 0}
 
 
 def draw(
@@ -25,55 +42,110 @@ def draw(
     gradient_structure: pd.DataFrame | None = None,
     hessian_spectrum: pd.DataFrame | None = None,
 ) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """A row per quantity and a column per norm: means over sound seeds; hatched where every seed failed.
+    """A row per quantity and a column per norm: medians and ranges of the sound seeds; hatched where every seed failed.
 
     Drawn is the network with most (α, B) cells. The CSV has every run of it, the summary what a doubling of α, of B, or
     of both does, by norm.
+
+    Raises:
+        NothingToShow: every run failed.
     """
     table = largest_grid(runs(histories, gradient_structure, hessian_spectrum))
+    logarithm = np.log10(table["update_noise"].where(table["update_noise"] > 0))
+    shown = table.assign(update_noise=logarithm).replace([np.inf, -np.inf], np.nan)
+    quantities = [name for name in PANELS if shown[name].notna().any()]
+    if not quantities:
+        raise NothingToShow("Every run of this grid failed: it diverged or stayed at chance.")
     norms = style.ordered(table["norm"])
-    quantities = [name for name in PANELS if table[name].notna().any()] or list(PANELS)[:1]
     alphas, sizes = sorted(table["alpha"].unique()), sorted(table["batch_size"].unique())
-    height = 0.55 + len(quantities) * (0.45 + 0.22 * len(alphas))
-    figure, axes = plt.subplots(len(quantities), len(norms), figsize=(style.WIDTH, height), squeeze=False)
+    height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * len(alphas))
+    shape, size = (len(quantities), len(norms)), (style.WIDTH, height)
+    figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
     for row, quantity in zip(axes, quantities, strict=True):
-        low, high = table[quantity].agg(["min", "max"])
-        if np.isnan(low):
-            low, high = 0, 1  # every run failed
-        scale = LogNorm(low, high) if QUANTITIES[quantity] and low > 0 else Normalize(low, high)
+        medians = shown.groupby(["norm", "alpha", "batch_size"])[quantity].median().dropna()
+        scale = _scale(quantity, medians)
         for ax, norm in zip(row, norms, strict=True):
-            _heatmap(ax, table[table["norm"] == norm], quantity, scale, alphas, sizes)
-            title = style.label(norm) + (f": {PANELS[quantity][0]}" if ax is row[0] else "")
-            ax.set(title=title, xlabel="batch size B" if ax in axes[-1] else "", ylabel="")
+            _heatmap(ax, shown[shown["norm"] == norm], quantity, scale, alphas, sizes)
         row[0].set_ylabel("learning rate α")
-        figure.colorbar(ax.collections[0], ax=row, shrink=0.9, aspect=12, pad=0.02).minorticks_off()
-    facts = table.iloc[0]
-    epochs = style.span(table["epochs"].drop_duplicates(), "d")
-    text = f"{facts['arch'].replace('resnet', 'ResNet')}, {epochs} epochs, {table['seed'].nunique()} seeds"
-    figure.suptitle(f"{text}; hatched: failed in every seed, n/m: in some", fontsize=7)
+        _colour_bar(figure, row, quantity, scale)
+    for ax, norm in zip(axes[0], norms, strict=True):
+        ax.set_title(style.label(norm))
+    for ax in axes[-1]:
+        ax.set_xlabel("batch size B")
+    _key(figure, table)
     return figure, {"": table, "summary": moves(table)}
+
+
+def _scale(quantity: str, medians: pd.Series) -> Normalize:
+    """Colours from the least to the largest median; of accuracies by the logarithm of the error."""
+    low, high = medians.min(), medians.max()
+    if quantity == "test_accuracy":
+        ends = (lambda v: -np.log10(np.maximum(100 - np.asarray(v), CLOSEST)), lambda v: 100 - 10.0 ** -np.asarray(v))
+        return FuncNorm(ends, min(low, 99.0), min(max(high, low + 0.5, 99.0), 100 - CLOSEST))
+    if quantity == "sharpness" and low > 0:
+        return LogNorm(low / 1.5, high * 1.5)
+    return Normalize(low, max(high, low + 1e-9 * max(1, abs(low))))
 
 
 def _heatmap(
     ax: Axes, of_norm: pd.DataFrame, quantity: str, scale: Normalize, alphas: list[float], sizes: list[int]
 ) -> None:
-    """Cell means with their numbers; how many seeds failed where some did."""
-    failed = of_norm["failure"] != ""
-    by_cell = of_norm.assign(failed=failed).groupby(["alpha", "batch_size"])
-    cells = by_cell.agg(mean=(quantity, "mean"), failed=("failed", "sum"), runs=("failed", "size"))
-    numbers = cells["mean"].map(lambda mean: style.number(mean, PANELS[quantity][1]))
-    some = cells["failed"] > 0
-    numbers[some] += "  (" + cells["failed"].astype(str) + "/" + cells["runs"].astype(str) + ")"
-    means, texts = (column.unstack().reindex(index=alphas, columns=sizes) for column in (cells["mean"], numbers))
-    look: style.Look = {"norm": scale, "vmin": scale.vmin, "vmax": scale.vmax, "cmap": "cividis", "rasterized": False}
-    named: style.Look = {"xticklabels": sizes, "yticklabels": [f"{alpha:g}" for alpha in alphas]}
-    style.heatmap(ax, means, annot=texts, fmt="", annot_kws={"fontsize": 6}, **look, **named)
-    ax.invert_yaxis()
-    for text, mean in zip(ax.texts, means.to_numpy()[means.notna()], strict=True):
-        text.set_color("white" if scale(mean) < 0.5 else "black")
-    for (alpha, size), cell in cells[cells["mean"].isna()].iterrows():
-        column, row = sizes.index(size), alphas.index(alpha)
-        if cell["failed"] == cell["runs"]:
-            ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor="0.6", linewidth=0))
+    """The median of each cell, with the range of the seeds below it, and how many they are where some failed."""
+    write = PANELS[quantity][1]
+    for (row, alpha), (column, size) in product(enumerate(alphas), enumerate(sizes)):
+        cell = of_norm[(of_norm["alpha"] == alpha) & (of_norm["batch_size"] == size)]
+        values = cell[quantity].dropna()
+        corner, middle = (column, row), (column + 0.5, row + 0.5)
+        text: style.Look = {"ha": "center", "fontsize": 6}
+        if len(values):
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor=COLOURS(scale(values.median())), linewidth=0))
+            some_failed = f" (n = {len(values)})" if (cell["failure"] != "").any() else ""
+            ax.text(*middle, write(values.median()) + some_failed, va="bottom", weight="bold", **text)
+            if len(values) > 1:
+                ends = dict.fromkeys((write(values.min()), write(values.max())))
+                ax.text(*middle, " to ".join(ends), va="top", **text)
+        elif len(cell) and (cell["failure"] != "").all():
+            ax.add_patch(Rectangle(corner, 1, 1, **HATCH))
         else:
-            ax.text(column + 0.5, row + 0.5, "not measured", ha="center", va="center", fontsize=6, color="0.5")
+            ax.text(*middle, "not measured", va="center", color="0.5", **text)
+    ax.set(xlim=(0, len(sizes)), ylim=(0, len(alphas)))
+    ax.set_xticks(np.arange(len(sizes)) + 0.5, [plain(size, 6) for size in sizes])
+    ax.set_yticks(np.arange(len(alphas)) + 0.5, [plain(alpha) for alpha in alphas])
+    ax.tick_params(length=0)
+    ax.grid(False)
+
+
+def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> None:
+    """A colour bar beside a row, named and with a few plain numbers."""
+    mappable = plt.cm.ScalarMappable(scale, COLOURS)
+    bar = figure.colorbar(mappable, ax=row, shrink=0.9, aspect=10, pad=0.02)
+    if isinstance(scale, LogNorm):
+        bar.ax.yaxis.set_major_locator(LogLocator(numticks=5))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 1)))
+    elif quantity == "test_accuracy":
+        low, high = scale.vmin or 0, scale.vmax or 100
+        ends = [tick for tick in (20, 50, 80, 90, 95, 98, 99, 99.5, 99.8) if low <= tick <= high]
+        bar.set_ticks(ends, labels=[plain(tick) for tick in ends])
+    else:
+        bar.ax.yaxis.set_major_locator(MaxNLocator(4))
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+    bar.set_label(PANELS[quantity][0])
+
+
+def _key(figure: Figure, table: pd.DataFrame) -> None:
+    """Which network it is, and what stands in a cell."""
+    facts = table.iloc[0]
+    seeds = count(table["seed"].nunique(), "seed")
+    epochs = style.span(table["epochs"].drop_duplicates(), "d")
+    cell: keys.Group = {
+        "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
+    }
+    cell["below it: their range"] = keys.line(linestyle="")
+    hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
+    keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds}": cell, "hatched": hatched})
+
+
+def _all_failed(table: pd.DataFrame) -> bool:
+    """Whether there is a cell in which every seed failed."""
+    return bool((table["failure"] != "").groupby([table[name] for name in CELL]).all().any())

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from understanding_bn import files, record, runs, tables
 from understanding_bn.errors import UserError
 
@@ -21,6 +23,9 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
       companions.
     - `tabulate(**named tables) -> (table, markdown)` for a table.
 
+    Either may raise `NothingToShow`: then its sentence is written to all files but the CSV, which has a header alone:
+    the module's COLUMNS.
+
     Args:
         name: a module of this package.
         inputs: the files of each table, by its name.
@@ -32,19 +37,28 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
     if importlib.util.find_spec(f"understanding_bn.figures.{name}") is None:
         raise UserError(f"{name}: no such figure or table; each is a module in workflow/understanding_bn/figures/")
     module = importlib.import_module(f"understanding_bn.figures.{name}")
-    function = getattr(module, "tabulate", None) or module.draw
+    is_table = hasattr(module, "tabulate")
+    function = module.tabulate if is_table else module.draw
     _must_fit(name, function, set(inputs))
     _must_share_data([path for paths in inputs.values() for path in paths])
     named = {table: tables.read(paths) for table, paths in inputs.items()}
-    if function.__name__ == "tabulate":
-        table, markdown = function(**named)
-        tables.write(out / f"{name}.csv", table)
-        files.write_text(out / f"{name}.md", markdown)
-        return
-    from understanding_bn.figures import style
+    from understanding_bn.figures import nothing, style
 
-    figure, drawn = function(**named)
-    style.save(figure, drawn, out, name)
+    sentence = None
+    try:
+        shown, drawn = function(**named)
+    except nothing.NothingToShow as reason:
+        sentence = str(reason)
+        header = pd.DataFrame(columns=module.COLUMNS)
+        shown, drawn = (header, f"{sentence}\n") if is_table else (nothing.picture(sentence), {"": header})
+    # Companions of an earlier drawing would stay beside a figure that has none now.
+    for companion in out.glob(f"{name}_*.csv"):
+        companion.unlink()
+    if is_table:
+        tables.write(out / f"{name}.csv", shown)
+        files.write_text(out / f"{name}.md", drawn)
+    else:
+        style.save(shown, drawn, out, name, {nothing.KEYWORD: sentence} if sentence else {})
 
 
 def _must_fit(name: str, function: Callable[..., Any], given: set[str]) -> None:

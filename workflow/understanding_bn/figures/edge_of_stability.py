@@ -9,11 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from understanding_bn.figures import style
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain, positive
+from understanding_bn.figures.titles import count, data, listed, network
 from understanding_bn.summaries.edge_of_stability import RUN, by_descent, with_share
 
 COLUMNS = [*RUN, "update", "training_loss", "sharpness", "share", "failure"]
-LOSSES = {"cross_entropy": "cross-entropy", "mse": "squared error"}
+LOSSES = {"cross_entropy": "cross-entropy (nats)", "mse": "squared error"}
 BAND = (0.8, 1.2)  # what claim L7 requires
 LEAST_LOSS = 0.1  # above which it is judged
 LIMITS = (0.015, 8)  # of the share that is shown; beyond them lie single spikes, and networks that have collapsed
@@ -26,16 +29,22 @@ def draw(edge_of_stability: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFram
     Thin lines are seeds, thick ones their median, as long as more than half of them go on; line styles are learning
     rates. The training loss is grey, on an axis of its own to the right, which begins
     below the loss at which descents end. The summary has each descent's outcome.
+
+    Raises:
+        NothingToShow: no sharpness is finite and above zero.
     """
     table = with_share(edge_of_stability)
+    if not len(positive(table["share"])):
+        raise NothingToShow("No descent has a sharpness that is finite and above zero.")
     norms = style.ordered(table["norm"])
     palette = style.colours(norms)
     momenta, losses = sorted(table["momentum"].unique()), list(dict.fromkeys(table["loss"]))
     columns = [(norm, momentum) for norm in norms for momentum in momenta]
-    size = (style.WIDTH, 0.7 + 1.9 * len(losses))
+    size = (style.WIDTH, 1.1 + 1.95 * len(losses))
     figure, axes = plt.subplots(len(losses), len(columns), figsize=size, sharey=True, squeeze=False)
-    for row, loss in zip(axes, losses, strict=True):
-        highest = table.loc[(table["loss"] == loss) & (table["failure"] == ""), "training_loss"].max()
+    for number, (row, loss) in enumerate(zip(axes, losses, strict=True)):
+        seen = positive(table.loc[(table["loss"] == loss) & (table["failure"] == ""), "training_loss"])
+        highest = max(seen.max(), LEAST_LOSS) if len(seen) else 1.0
         for ax, (norm, momentum) in zip(row, columns, strict=True):
             of_panel = (table["loss"] == loss) & (table["norm"] == norm) & (table["momentum"] == momentum)
             right = ax.twinx()
@@ -48,17 +57,13 @@ def draw(edge_of_stability: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFram
             right.tick_params(labelright=last, right=last, colors="0.45")
             right.spines["right"].set_visible(last)
             if last:
-                right.set_ylabel(f"{LOSSES[loss]} {'(nats)' if loss == 'cross_entropy' else ''}".strip(), color="0.45")
+                right.set_ylabel(LOSSES[loss], color="0.45")
+            if number == 0:
+                ax.set_title(f"{style.label(norm)}, β = {momentum:g}", pad=17)
         row[0].set_ylabel("sharpness · α / (2 + 2β)")
-    for ax, (norm, momentum) in zip(axes[0], columns, strict=True):
-        ax.set_title(f"{style.label(norm)}, β = {momentum:g}")
     for ax in axes[-1]:
         ax.set_xlabel("updates")
-    _legend(figure)
-    facts = table.iloc[0]
-    seeds = table["seed"].nunique()
-    text = f"{facts['arch']} on {facts['batch_size']} images of {facts['dataset']}, "
-    figure.suptitle(f"{text}{seeds} {'seed' if seeds == 1 else 'seeds'}", fontsize=8)
+    _key(figure, table)
     return figure, {"": table[COLUMNS], "summary": by_descent(edge_of_stability, LEAST_LOSS)}
 
 
@@ -81,13 +86,17 @@ def _panel(ax: Axes, right: Axes, part: pd.DataFrame, colour: str) -> None:
         ax.plot(failed["update"], high, "x", color=colour, markersize=4, transform=ax.get_xaxis_transform())
     ax.set(yscale="log", ylim=LIMITS)
     ax.set_yticks([0.1, 1], ["0.1", "1"])
+    ax.minorticks_off()
     ax.set_zorder(right.get_zorder() + 1)
     ax.patch.set_visible(False)
     right.grid(False)
-    names = [f"α = {alpha:g}" for alpha, _ in _from_largest(part)]
+    names = [f"α = {plain(alpha)}" for alpha, _ in _from_largest(part)]
     handles = [Line2D([], [], color=colour, linestyle=looks[n], label=name) for n, name in enumerate(names)]
-    frame: style.Look = {"frameon": True, "framealpha": 0.85, "edgecolor": "none", "borderpad": 0.2}
-    ax.legend(handles=handles, loc="lower right", handlelength=2, borderaxespad=0.1, labelspacing=0.2, **frame)
+    # Above the panel: every place in it may hold a line.
+    place: style.Look = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.01), "borderaxespad": 0, "borderpad": 0.1}
+    short: style.Look = {"handlelength": 1.6, "handletextpad": 0.4, "columnspacing": 0.8, "fontsize": 6.5}
+    if handles:
+        ax.legend(handles=handles, ncols=2, **place | short)
 
 
 def _from_largest(part: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
@@ -95,12 +104,19 @@ def _from_largest(part: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
     return [(alpha, part[part["alpha"] == alpha]) for alpha in sorted(part["alpha"].unique(), reverse=True)]
 
 
-def _legend(figure: Figure) -> None:
-    """What the marks mean in all panels."""
-    handles = [
-        Line2D([], [], color="0.2", linewidth=0.8, label="edge of stability"),
-        Line2D([], [], color="0.88", linewidth=6, label=f"{BAND[0]:g} to {BAND[1]:g}"),
-        Line2D([], [], color="0.6", linewidth=0.8, label="training loss (right)"),
-        Line2D([], [], color="0.2", linestyle="", marker="x", markersize=4, label="diverged or collapsed"),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+def _key(figure: Figure, table: pd.DataFrame) -> None:
+    """What the marks mean in all panels, and what is descended."""
+    seeds = table["seed"].nunique()
+    lines: keys.Group = {f"median of {count(seeds, 'seed')}": keys.line(linewidth=1.3)}
+    if seeds > 1:
+        lines["one seed"] = keys.line(**style.SEED)
+    lines["median training loss (right)"] = keys.line(color="0.6", linewidth=0.8)
+    edge: keys.Group = {
+        "edge of stability": keys.line(color="0.2", linewidth=0.8),
+        f"within {100 * (BAND[1] - 1):.0f} % of it": keys.band(facecolor="0.88"),
+    }
+    if (table["failure"] != "").any():
+        edge["update at which one failed"] = keys.marker("x")
+    facts = table.iloc[0]
+    setting = f"{network(facts['arch'])}, {listed(table['batch_size'])} images of {data(facts['dataset'])}"
+    keys.key(figure, {setting: lines, "edge": edge})

@@ -1,66 +1,101 @@
-"""Fig. 1: train and test accuracy against the share of training done."""
+"""Fig. 1: train and test accuracy against the share of training done, and test accuracy at its end."""
 
-from collections.abc import Iterable
+from itertools import cycle
 
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
 
-from understanding_bn import paper
-from understanding_bn.figures import style
-from understanding_bn.summaries.training import CELL, endings
+from understanding_bn.figures import accuracy_ends, keys, paper_curves, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain, span
+from understanding_bn.summaries.training import CELL, NETWORK, endings
 
 COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", "accuracy", "arch", "init", "epochs"]
-EXTRAS = {"arch": "", "init": "", "batch_size": "B = ", "epochs": "epochs "}
-MOST_NAMED = 16  # cells of one learning rate that a legend next to its panels has room for
+ROW = 1.6  # inches
+MOST_LETTERS = 26  # of learning rates that stand side by side below a panel
+MOST_ROWS = 40  # of a figure that can still be opened; it names the networks that it leaves out
 MOST_VECTORS = 500  # epochs; the band of a longer run has more corners than a panel has dots, so it is drawn as dots
-# The paper's curves: dashed, below our means and above their bands.
-PUBLISHED: style.Look = {"linestyle": (0, (3, 1.5)), "linewidth": 0.9, "alpha": 0.8, "zorder": 1.5}
-FAILURES = {"overflow": "diverged", "NaN": "diverged (NaN)", "stuck at chance": "at chance"}
+SHAPES = "os^Dv*PX"  # of the learning rates, from the largest
+BAND: style.Look = {"alpha": 0.18, "linewidth": 0}
+ALONE: style.Look = {"linestyle": ":", "linewidth": 0.9}
 
 
 def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """One row per learning rate, train and test side by side; mean and standard deviation over the sound seeds.
+    """One row per network and batch size: train and test accuracy of all learning rates, and the final ones magnified.
 
-    Diverged seeds have no accuracy to draw. A seed that stayed at chance is a separate dotted line, unless all seeds
-    that did not diverge stayed there. The legend counts both. It names each cell, or each norm where a learning rate
-    has more cells than it could name. Cells at the paper's scale have its curve next to ours, where it shows one.
+    Curves are means over the sound seeds, bands their standard deviation. Diverged seeds have no accuracy to draw. A
+    seed that stayed at chance is a separate dotted line, unless all seeds that did not diverge stayed there. The
+    right-hand panels count both kinds. Cells at the paper's scale have its curve next to ours, where it shows one.
+
+    Raises:
+        NothingToShow: no run has an accuracy, and none has failed.
     """
     ends = _with_part(endings(histories))
-    drawn = histories.melt(
+    drawn = _accuracies(histories)
+    if drawn.empty and ends["failure"].isna().all():
+        raise NothingToShow("No run has an accuracy.")
+    lines = drawn.merge(ends[[*CELL, "seed", "cell", "part"]], on=[*CELL, "seed"])
+    rows = _rows(ends)
+    shown = min(len(rows), MOST_ROWS)
+    palette = style.colours(style.ordered(ends["norm"]))
+    shapes = dict(zip(sorted(ends["alpha"].unique(), reverse=True), cycle(SHAPES), strict=False))
+    published = paper_curves.published(histories.drop_duplicates(CELL))
+
+    grid: style.Look = {"sharex": "col", "sharey": "col", "squeeze": False, "width_ratios": (1, 1, 1.15)}
+    figure, axes = plt.subplots(shown, 3, figsize=(style.WIDTH, ROW * shown + 1.6), **grid)
+    sound = 100 * ends.loc[ends["failure"].isna(), "test_accuracy"].dropna().astype(float)
+    finals = [*sound, *(end.value for end in paper_curves.ends(published).values())]
+    accuracy_ends.magnify(axes[0, 2], finals, max(len(accuracy_ends.failures(row)) for row in rows.values()))
+    for panels, (name, of_row) in zip(axes, rows.items(), strict=False):
+        cells = histories.drop_duplicates(CELL).merge(of_row[CELL].drop_duplicates(), on=CELL)
+        of_cells = lines[lines["cell"].isin(of_row["cell"])]
+        _row(panels, of_row, of_cells, paper_curves.published(cells), palette, shapes)
+        panels[0].set_title(name, loc="left", weight="bold").set_in_layout(False)
+        panels[1].set_title(" ")  # as high as the name of the row, which runs over both panels
+    for ax, label in zip(axes[-1], ["training done (%)", "training done (%)", "learning rate α"], strict=True):
+        ax.set_xlabel(label)
+    _key(figure, ends, palette, shapes, published, [*rows][shown:])
+    tables = {"": drawn[COLUMNS], "summary": ends.drop(columns=["cell", "part"])}
+    return figure, tables | ({"paper": published} if len(published) else {})
+
+
+def _row(
+    panels: np.ndarray,
+    ends: pd.DataFrame,
+    lines: pd.DataFrame,
+    theirs: pd.DataFrame,
+    palette: dict[str, str],
+    shapes: dict[float, str],
+) -> None:
+    """The panels of a network: train, test, and test at the end."""
+    for ax, split in zip(panels, ("train", "test"), strict=False):
+        _curves(ax, lines[lines["split"] == split], palette, shapes)
+        paper_curves.draw_curves(ax, theirs[theirs["split"] == split], palette, shapes)
+        ax.set(xlim=(0, 100), ylim=(0, 102), ylabel=f"{split} accuracy (%)")
+    alphas = sorted(shapes)
+    places = accuracy_ends.places(style.ordered(ends["norm"]), alphas)
+    accuracy_ends.draw(panels[2], ends, places, palette, shapes)
+    paper_curves.draw_ends(panels[2], theirs, palette, places)
+    names = [plain(alpha) for alpha in alphas]
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > MOST_LETTERS else {}
+    panels[2].set_xticks(range(len(alphas)), names, **turned)
+    panels[2].set(xlim=(-0.6, len(alphas) - 0.4), ylabel="final test accuracy (%)")
+
+
+def _accuracies(histories: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies that were measured, train and test one below the other, as shares and in percent."""
+    table = histories.melt(
         id_vars=[*CELL, "seed", "epoch", "fraction"],
         value_vars=["train_accuracy", "test_accuracy"],
         var_name="split",
         value_name="accuracy",
-    ).dropna(subset="accuracy")
-    drawn["split"] = drawn["split"].str.removesuffix("_accuracy")
-    lines = drawn.merge(ends[[*CELL, "seed", "cell", "part"]], on=[*CELL, "seed"])
-    lines = lines.assign(done=100 * lines["fraction"], percent=100 * lines["accuracy"])
-    alphas = sorted(ends["alpha"].unique(), reverse=True)
-    size = (style.WIDTH, 0.5 + 1.5 * len(alphas))
-    figure, axes = plt.subplots(len(alphas), 2, figsize=size, sharex=True, sharey=True, squeeze=False)
-    # Before anything is drawn: free limits would be computed again, over all that is there, with each further line.
-    axes[0, 0].set(xlim=(0, 100), ylim=(0, 102))
-    colours = style.colours(style.ordered(ends["norm"]))
-    published = _published(histories.drop_duplicates(CELL))
-    for row, alpha in zip(axes, alphas, strict=True):
-        theirs = published[published["alpha"] == alpha]
-        for ax, split in zip(row, ("train", "test"), strict=True):
-            _panel(ax, lines[(lines["alpha"] == alpha) & (lines["split"] == split)], colours)
-            _overlay(ax, theirs[theirs["split"] == split], colours)
-            ax.set(title=f"α = {alpha:g}, {split}", xlabel="training done (%)", ylabel="accuracy (%)")
-            ax.label_outer(remove_inner_ticks=True)
-        handles = [Line2D([], [], color=colours[norm], label=text) for norm, text in _entries(ends, alpha)]
-        handles += _paper_entries(theirs)
-        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "labelspacing": 0.3, "handlelength": 1.2}
-        row[1].legend(handles=handles, **place)
-    _say_what_follows_plus_minus(axes[:, 1])
-    tables = {"": drawn[COLUMNS], "summary": ends.drop(columns=["cell", "part"])}
-    return figure, tables | ({"paper": published} if len(published) else {})
+    )
+    table = table[np.isfinite(table["accuracy"].astype(float))]
+    percents = {"done": 100 * table["fraction"], "percent": 100 * table["accuracy"].astype(float)}
+    return table.assign(split=table["split"].str.removesuffix("_accuracy"), **percents)
 
 
 def _with_part(ends: pd.DataFrame) -> pd.DataFrame:
@@ -75,108 +110,56 @@ def _with_part(ends: pd.DataFrame) -> pd.DataFrame:
     return ends.assign(cell=cell, part=part)
 
 
-def _panel(ax: Axes, lines: pd.DataFrame, colours: dict[str, str]) -> None:
-    """Mean and band of every cell, and the runs that are drawn alone."""
-    palette = lines.set_index("cell")["norm"].map(colours).to_dict()
-    band = {"alpha": 0.25, "linewidth": 0, "rasterized": bool(lines["epochs"].max() > MOST_VECTORS)}
-    looks: dict[str, style.Look] = {
-        "mean": {"errorbar": "sd", "err_kws": band},
-        "alone": {"units": "seed", "estimator": None, "linestyle": ":", "linewidth": 0.9},
-    }
-    common = {"x": "done", "y": "percent", "hue": "cell", "palette": palette, "legend": False, "ax": ax}
-    for part, look in looks.items():
-        if len(runs := lines[lines["part"] == part]):
-            sns.lineplot(runs, **look, **common)
+def _rows(ends: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The runs of each row by its name: a network and batch size, and its epochs, if they alone tell cells apart."""
+    twice = ends.groupby([*NETWORK, "norm", "alpha"])["epochs"].nunique().max() > 1
+    rows = {}
+    for (arch, init, size, *_), runs in ends.groupby([*NETWORK, *(["epochs"] if twice else [])]):
+        epochs = span(runs["epochs"], 6)
+        name = f"{arch}, {init.replace('_', ' ')}, B = {size}, {epochs} epoch{'s' if epochs != '1' else ''}"
+        rows[name] = runs
+    return dict(sorted(rows.items(), key=lambda row: -row[1]["cell"].nunique()))
 
 
-def _entries(ends: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:
-    """(norm, text) of each entry in the legend of a learning rate."""
-    of_alpha = ends[ends["alpha"] == alpha]
-    varied = {key for key in EXTRAS if ends[key].nunique() > 1}
-    if of_alpha["epochs"].nunique() == 1:
-        varied -= {"epochs"}
-    one_by_one = of_alpha["cell"].nunique() <= MOST_NAMED
-    entries = []
-    for norm in style.ordered(of_alpha["norm"]):
-        of_norm = of_alpha[of_alpha["norm"] == norm]
-        if one_by_one:
-            entries += [(norm, _cell_text(runs, varied)) for _, runs in of_norm.groupby("cell")]
-        else:
-            entries.append((norm, _norm_text(of_norm)))
-    return entries
+def _curves(ax: Axes, lines: pd.DataFrame, palette: dict[str, str], shapes: dict[float, str]) -> None:
+    """Mean and band of every cell, with markers of its learning rate, and the runs that are drawn alone."""
+    means = lines[lines["part"] == "mean"]
+    order = {cell: number for number, cell in enumerate(means["cell"].unique())}
+    for (cell, norm, alpha, epochs), runs in means.groupby(["cell", "norm", "alpha", "epochs"]):
+        curve = runs.groupby("done")["percent"].agg(["mean", "std"])
+        # Markers of neighbouring curves stand at different shares of training.
+        first = 6 + 30 * order[cell] / len(order)
+        marked = np.unique(np.abs(curve.index.to_numpy()[:, None] - np.arange(first, 100, 30)).argmin(axis=0))
+        look = {"color": palette[norm], "marker": shapes[alpha], "markevery": marked.tolist(), "markersize": 3.5}
+        ax.plot(curve.index, curve["mean"], linewidth=1.1, **look)
+        if runs["seed"].nunique() > 1:
+            low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
+            ax.fill_between(curve.index, low, high, color=palette[norm], rasterized=epochs > MOST_VECTORS, **BAND)
+    for (_, norm, _), run in lines[lines["part"] == "alone"].groupby(["cell", "norm", "seed"]):
+        ax.plot(run["done"], run["percent"], color=palette[norm], **ALONE)
 
 
-def _cell_text(runs: pd.DataFrame, varied: set[str]) -> str:
-    """The cell's name with the factors that vary, its final test accuracy, and what became of failed seeds."""
-    facts = runs.iloc[0]
-    name = style.label(facts["norm"])
-    name += "".join(f", {prefix}{facts[key]}" for key, prefix in EXTRAS.items() if key in varied)
-    final = 100 * runs.loc[runs["part"] == "mean", "test_accuracy"]
-    if len(final):
-        name += f" {final.mean():.1f} ± {final.std():.1f} %" if len(final) > 1 else f" {final.mean():.1f} %"
-    return "\n".join([name, *_failures(runs)])
-
-
-def _norm_text(runs: pd.DataFrame) -> str:
-    """All cells of a norm in one entry: how many, the range of their final test accuracy, and how many runs failed."""
-    count = runs["cell"].nunique()
-    name = f"{style.label(runs['norm'].iloc[0])}, {count} {'cell' if count == 1 else 'cells'}"
-    final = 100 * runs[runs["part"] == "mean"].groupby("cell")["test_accuracy"].mean()
-    if len(final):
-        name += f"\n{style.span(final, '.1f')} %"
-    return "\n".join([name, *_failures(runs)])
-
-
-def _failures(runs: pd.DataFrame) -> list[str]:
-    """How many of these runs failed, by kind."""
-    counts = runs["failure"].dropna().value_counts()
-    return [f"{count} of {len(runs)} {FAILURES[kind]}" for kind, count in counts.items()]
-
-
-def _published(cells: pd.DataFrame) -> pd.DataFrame:
-    """The paper's curves of the cells at its scale, in percent; where it shows none, its final test accuracy alone.
-
-    Columns: split, norm, alpha, percent (of training), accuracy, paper_origin.
-    """
-    curves = paper.accuracy_curves()
-    ends = [
-        {"split": "test", "norm": norm, "alpha": alpha, "percent": 100, "accuracy": 100 * share.value}
-        | {"paper_origin": share.origin}
-        for (norm, alpha), share in paper.FINAL_TEST_ACCURACY.items()
-    ]
-    keys = ["norm", "alpha"]
-    alone = pd.DataFrame(ends).merge(curves.value[keys].drop_duplicates(), on=keys, how="left", indicator=True)
-    alone = alone[alone.pop("_merge") == "left_only"]
-    shown = pd.concat([curves.value.assign(paper_origin=curves.origin), alone], ignore_index=True)
-    facts = cells[["dataset", "arch", "batch_size"]].itertuples(index=False, name=None)
-    at_scale = [paper.is_scale(dataset, None, arch, size) for dataset, arch, size in facts]
-    return shown.merge(cells.loc[at_scale, keys].drop_duplicates(), on=keys)
-
-
-def _overlay(ax: Axes, published: pd.DataFrame, colours: dict[str, str]) -> None:
-    """The paper's curves in a panel, and a cross for one of which only the end is known."""
-    for (norm, _), curve in published.groupby(["norm", "alpha"]):
-        if len(curve) > 1:
-            ax.plot(curve["percent"], curve["accuracy"], color=colours[norm], **PUBLISHED)
-        else:
-            ax.plot(curve["percent"], curve["accuracy"], "x", color=colours[norm], markersize=5, clip_on=False)
-
-
-def _paper_entries(published: pd.DataFrame) -> list[Line2D]:
-    """One entry for all of the paper's curves of a learning rate, and one for those of which only the end is known."""
-    entries = {}
-    for _, curve in published.groupby(["norm", "alpha"]):
-        origin = curve["paper_origin"].iloc[0]
-        look = PUBLISHED if len(curve) > 1 else {"marker": "x", "linestyle": "", "markersize": 5}
-        entries[origin, len(curve) > 1] = Line2D([], [], color="0.3", label=style.paper(origin), **look)
-    return list(entries.values())
-
-
-def _say_what_follows_plus_minus(panels: Iterable[Axes]) -> None:
-    """A title over the first legend that has a spread."""
-    for ax in panels:
-        legend = ax.get_legend()
-        if legend and any("±" in entry.get_text() for entry in legend.get_texts()):
-            legend.set_title("test accuracy at the end,\nmean ± sd over seeds", prop=FontProperties(size="small"))
-            legend.set_alignment("left")
-            return
+def _key(
+    figure: Figure,
+    ends: pd.DataFrame,
+    palette: dict[str, str],
+    shapes: dict[float, str],
+    theirs: pd.DataFrame,
+    left_out: list[str],
+) -> None:
+    """What all lines and marks are, and which networks a figure of this height has no room for."""
+    seeds = ends.groupby("cell").size()
+    several = seeds.max() > 1
+    marks: keys.Group = {f"mean over {span(seeds)} seeds" if several else "one seed": keys.line(linewidth=1.1)}
+    if several:
+        marks |= {"± standard deviation": keys.band(alpha=BAND["alpha"]), "final, one seed": keys.marker("_")}
+    if (ends["part"] == "alone").any():
+        marks["a seed that stayed at chance"] = keys.line(**ALONE)
+    failed = set(ends["failure"].dropna().map(accuracy_ends.MARKS))
+    meanings = {"×": "×n: n seeds diverged", "+": "+n: n seeds stayed at chance"}
+    marks |= {meaning: keys.line(linestyle="") for mark, meaning in meanings.items() if mark in failed}
+    alphas = {f"α = {plain(alpha)}": keys.marker(shape) for alpha, shape in shapes.items()}
+    groups: dict[str, keys.Group] = {"norm": keys.norms(palette), "learning rate": {**alphas}, "lines and marks": marks}
+    groups["paper"] = paper_curves.entries(theirs)
+    more = f"No room for {len(left_out)} more: {'; '.join(left_out)}." if left_out else None
+    keys.key(figure, groups, title=more)

@@ -2,19 +2,22 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
-from understanding_bn.figures import style
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain, positive
+from understanding_bn.figures.titles import count, listed
 from understanding_bn.summaries.gradient_noise import relative_to_replacement, share_without_replacement, slopes
 
 COLUMNS = ["arch", "norm", "alpha", "batch_size", "sampling", "seed", "epoch", "noise", "constant", "update_noise"]
 COLUMNS += ["minibatches", "images"]
 SAMPLINGS = {"epoch": "disjoint, as in an epoch", "replacement": "with replacement", "subset": "without replacement"}
 MARKERS = {"epoch": "o", "replacement": "^", "subset": "v"}
+DOT: style.Look = {"markersize": 3.4, "mew": 0, "alpha": 0.6}
+ASIDE = 1.06  # factor of B between markers of the same B
 
 
 def draw(gradient_noise: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
@@ -23,55 +26,82 @@ def draw(gradient_noise: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]
     Dots are seeds, lines their geometric mean; dotted lines have the slope that the bound α²C/B predicts. A third
     panel, where mini-batches were drawn in several ways, has the noise over C/B, and what sampling with and without
     replacement predicts. The summary has each seed's slopes.
+
+    Raises:
+        NothingToShow: no gradient's noise is finite and above zero.
     """
     table = slopes(gradient_noise)
     of_epoch = gradient_noise[gradient_noise["sampling"] == "epoch"]
-    largest = of_epoch["batch_size"].max()
+    over_b = of_epoch[of_epoch["alpha"] == of_epoch["alpha"].min()]
+    over_alpha = of_epoch[of_epoch["batch_size"] == of_epoch["batch_size"].max()]
+    if not len(positive(over_b["noise"])):
+        raise NothingToShow("No gradient has a noise that is finite and above zero.")
     several = gradient_noise["sampling"].nunique() > 1
-    figure, axes = plt.subplots(1, 2 + several, figsize=(style.WIDTH, 2.7))
-    _power_law(axes[0], of_epoch[of_epoch["alpha"] == of_epoch["alpha"].min()], "batch_size", "noise", -1, table)
-    _power_law(axes[1], of_epoch[of_epoch["batch_size"] == largest], "alpha", "update_noise", 2, table)
-    axes[0].set(xlabel="batch size B", ylabel="gradient noise " + style.NOISE)
-    axes[1].set(xlabel=f"learning rate α (B = {largest})", ylabel="noise of one update")
+    palette = style.colours(style.ordered(of_epoch["norm"]))
+    figure, axes = plt.subplots(1, 2 + several, figsize=(style.WIDTH, 3.2))
+    _power_law(axes[0], over_b, "batch_size", "noise", -1, palette)
+    _power_law(axes[1], over_alpha, "alpha", "update_noise", 2, palette)
+    axes[0].set(xlabel="batch size B", ylabel="noise of the gradient  " + style.NOISE)
+    axes[1].set(xlabel="learning rate α", ylabel="noise of the first update")
+    axes[1].set_title(f"B = {listed(over_alpha['batch_size'])}")
     if several:
-        _samplings(axes[2], gradient_noise)
+        _samplings(axes[2], gradient_noise, palette)
+    _key(figure, gradient_noise, table, palette)
     return figure, {"": gradient_noise[COLUMNS], "summary": table}
 
 
-def _power_law(ax: Axes, noise: pd.DataFrame, x: str, y: str, exponent: int, slopes: pd.DataFrame) -> None:
+def _power_law(ax: Axes, noise: pd.DataFrame, x: str, y: str, exponent: int, palette: dict[str, str]) -> None:
     """Seeds, their geometric mean, and a line of the predicted slope from its first point."""
-    common = {"data": noise, "x": x, "y": y, "ax": ax} | style.by_norm(noise)
-    sns.scatterplot(**common, legend=False, **style.DOTS)
-    sns.lineplot(**common, estimator=stats.gmean, errorbar=None)
-    for norm in common["hue_order"]:
-        of_norm = noise[noise["norm"] == norm]
-        places = np.sort(of_norm[x].unique())
-        start = stats.gmean(of_norm.loc[of_norm[x] == places[0], y])
-        ax.plot(places, start * (places / places[0]) ** exponent, **style.LAW)
-    ax.set(xscale="log", yscale="log")
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
+    shown = noise[np.isfinite(noise[y]) & (noise[y] > 0)]
+    for norm, colour in palette.items():
+        of_norm = shown[shown["norm"] == norm]
+        ax.plot(of_norm[x], of_norm[y], "o", color=colour, **DOT)
+        means = np.exp(np.log(of_norm[y]).groupby(of_norm[x]).mean())
+        ax.plot(means.index, means, color=colour, linewidth=1.2)
+        if len(means):
+            ax.plot(means.index, means.iloc[0] * (means.index / means.index[0]) ** exponent, **style.LAW)
+    style.logarithmic(ax.yaxis, shown[y])
+    ax.set_xscale("log")
     style.ticks_at(ax.xaxis, noise[x])
-    measured = slopes.groupby("norm")[f"{x}_slope"].mean()
-    names = {norm: f"{style.label(norm)}, slope {style.number(measured[norm], '.2f')}" for norm in common["hue_order"]}
-    title = f"{noise['seed'].nunique()} seeds; dotted: slope {style.number(exponent, '+d')}"
-    style.legend(ax, names, loc="upper center", title=title)
 
 
-def _samplings(ax: Axes, gradient_noise: pd.DataFrame) -> None:
+def _samplings(ax: Axes, gradient_noise: pd.DataFrame, palette: dict[str, str]) -> None:
     """B · noise over its mean with replacement, with the range over seeds, and the two laws that it should follow."""
     images = gradient_noise["images"].iloc[0]
     sizes = np.geomspace(gradient_noise["batch_size"].min(), gradient_noise["batch_size"].max(), 100)
     ax.plot(sizes, np.ones_like(sizes), **style.LAW)
     ax.plot(sizes, share_without_replacement(sizes, images), **style.LAW)
     shares = relative_to_replacement(gradient_noise)
-    colour = style.by_norm(shares)
-    shifts = np.linspace(-1, 1, len(colour["hue_order"])) if len(colour["hue_order"]) > 1 else [0]
-    factors = {norm: 1.06**shift for norm, shift in zip(colour["hue_order"], shifts, strict=True)}
-    shares["place"] = shares["batch_size"] * shares["norm"].map(factors)  # side by side
-    bars = {"err_style": "bars", "errorbar": style.RANGE, "linestyle": "", "markersize": 4, "mec": "none"}
-    by_sampling = {"style": "sampling", "style_order": list(SAMPLINGS), "markers": MARKERS, "dashes": False}
-    sns.lineplot(shares, x="place", y="share", ax=ax, **colour, **by_sampling, **bars)
-    ax.set(xscale="log", xlabel="batch size B", ylabel="noise / (C/B)", ylim=(0, None))
+    shares = shares[np.isfinite(shares["share"])]
+    kinds = [(norm, sampling) for sampling in SAMPLINGS for norm in palette]
+    for order, (norm, sampling) in enumerate(kinds):
+        seeds = shares[(shares["norm"] == norm) & (shares["sampling"] == sampling)].groupby("batch_size")["share"]
+        middle = seeds.mean()
+        places = middle.index * ASIDE ** (order - (len(kinds) - 1) / 2)  # side by side
+        look: style.Look = {"marker": MARKERS[sampling], "color": palette[norm], "linestyle": "", "markersize": 3.8}
+        reach = [middle - seeds.min(), seeds.max() - middle]
+        ax.errorbar(places, middle, yerr=reach, elinewidth=0.7, **look)
+    ax.set(xscale="log", xlabel="batch size B", ylabel="noise of the gradient / (C/B)", ylim=(0, None))
+    ax.set_title(f"drawn from {plain(images, 6)} images")
     style.ticks_at(ax.xaxis, gradient_noise["batch_size"])
-    style.legend(ax, SAMPLINGS, loc="lower left", title=f"drawn from {images} images:", fontsize=6.5)
+
+
+def _key(figure: Figure, noise: pd.DataFrame, slopes: pd.DataFrame, palette: dict[str, str]) -> None:
+    """The measured slopes by norm, the marks, and the ways to draw a mini-batch where there are several."""
+    means = slopes.groupby("norm")[["batch_size_slope", "alpha_slope"]].mean()
+    lines: keys.Group = {}
+    for norm, colour in palette.items():
+        measured = [style.number(value, ".2f") for value in means.loc[norm] if np.isfinite(value)]
+        text = f": {' and '.join(measured)}" if len(measured) == 2 else ""
+        lines[style.label(norm) + text] = keys.line(color=colour)
+    marks: keys.Group = {"one seed": keys.marker("o", **DOT)}
+    marks["predicted: −1 and 2"] = keys.line(**style.LAW)
+    seeds = count(noise["seed"].nunique(), "seed")
+    groups = {f"mean of {seeds}, with its slopes": lines, "marks": marks}
+    if noise["sampling"].nunique() > 1:
+        groups["right: mean and range, drawn"] = {
+            name: keys.marker(MARKERS[sampling])
+            for sampling, name in SAMPLINGS.items()
+            if sampling in set(noise["sampling"])
+        }
+    keys.key(figure, groups)

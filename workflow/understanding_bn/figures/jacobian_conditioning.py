@@ -4,14 +4,17 @@ import math
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from understanding_bn.figures import style
-from understanding_bn.summaries.jacobian_conditioning import conditions, slopes, theory
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import span
+from understanding_bn.figures.titles import count, listed
+from understanding_bn.summaries.jacobian_conditioning import COLUMNS, MATRIX, conditions, slopes, theory
+
+__all__ = ["COLUMNS", "draw"]
 
 SHORTCUTS = {"projection": "with shortcuts", "padding": "zero-padded shortcuts", "none": "without shortcuts"}
 # Label and colour of an initialisation, of Okabe & Ito's palette.
@@ -25,36 +28,58 @@ INITS = {
     "fixup": ("Fixup", "#CC79A7"),
     "branch_scaled": ("branches × 1/√L", "#D55E00"),
 }
+# What can be drawn, and how its axis is called: the second where the first is infinite throughout.
+RATIOS = {
+    "log10_condition": r"condition number $\sigma_1/\sigma_N$",
+    "log10_median_ratio": r"$\sigma_1$ / median $\sigma$  ($\sigma_1/\sigma_N$ is $\infty$)",
+}
+DOT: style.Look = {"markersize": 3, "mew": 0, "alpha": 0.6}
+LAW: style.Look = {"color": "0.35", "linestyle": "--", "linewidth": 1}
 MARKERS = ("o", "s", "^", "D", "v", "P")  # of a norm and BN mode, in order
 
 
 def draw(jacobian_conditioning: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """A row for each kind of shortcut; a column for each norm and BN mode, and one for the slopes.
+    """A row for each kind of shortcut; a column for each norm and BN mode, and one for the slopes if depths vary.
 
     Dots are seeds and images, lines their medians. What is infinite to working precision is a circle on a line at the
-    top, with its rank. The summary has the slopes.
+    top, with its rank. Where every condition number is, σ₁ over the median singular value is drawn instead. The summary
+    has the slopes of both.
+
+    Raises:
+        NothingToShow: no Jacobian is finite and has a direction that passes.
     """
-    table = conditions(jacobian_conditioning)
+    measured = jacobian_conditioning.groupby(MATRIX)["singular_value"].transform(lambda sigma: np.isfinite(sigma).all())
+    table = conditions(jacobian_conditioning[measured.astype(bool)])
+    if not (table["rank"] > 0).any():
+        raise NothingToShow("No Jacobian has finite singular values and a direction that passes through the network.")
     summary = slopes(table)
+    quantity = next((ratio for ratio in RATIOS if table[ratio].notna().any()), "log10_condition")
     modes = _modes(table)
     shortcuts = [kind for kind in SHORTCUTS if kind in set(table["shortcut"])]
     inits = [init for init in INITS if init in set(table["init"])]
     inits += sorted(set(table["init"]) - set(inits))
-    highest = table["log10_condition"].max()
-    top = 1.0 if math.isnan(highest) else math.ceil(highest + 0.5)
-    shape, size = (len(shortcuts), len(modes) + 1), (style.WIDTH, 0.8 + 2.1 * len(shortcuts))
+    highest = table[quantity].max()
+    top = 1.0 if math.isnan(highest) else float(math.ceil(highest + 0.5))
+    sloped = table["depth"].nunique() > 1
+    shape, size = (len(shortcuts), len(modes) + sloped), (style.WIDTH, 1.1 + 1.9 * len(shortcuts))
     figure, axes = plt.subplots(*shape, figsize=size, sharex="col", squeeze=False)
+    theorised = False
     for row, shortcut in zip(axes, shortcuts, strict=True):
         of_kind = table[table["shortcut"] == shortcut]
         for ax, (norm, bn_mode) in zip(row, modes, strict=False):
-            _panel(ax, of_kind[(of_kind["norm"] == norm) & (of_kind["bn_mode"] == bn_mode)], inits, top)
+            networks = of_kind[(of_kind["norm"] == norm) & (of_kind["bn_mode"] == bn_mode)]
+            if networks.empty:
+                ax.set_axis_off()
+                continue
+            theorised |= _panel(ax, networks, inits, top, quantity)
             ax.set_title(f"{_name(norm, bn_mode)}\n{SHORTCUTS[shortcut]}")
             ax.tick_params(labelleft=ax is row[0])
-        row[0].set_ylabel(r"condition number $\sigma_1/\sigma_N$")
-        _slopes(row[-1], summary[summary["shortcut"] == shortcut], modes, inits)
+        row[0].set_ylabel(RATIOS[quantity])
+        if sloped:
+            _slopes(row[-1], summary[summary["shortcut"] == shortcut], modes, inits, quantity)
     for ax in axes[-1]:
-        ax.set_xlabel("depth" if ax is not axes[-1, -1] else "decades per layer")
-    _legend(figure, table, inits, modes)
+        ax.set_xlabel("decades per layer" if sloped and ax is axes[-1, -1] else "depth (layers)")
+    _key(figure, table, inits, modes if sloped else [], quantity, theorised)
     return figure, {"": table, "summary": summary}
 
 
@@ -75,78 +100,99 @@ def _look(init: str) -> tuple[str, str]:
     return INITS.get(init, (init.replace("_", " "), "#999933"))
 
 
-def _panel(ax: Axes, networks: pd.DataFrame, inits: list[str], top: float) -> None:
-    """log10 of the condition numbers of one kind of network, and Theorem 1's, which soon leaves the panel."""
+def _panel(ax: Axes, networks: pd.DataFrame, inits: list[str], top: float, quantity: str) -> bool:
+    """log10 of the ratios of one kind of network, and Theorem 1's, which soon leaves the panel: whether it is in it."""
     depths = sorted(networks["depth"].unique())
     ceiling = 1.08 * top
     # Initialisations are side by side, so that they do not hide one another.
     shift = networks["init"].map(inits.index) - (len(inits) - 1) / 2
-    networks = networks.assign(place=networks["depth"] + 0.012 * max(depths) * shift)
-    whole = networks.groupby(["init", "depth"])["resolved"].transform("all")
-    palette = {init: _look(init)[1] for init in inits}
-    common = {"x": "place", "y": "log10_condition", "hue": "init", "palette": palette, "legend": False, "ax": ax}
-    sns.scatterplot(networks, **style.DOTS, **common)
-    if whole.any():
-        sns.lineplot(networks[whole], estimator="median", errorbar=None, **common)
-    infinite = networks[~networks["resolved"]]
+    networks = networks.assign(place=networks["depth"] + 0.012 * max(depths) * shift, ratio=networks[quantity])
+    whole = networks.groupby(["init", "depth"])["ratio"].transform(lambda ratios: ratios.notna().all())
+    for init in inits:
+        of_init = networks[networks["init"] == init]
+        ax.plot(of_init["place"], of_init["ratio"], "o", color=_look(init)[1], **DOT)
+        median = of_init[whole[of_init.index]].groupby("place")["ratio"].median()
+        ax.plot(median.index, median, color=_look(init)[1], linewidth=1.2)
+    infinite = networks[networks["ratio"].isna()]
     for number, (init, of_init) in enumerate(infinite.groupby(infinite["init"].map(inits.index))):
         name, colour = _look(inits[init])
         places = of_init["place"].unique()
         ax.plot(places, np.full(len(places), ceiling), "o", color=colour, mfc="white", markersize=3.5)
-        text = f"{name}: rank {style.span(of_init['rank'].drop_duplicates(), 'd')}"
+        text = f"{name}: rank {span(of_init['rank'], 6)}"
         place: style.Look = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         place |= {"ha": "right", "va": "top"}
-        ax.annotate(text, (1, ceiling), (0, -6 - 7 * number), fontsize=5.5, color=colour, **place)
-    _theory(ax, int(networks["size"].max()), max(depths), top)
-    ax.axhline(ceiling, color="0.7", linewidth=0.6, zorder=0)
+        ax.annotate(text, (1, ceiling), (0, -6 - 7 * number), fontsize=6, color=colour, **place)
+    if len(infinite):
+        ax.axhline(ceiling, color="0.7", linewidth=0.6, zorder=0)
     ax.set(xlim=(0, 1.08 * max(depths)), ylim=(0, 1.15 * top), ylabel="")
     ax.set_xticks(depths, [str(depth) for depth in depths])
+    if quantity != "log10_condition":
+        text = f"rank {span(networks['rank'], 6)} of {listed(networks['size'])}"
+        ax.text(0.97, 0.03, text, fontsize=6, color=keys.GREY, ha="right", transform=ax.transAxes)
     ticks = np.arange(0, top + 1, max(1, round(top / 6)))
-    ax.set_yticks([*ticks[ticks <= top], ceiling], [*(f"$10^{{{tick:.0f}}}$" for tick in ticks[ticks <= top]), "∞"])
+    ticks = ticks[ticks <= (0.95 * top if len(infinite) else top)]
+    infinity = ([ceiling], ["∞"]) if len(infinite) else ([], [])
+    ax.set_yticks([*ticks, *infinity[0]], [*(f"$10^{{{tick:.0f}}}$" for tick in ticks), *infinity[1]])
+    return _theory(ax, int(networks["size"].max()), max(depths), top, [*RATIOS].index(quantity))
 
 
-def _theory(ax: Axes, size: int, deepest: int, top: float) -> None:
-    """Theorem 1's log10 of the condition number against depth, up to the top: above it is infinity."""
-    depths, expected = [2], [theory(2, size)[0]]
+def _theory(ax: Axes, size: int, deepest: int, top: float, which: int) -> bool:
+    """Theorem 1's log10 of a ratio against depth, up to the top: above it is infinity. Whether any of it is there."""
+    depths, expected = [2], [theory(2, size)[which]]
     while expected[-1] < top and depths[-1] < deepest:
         depths.append(depths[-1] + 1)
-        expected.append(theory(depths[-1], size)[0])
-    reached = np.interp(top, expected, depths)
-    ax.plot([*depths[:-1], reached], np.minimum(expected, top), "--", color="0.35", linewidth=1)
+        expected.append(theory(depths[-1], size)[which])
+    if expected[0] >= top or len(depths) < 2:
+        return False
+    reached = np.interp(min(top, expected[-1]), expected, depths)
+    ax.plot([*depths[:-1], reached], np.minimum(expected, top), **LAW)
+    return True
 
 
-def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits: list[str]) -> None:
+def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[tuple[str, str]], inits: list[str], quantity: str) -> None:
     """Slopes and their intervals: a line of the panel for each initialisation, a marker for each norm and BN mode."""
-    for row in summary.itertuples():
-        order = modes.index((row.norm, row.bn_mode))
-        y = inits.index(row.init) + 0.2 * (order - (len(modes) - 1) / 2)
-        colour = _look(row.init)[1]
-        ax.plot([row.condition_low, row.condition_high], [y, y], "-", color=colour)
-        ax.plot(row.condition_slope, y, MARKERS[order % len(MARKERS)], color=colour, markersize=3, mew=0)
+    name = quantity.removeprefix("log10_")
+    for row in summary.to_dict("records"):
+        order = modes.index((row["norm"], row["bn_mode"]))
+        y = inits.index(row["init"]) + 0.2 * (order - (len(modes) - 1) / 2)
+        colour = _look(row["init"])[1]
+        ax.plot([row[f"{name}_low"], row[f"{name}_high"]], [y, y], "-", color=colour)
+        ax.plot(row[f"{name}_slope"], y, MARKERS[order % len(MARKERS)], color=colour, markersize=3.5, mew=0)
     for number, init in enumerate(inits):
         of_init = summary[summary["init"] == init]
-        if of_init["condition_slope"].isna().all() and of_init["condition_theory"].notna().any():
-            name, colour = _look(init)
+        if of_init[f"{name}_slope"].isna().all() and of_init[f"{name}_theory"].notna().any():
+            label, colour = _look(init)
             place: style.Look = {"ha": "center", "va": "center", "transform": ax.get_yaxis_transform()}
-            ax.text(0.5, number, f"{name}: ∞", fontsize=5.5, color=colour, **place)
-    theory = summary["condition_theory"].mean()
-    title = "one depth: no slopes" if np.isnan(theory) else f"slopes (Theorem 1: {theory:.2f})"
-    ax.set(ylim=(len(inits) - 0.5, -0.5), title=title)
+            ax.text(0.5, number, f"{label}: ∞", fontsize=6, color=colour, **place)
+    theory = summary[f"{name}_theory"].mean()
+    ax.set(ylim=(len(inits) - 0.5, -0.5), title="slopes" + ("" if np.isnan(theory) else f"\n(Theorem 1: {theory:.2f})"))
     ax.set_yticks([])
     ax.axvline(0, color="0.6", linewidth=0.7)
 
 
-def _legend(figure: Figure, table: pd.DataFrame, inits: list[str], modes: list[tuple[str, str]]) -> None:
-    """One legend below all panels: colours, the theory, and the slopes' markers."""
-    batch = ", ".join(map(str, sorted(table["batch_size"].unique())))
+def _key(
+    figure: Figure,
+    table: pd.DataFrame,
+    inits: list[str],
+    modes: list[tuple[str, str]],
+    quantity: str,
+    theorised: bool,
+) -> None:
+    """Colours of initialisations, what the marks are, and those of the slopes if there are any."""
+    finite = set(table.loc[table[quantity].notna(), "init"])
+    circle = {"marker": "o", "mfc": "white", "markersize": 3.5, "linestyle": ""}
+    colours: keys.Group = {
+        _look(init)[0]: keys.line(color=_look(init)[1], **({"linewidth": 1.6} if init in finite else circle))
+        for init in inits
+    }
     images = table["image"].nunique()
-    sizes = sorted(table["size"].unique())
-    lines = [Line2D([], [], color=colour, label=name) for name, colour in map(_look, inits)]
-    text = f"Theorem 1, N = {', '.join(map(str, sizes))}"
-    lines.append(Line2D([], [], color="0.35", linestyle="--", label=text))
-    lines.append(Line2D([], [], color="0.35", marker="o", mfc="white", markersize=3.5, linestyle="", label="rank < N"))
-    for order, mode in enumerate(modes):
-        marker = MARKERS[order % len(MARKERS)]
-        lines.append(Line2D([], [], color="0.35", marker=marker, markersize=3, linestyle="", label=_name(*mode)))
-    title = f"{table['seed'].nunique()} seeds, {images} image{'s' * (images > 1)} of each, mini-batches of B = {batch}"
-    figure.legend(handles=lines, loc="outside lower center", ncols=5, title=title, title_fontsize=7)
+    setting = f"{count(table['seed'].nunique(), 'seed')}, B = {listed(table['batch_size'])}"
+    marks: keys.Group = {"median": keys.line(), "one seed" + " and image" * (images > 1): keys.marker("o", **DOT)}
+    if table[quantity].isna().any():
+        marks["∞: rank below N"] = keys.line(**circle)
+    if theorised:
+        marks[f"Theorem 1, N = {listed(table['size'])}"] = keys.line(**LAW)
+    means: keys.Group = {
+        _name(*mode): keys.marker(MARKERS[order % len(MARKERS)], markersize=3.5) for order, mode in enumerate(modes)
+    }
+    keys.key(figure, {"initialisation": colours, setting: marks, "slopes, 95 % interval": means})

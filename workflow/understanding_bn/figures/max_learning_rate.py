@@ -4,29 +4,47 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from understanding_bn.figures import style
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.titles import count, initialisation, listed
 from understanding_bn.summaries.max_learning_rate import SEARCH, crossed, largest_by_network, varied
 
 COLUMNS = ["norm", "init", "depth", "seed", "alpha", "limit", "fails_by"]
 TRIALS = [*SEARCH, "batch_size", "updates", "alpha", "outcome", "update"]
-MARKERS = {"": "o", "above": "^", "below": "v"}  # an arrow up where every α of the grid was stable
-DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)))  # of an initialisation
+# Where every α of the grid was stable the true value is above, where none was it is below the smallest one tried.
+MARKERS = {"": "o", "above": "^", "below": "v"}
+LIMITS = {"above": "every rate tried is stable", "below": "no rate tried is stable"}
+DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))  # of an initialisation
+MEDIAN: style.Look = {"linewidth": 1.2}
+DOT: style.Look = {"linestyle": "", "markersize": 3.4, "mew": 0, "alpha": 0.75}
+SIDE = 0.022  # of a panel's width between the dots of seeds with the same rate
+
+Panel = Callable[[Axes, pd.DataFrame], None]
 
 
 def draw(max_learning_rate: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """Against depth, and against the initialisation; dots are seeds, lines their median.
+    """Against depth, and against the initialisation; one dot per seed, lines their median.
 
-    A factor with one value has no panel, unless nothing varies. Where initialisations were searched at several depths,
-    another panel has them, all without normalisation. The summary has every learning rate tried and its outcome.
+    Seeds with the same rate stand side by side. A factor with one value has no panel, unless nothing varies. Where
+    initialisations were searched at several depths, another panel has them, all without normalisation. The summary has
+    every learning rate tried and its outcome.
+
+    Raises:
+        NothingToShow: nothing was searched.
     """
+    if max_learning_rate.empty:
+        raise NothingToShow("No network was searched for its largest stable learning rate.")
     table = largest_by_network(max_learning_rate)
-    by_depth, by_init, others = varied(table, "depth"), varied(table, "init"), crossed(table)
-    panels: list[tuple[Callable[[Axes, pd.DataFrame], None], pd.DataFrame]] = [
+    tried = max_learning_rate.groupby(SEARCH)["alpha"].min().rename("smallest").reset_index()
+    shown = table.merge(tried, on=SEARCH)
+    shown["rate"] = shown["alpha"].fillna(shown["smallest"])
+    by_depth, by_init, others = varied(shown, "depth"), varied(shown, "init"), crossed(shown)
+    panels: list[tuple[Panel, pd.DataFrame]] = [
         (panel, rows)
         for panel, rows, several in (
             (_against_depth, by_depth, by_depth["depth"].nunique() > 1),
@@ -35,60 +53,89 @@ def draw(max_learning_rate: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFram
         )
         if several
     ] or [(_against_depth, by_depth)]
-    size = style.WIDTH * (0.75 if len(panels) == 1 else 1), 2.7
+    size = style.WIDTH * (0.6 if len(panels) == 1 else 1), 3.0
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     for ax, (panel, rows) in zip(axes[0], panels, strict=True):
         panel(ax, rows)
-    axes[0, 0].set(yscale="log", ylabel="largest stable learning rate α")
-    facts = max_learning_rate.iloc[0]
-    seeds = f"{table['seed'].nunique()} seeds, B = {facts['batch_size']}, {facts['updates']} updates"
-    if panels[0][0] is _crossed:
-        axes[0, 0].legend(loc="best", handlelength=2.5, title=seeds)
-    else:
-        style.legend(axes[0, 0], style.labels(style.by_norm(table)["hue_order"]), loc="best", title=seeds)
+    rates = pd.concat([rows["rate"] for _, rows in panels])
+    style.logarithmic(axes[0, 0].yaxis, rates)
+    axes[0, 0].yaxis.set_minor_locator(NullLocator())
+    axes[0, 0].set_ylabel("largest stable learning rate α")
+    _key(figure, max_learning_rate, pd.concat([rows for _, rows in panels]))
     return figure, {"": table[COLUMNS], "summary": max_learning_rate[TRIALS]}
 
 
-def _sides(rows: pd.DataFrame) -> pd.Series:
-    """From −1 to 1 by norm, so that the dots of norms stand side by side."""
-    norms = style.by_norm(rows)["hue_order"]
-    return rows["norm"].map(dict(zip(norms, np.linspace(-1, 1, len(norms)) if len(norms) > 1 else [0], strict=True)))
+def side_by_side(rows: pd.DataFrame, place: str) -> pd.Series:
+    """Where rows of the same place and rate stand around it: −1, 0 and 1 for three, in units of a dot."""
+    same = rows.groupby([place, "rate"])["rate"]
+    return same.cumcount() - (same.transform("size") - 1) / 2
 
 
-def _dots(ax: Axes, rows: pd.DataFrame) -> None:
-    look = {"style": "limit", "markers": MARKERS, "legend": False} | style.DOTS
-    sns.scatterplot(rows, x="place", y="alpha", ax=ax, **style.by_norm(rows), **look)
+def _dots(ax: Axes, places: pd.Series, rows: pd.DataFrame) -> None:
+    """A marker for each seed, in the colour of its norm."""
+    for norm, colour in style.colours(style.ordered(rows["norm"])).items():
+        for limit, marker in MARKERS.items():
+            those = (rows["norm"] == norm) & (rows["limit"] == limit)
+            ax.plot(places[those], rows.loc[those, "rate"], marker, color=colour, **DOT)
 
 
-def _against_depth(ax: Axes, by_depth: pd.DataFrame) -> None:
-    """A line per norm against depth."""
-    sns.lineplot(by_depth, x="depth", y="alpha", estimator="median", errorbar=None, ax=ax, **style.by_norm(by_depth))
-    _dots(ax, by_depth.assign(place=by_depth["depth"] * 1.03 ** _sides(by_depth)))
-    ax.set(xscale="log", xlabel="depth")
-    style.ticks_at(ax.xaxis, by_depth["depth"])
-    ax.set_title(", ".join(by_depth["init"].unique()).replace("_", " "))
+def _against_depth(ax: Axes, rows: pd.DataFrame) -> None:
+    """A line for each norm against depth."""
+    for norm, colour in style.colours(style.ordered(rows["norm"])).items():
+        median = rows[rows["norm"] == norm].groupby("depth")["rate"].median()
+        ax.plot(median.index, median, color=colour, **MEDIAN)
+    _by_depth(ax, rows)
+    ax.set_title(", ".join(map(initialisation, rows["init"].unique())))
 
 
-def _against_init(ax: Axes, by_init: pd.DataFrame) -> None:
-    """Dots by initialisation."""
-    inits = list(dict.fromkeys(by_init["init"]))
-    _dots(ax, by_init.assign(place=by_init["init"].map(inits.index) + 0.12 * _sides(by_init)))
-    ax.set_xticks(range(len(inits)), [init.replace("_", "\n") for init in inits])
-    ax.set(xlabel="", xlim=(-0.5, len(inits) - 0.5))
-    ax.set_title(f"depth {', '.join(str(depth) for depth in by_init['depth'].unique())}")
+def _by_depth(ax: Axes, rows: pd.DataFrame) -> None:
+    """Dots over a logarithmic axis of depth."""
+    shallow, deep = rows["depth"].min(), rows["depth"].max()
+    width = 1.25 * (deep / shallow if deep > shallow else 2) ** 1.1
+    _dots(ax, rows["depth"] * width ** (SIDE * side_by_side(rows, "depth")), rows)
+    middle = np.sqrt(shallow * deep)
+    ax.set(xscale="log", xlabel="depth (layers)", xlim=(middle / width**0.5, middle * width**0.5))
+    style.ticks_at(ax.xaxis, rows["depth"])
 
 
-def _crossed(ax: Axes, others: pd.DataFrame) -> None:
-    """A line per initialisation against depth, without normalisation."""
-    inits = sorted(others["init"].unique())
-    dashes = dict(zip(inits, DASHES * len(inits), strict=False))
+def _against_init(ax: Axes, rows: pd.DataFrame) -> None:
+    """Dots and a dash at their median for each initialisation and norm."""
+    inits = list(dict.fromkeys(rows["init"]))
+    norms = style.ordered(rows["norm"])
+    place = rows["init"].map(inits.index).astype(float)
+    _dots(ax, place + len(inits) * SIDE * side_by_side(rows, "init"), rows)
+    for norm, colour in style.colours(norms).items():
+        for init, median in rows[rows["norm"] == norm].groupby("init")["rate"].median().items():
+            x = inits.index(init)
+            ax.plot([x - 0.2, x + 0.2], [median] * 2, color=colour, zorder=1.5, **MEDIAN)
+    ax.set_xticks(range(len(inits)), [initialisation(init).replace(" ", "\n") for init in inits])
+    ax.set(xlabel="initialisation", xlim=(-0.5, len(inits) - 0.5))
+    ax.set_title(f"depth {listed(rows['depth'])}")
+
+
+def _crossed(ax: Axes, rows: pd.DataFrame) -> None:
+    """A line for each initialisation against depth, without normalisation, with its name at the end."""
     colour = style.colours(["none"])["none"]
-    for init, of_init in others.groupby("init"):
-        median = of_init.groupby("depth")["alpha"].median()
-        ax.plot(median.index, median, color=colour, linestyle=dashes[init], label=init.replace("_", " "))
-    look = {"style": "limit", "markers": MARKERS, "legend": False} | style.DOTS
-    sns.scatterplot(others, x="depth", y="alpha", ax=ax, color=colour, **look)
-    ax.set(xscale="log", xlabel="depth")
-    style.ticks_at(ax.xaxis, others["depth"])
+    for dashes, (init, of_init) in zip(DASHES * len(rows), rows.groupby("init"), strict=False):
+        median = of_init.groupby("depth")["rate"].median()
+        ax.plot(median.index, median, color=colour, linestyle=dashes, label=initialisation(str(init)), **MEDIAN)
+    _by_depth(ax, rows)
     ax.set_title("initialisations, no norm")
-    ax.legend(loc="best", handlelength=2.5)
+
+
+def _key(figure: Figure, trials: pd.DataFrame, shown: pd.DataFrame) -> None:
+    """Colours, line styles and markers, and how long the searches were."""
+    palette = style.colours(style.ordered(shown["norm"]))
+    lines: keys.Group = {}
+    for ax in figure.axes:
+        for handle in ax.get_lines():
+            if not str(handle.get_label()).startswith("_"):
+                lines[str(handle.get_label())] = keys.line(
+                    color=handle.get_color(), linestyle=handle.get_linestyle(), **MEDIAN
+                )
+    marks: keys.Group = {"one seed": keys.marker("o", markersize=3.4)}
+    marks |= {text: keys.marker(MARKERS[limit]) for limit, text in LIMITS.items() if limit in set(shown["limit"])}
+    seeds = count(shown["seed"].nunique(), "seed")
+    setting = f"{seeds}, B = {listed(trials['batch_size'])}, {listed(trials['updates'])} updates"
+    of_norms = keys.norms(palette) if len(palette) > 1 or not lines else {}
+    keys.key(figure, {"median": of_norms, "median, no norm": lines, setting: marks})

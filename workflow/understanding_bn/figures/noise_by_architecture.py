@@ -2,98 +2,154 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from understanding_bn import architecture
-from understanding_bn.figures import style
+from understanding_bn.figures import keys, style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain, positive
+from understanding_bn.figures.titles import count, network
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.noise_and_gap import GAP, by_cell, correlations, most_shared_setting
 from understanding_bn.summaries.trained_runs import runs
-from understanding_bn.summaries.training import CELL
+from understanding_bn.summaries.training import CELL, with_failures
 
 # Column, what is drawn, on a logarithmic axis or not.
 PANELS = (
-    ("constant", "between mini-batches:\nsingle-sample variance C", True),
-    ("noise_scale", "relative to the gradient:\ntr Σ / |g|²  (images)", True),
-    ("mean_entry_variance", "between weights of a layer:\nvariance (mean over layers)", True),
+    ("constant", "between mini-batches:\none sample's variance C", True),
+    ("noise_scale", "relative to the gradient:\n" + r"$\mathrm{tr}\,\Sigma\,/\,\|g\|^2$ (images)", True),
+    ("mean_entry_variance", "between weights of a layer:\nvariance, mean over layers", True),
     ("mean_unit_variation", "between units of a layer:\nsquared coefficient of variation", True),
-    ("layer_variation", "between layers:\nvariance of ln rms gradient", False),
-    ("rank_share", "rank of layer gradients\n(share of the most it could be)", False),
+    ("layer_variation", "between layers:\nvariance of ln(rms gradient)", False),
+    ("rank_share", "rank of a layer's gradient\n(share of the most it could be)", False),
 )
-NOISE = "noise of an update, " + style.UPDATE_NOISE
 RELATED = (
-    ("update_noise", NOISE, True),
+    ("update_noise", "noise of an update " + style.UPDATE_NOISE, True),
     ("mean_unit_variation", "variation between units", True),
     ("minibatch_rank", "rank of mini-batch gradients", False),
 )
+COLUMNS = [*CELL, "seed", "failure", "epoch", "fraction", "bn_mode", *(name for name, _, _ in PANELS), "minibatch_rank"]
+LEAST_CELLS = 10  # that the lower row is drawn from; the summary has the correlations of fewer
+MOMENTS = {0: "before training", 1: "after training"}
 
 
 def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Above, each quantity by architecture and norm, before training (open) and at its end (filled); below, the gap.
 
-    Dots are seeds. Above are cells of the α and B at which most architectures were trained; below all cells of the grid
-    (means over seeds) with Spearman's rank correlation between the quantity at the end and the gap, and its 95 %
-    interval, as if cells were independent. The CSV has every network above, the summary every correlation, `cells` what
-    it is of.
+    Above are medians over the sound seeds with their range, of the cells of the α and B at which most architectures
+    were trained; norms stand alone where there is one architecture. Below are all cells of the grid (means over seeds)
+    with Spearman's rank correlation between the quantity at the end and the gap, and its 95 % interval, as if cells
+    were independent; there are none where cells are few. The CSV has every network above, the summary every
+    correlation, `cells` what it is of.
+
+    Raises:
+        NothingToShow: no network that trained was measured at the start or the end, or there is nothing to compare.
     """
-    table = along_training(gradient_structure)
-    table = table[table["fraction"].isin([0, 1])]
-    shared = most_shared_setting(table)
+    table = with_failures(along_training(gradient_structure), histories)
+    table = table[table["fraction"].isin([*MOMENTS])]
+    sound = table[
+        (table["failure"] == "") & np.isfinite(table[[name for name, _, _ in PANELS]].astype(float)).any(axis=1)
+    ]
+    if sound.empty:
+        raise NothingToShow("Every network that was to be measured had failed: it diverged or stayed at chance.")
+    shared = most_shared_setting(sound)
     cells = by_cell(runs(histories, gradient_structure))
+    if len(shared[["arch", "norm"]].drop_duplicates()) < 2 and len(cells) < LEAST_CELLS:
+        raise NothingToShow("Only one network has values to show, so there are no architectures or norms to compare.")
     related = correlations(cells)
-    palette = style.colours(style.ordered(table["norm"]))
-    figure, axes = plt.subplots(3, 3, figsize=(style.WIDTH, 6.6))
+    palette = style.colours(style.ordered(sound["norm"]))
+    below = len(cells) >= LEAST_CELLS
+    size = (style.WIDTH, 4.4 + 2 * below)
+    figure, axes = plt.subplots(2 + below, 3, figsize=size, squeeze=False)
     for ax, (quantity, title, logarithmic) in zip(axes[:2].flat, PANELS, strict=True):
-        _by_architecture(ax, shared, quantity, palette)
-        if logarithmic:
-            style.logarithmic(ax.yaxis, shared[quantity])
+        _by_architecture(ax, shared, quantity, palette, logarithmic)
         ax.set_title(title)
-    dots = {"hue": "norm", "palette": palette, "alpha": 0.8, "s": 14, "linewidth": 0, "legend": False}
-    for ax, (quantity, title, logarithmic) in zip(axes[2], RELATED, strict=True):
-        if len(cells):
-            sns.scatterplot(cells, x=quantity, y=GAP, ax=ax, **dots)
-        if logarithmic:
-            style.logarithmic(ax.xaxis, cells[quantity])
-        ax.set_xlabel(title, fontsize=7)
-        ax.set_ylabel("generalisation gap\ntest − train loss (nats)" if ax is axes[2, 0] else "")
-        ax.set_title(_correlation_text(related, quantity), fontsize=7)
-    _legend(figure, palette)
-    facts = shared.iloc[0]
-    setting = f"B = {facts['batch_size']}, α = {facts['alpha']:g}, {table['seed'].nunique()} seeds"
-    figure.suptitle(f"{setting}; below {len(cells)} cells", fontsize=7)
-    columns = [*CELL, "seed", "epoch", "fraction", "bn_mode", *(name for name, _, _ in PANELS), "minibatch_rank"]
-    extra = [name for name in ("sample_constant",) if name in shared]
-    return figure, {"": shared[columns + extra], "summary": related, "cells": cells}
+    for ax, (quantity, title, logarithmic) in zip(axes[2] if below else (), RELATED, strict=False):
+        _against_gap(ax, cells, quantity, palette, logarithmic)
+        ax.set(xlabel=title, title=_correlation_text(related, quantity))
+    if below:
+        axes[2, 0].set_ylabel("generalisation gap:\ntest − train loss (nats)")
+    _key(figure, shared, palette, len(cells) if below else 0)
+    # Measured only where samples have gradients of their own.
+    extra = [name for name in ("sample_constant",) if name in table]
+    return figure, {"": most_shared_setting(table)[COLUMNS + extra], "summary": related, "cells": cells}
 
 
-def _by_architecture(ax: Axes, networks: pd.DataFrame, quantity: str, palette: dict[str, str]) -> None:
-    """A dot for each network: open before training, filled at its end; norms are side by side."""
+def _by_architecture(
+    ax: Axes, networks: pd.DataFrame, quantity: str, palette: dict[str, str], logarithmic: bool
+) -> None:
+    """Median and range over seeds of each network: open before training, filled at its end; norms are side by side."""
     archs = architecture.in_order(networks["arch"])
-    for shift, (norm, colour) in zip(np.linspace(-0.25, 0.25, len(palette)), palette.items(), strict=True):
-        for fraction, face, offset in ((0, "white", -0.06), (1, colour, 0.06)):
-            seeds = networks[(networks["norm"] == norm) & (networks["fraction"] == fraction)]
-            x = seeds["arch"].map(archs.index).astype(float) + shift + offset
-            ax.plot(x, seeds[quantity], "o", color=colour, markerfacecolor=face, markersize=3.5)
-    ax.set_xticks(range(len(archs)), [arch.replace("resnet", "res").replace("-", "\n") for arch in archs])
-    ax.set_xlim(-0.5, len(archs) - 0.5)
+    norms = [norm for norm in palette if norm in set(networks["norm"])]
+    values = networks[
+        np.isfinite(networks[quantity].astype(float)) & (~np.array(logarithmic) | (networks[quantity] > 0))
+    ]
+    width = 0.8 / len(norms) if len(archs) > 1 else 1.0
+    for (arch, norm, fraction), seeds in values.groupby(["arch", "norm", "fraction"])[quantity]:
+        group = archs.index(arch) + (norms.index(norm) - (len(norms) - 1) / 2) * width
+        x = group + (fraction - 0.5) * width * 0.42
+        look: style.Look = {
+            "color": palette[norm],
+            "mfc": palette[norm] if fraction else "white",
+            "markersize": 3.6,
+            "mew": 0.8,
+        }
+        reach = [[seeds.median() - seeds.min()], [seeds.max() - seeds.median()]]
+        ax.errorbar([x], [seeds.median()], yerr=reach, fmt="o", elinewidth=0.7, **look)
+    for border in range(len(archs) - 1):
+        ax.axvline(border + 0.5, color="0.9", linewidth=0.7, zorder=0)
+    if len(archs) > 1:
+        ax.set_xticks(range(len(archs)), [network(arch).replace("-", "\n", 1) for arch in archs])
+        ax.set_xlim(-0.5, len(archs) - 0.5)
+    else:
+        middle = (len(norms) - 1) / 2
+        ax.set_xticks(np.arange(len(norms)) - middle, [style.label(norm).replace(" ", "\n", 1) for norm in norms])
+        ax.set_xlim(-middle - 0.6, middle + 0.6)
+    ax.tick_params(axis="x", length=0, labelsize=6)
+    ax.grid(axis="x", visible=False)
+    _scale(ax, "y", values[quantity], logarithmic)
+
+
+def _against_gap(ax: Axes, cells: pd.DataFrame, quantity: str, palette: dict[str, str], logarithmic: bool) -> None:
+    """A dot for each cell."""
+    for norm, colour in palette.items():
+        of_norm = cells[cells["norm"] == norm]
+        ax.plot(of_norm[quantity], of_norm[GAP], "o", color=colour, markersize=3.4, mew=0, alpha=0.75)
+    _scale(ax, "x", cells[quantity], logarithmic)
+
+
+def _scale(ax: Axes, which: str, values: pd.Series, logarithmic: bool) -> None:
+    if logarithmic and len(positive(values)):
+        style.logarithmic(ax.xaxis if which == "x" else ax.yaxis, values)
+        ax.minorticks_off()
 
 
 def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
-    row = related[(related["norm"] == "all") & (related["quantity"] == quantity) & (related["gap"] == GAP)].iloc[0]
-    if np.isnan(row["rho"]):
+    rows = related[(related["norm"] == "all") & (related["quantity"] == quantity) & (related["gap"] == GAP)]
+    if rows.empty or np.isnan(rows["rho"].iloc[0]):
         return "too few cells to correlate"
-    rho, low, high = (style.number(row[name], ".2f") for name in ("rho", "low", "high"))
+    rho, low, high = (style.number(rows[name].iloc[0], ".2f") for name in ("rho", "low", "high"))
     return f"ρ = {rho} [{low}, {high}]"
 
 
-def _legend(figure: Figure, palette: dict[str, str]) -> None:
-    """One legend for all panels: colours are norms, open dots are before training."""
-    entries = [(style.label(norm), colour, colour) for norm, colour in palette.items()]
-    entries += [("before training", "0.3", "white"), ("at its end", "0.3", "0.3")]
-    look: style.Look = {"marker": "o", "linestyle": "", "markersize": 4}
-    handles = [Line2D([], [], color=edge, markerfacecolor=face, label=text, **look) for text, edge, face in entries]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+def _key(figure: Figure, shared: pd.DataFrame, palette: dict[str, str], cells: int) -> None:
+    """Colours are norms, open markers are before training; and which networks these are."""
+    seeds = shared.groupby([*CELL, "fraction"])["seed"].nunique()
+    most = f"{'at most ' * (seeds.nunique() > 1)}{count(int(seeds.max()), 'seed')}"
+    moments: keys.Group = {
+        f"{name}: median of {most}": keys.marker("o", mfc=keys.GREY if moment else "white")
+        for moment, name in MOMENTS.items()
+        if moment in set(shared["fraction"])
+    }
+    if seeds.max() > 1:
+        moments["their range"] = keys.marker("|", markersize=9)
+    if cells:
+        moments[f"bottom row: one of {cells} cells of the grid"] = keys.marker("o", markersize=3.4, alpha=0.75)
+    facts = shared.iloc[0]
+    archs = architecture.in_order(shared["arch"])
+    name = f"{network(archs[0])}, " if len(archs) == 1 else ""
+    setting = f"{name}B = {facts['batch_size']}, α = {plain(facts['alpha'])}"
+    colours = keys.norms(palette, marker="o", linestyle="", markersize=4)
+    keys.key(figure, {"norm": colours, setting: moments})

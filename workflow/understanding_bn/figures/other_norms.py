@@ -1,5 +1,5 @@
 """Do other normalisations order the learning rates as batch norm does?"""
 
-from understanding_bn.figures.accuracy_by_alpha import draw
+from understanding_bn.figures.accuracy_by_alpha import COLUMNS, draw
 
-__all__ = ["draw"]
+__all__ = ["COLUMNS", "draw"]

@@ -1,16 +1,21 @@
 """What other readings of the paper would change: shortcuts, initialisation, where moments are taken."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture, paper
 from understanding_bn.figures import style
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.figures.numbers import plain
+from understanding_bn.figures.titles import count
 from understanding_bn.summaries.channel_moments import distance_from_paper, moments_by_layer
 from understanding_bn.summaries.logit_gradients import one_class_for_all
 
 READING = ["arch", "init"]
-COLUMNS = [*READING, "site", "norm", "quantity", "value", "paper", "paper_origin", "seeds"]
+COLUMNS = [*READING, "site", "norm", "quantity", "value", "sd", "paper", "paper_origin", "seeds"]
 
 
 def tabulate(
@@ -18,15 +23,23 @@ def tabulate(
     gradient_sums: pd.DataFrame | None = None,
     logit_gradients: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, str]:
-    """Figs. 5 and 6 and Table 1 for each reading; the first one is the preset's own."""
+    """Figs. 5 and 6 and Table 1 for each reading; the first one is the preset's own.
+
+    Values are means over seeds, with their standard deviation where each seed has a value of its own.
+
+    Raises:
+        NothingToShow: nothing was measured.
+    """
     parts = ((channel_moments, _moments), (gradient_sums, _ratios), (logit_gradients, _one_class))
-    given = [(values, summarise) for values, summarise in parts if values is not None]
+    given = [(values, summarise) for values, summarise in parts if values is not None and len(values)]
+    if not given:
+        raise NothingToShow("No reading was measured.")
     rows = []
     for arch, init in pd.concat([values[READING] for values, _ in given]).drop_duplicates().to_numpy():
         for values, summarise in given:
             of_reading = values[(values["arch"] == arch) & (values["init"] == init)]
             rows += [{"arch": arch, "init": init} | row for row in (summarise(of_reading) if len(of_reading) else [])]
-    table = pd.DataFrame(rows)[COLUMNS]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     return table, _markdown(table)
 
 
@@ -47,10 +60,18 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
     for (norm, layer), group in gradient_sums.groupby(["norm", "layer"]):
         shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
         published = paper.GRADIENT_SUM_RATIO.value.get((norm, layer), math.nan)
-        known = {"paper": published, "paper_origin": _origin(paper.GRADIENT_SUM_RATIO.origin, published)}
+        known: dict[str, Any] = {
+            "paper": published,
+            "paper_origin": _origin(paper.GRADIENT_SUM_RATIO.origin, published),
+        }
         name = f"Table 1, {{}} at layer {layer:g}"
-        rows.append(shared | {"quantity": name.format("a/b"), "value": group["ratio"].mean()} | known)
-        rows.append(shared | {"quantity": name.format("b"), "value": group["b"].mean(), "paper": math.nan})
+        for quantity, values, theirs in (("a/b", group["ratio"], known), ("b", group["b"], {"paper": math.nan})):
+            row = {
+                "quantity": name.format(quantity),
+                "value": values.mean(),
+                "sd": values.std() if np.isfinite(values).all() else math.nan,
+            }
+            rows.append(shared | row | theirs)
     return rows
 
 
@@ -76,18 +97,24 @@ def _markdown(table: pd.DataFrame) -> str:
     names = [_name(*reading) + (" (ours)" if number == 0 else "") for number, reading in enumerate(readings)]
     lines = ["| quantity | norm | " + " | ".join(names) + " | paper |", "|---" * (len(names) + 3) + "|"]
     for (quantity, site, norm), rows in table.groupby(["quantity", "site", "norm"], sort=False):
-        by_reading = rows.set_index(READING)["value"]
-        cells = [f"{by_reading[reading]:.3g}" if reading in by_reading.index else "–" for reading in readings]
+        by_reading = rows.set_index(READING)[["value", "sd"]]
+        cells = [_cell(*by_reading.loc[reading]) if reading in by_reading.index else "–" for reading in readings]
         place = f", {SITES[site]}" if site else ""
         published = rows["paper"].iloc[0]
-        mark = "unknown" if math.isnan(published) else f"{published:g} ({rows['paper_origin'].iloc[0]})"
+        mark = "unknown" if math.isnan(published) else f"{plain(published, 4)} ({rows['paper_origin'].iloc[0]})"
         lines.append(f"| {quantity}{place} | {style.label(norm)} | " + " | ".join([*cells, mark]) + " |")
-    lines += ["", f"Means over {table['seeds'].max()} seeds at initialisation, BN in train mode, float32."]
+    seeds = count(int(table["seeds"].max()), "seed")
+    lines += ["", f"Means and standard deviations over {seeds} at initialisation, BN in train mode, float32."]
     return "\n".join(lines) + "\n"
 
 
 SITES = {"convolution": "outputs of convolutions", "stream": "stream after ReLU"}
 SHORTCUTS = {"projection": "projections", "padding": "zero padding", "none": "no shortcuts"}
+
+
+def _cell(value: float, sd: float) -> str:
+    """A mean with its standard deviation, if it has one."""
+    return plain(value) + (f" ± {plain(sd, 2)}" if math.isfinite(sd) else "")
 
 
 def _name(arch: str, init: str) -> str:

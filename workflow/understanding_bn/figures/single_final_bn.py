@@ -1,5 +1,5 @@
 """One batch norm after the last block, compared with batch norm everywhere and nowhere."""
 
-from understanding_bn.figures.accuracy_by_alpha import draw
+from understanding_bn.figures.accuracy_by_alpha import COLUMNS, draw
 
-__all__ = ["draw"]
+__all__ = ["COLUMNS", "draw"]

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from understanding_bn import files, tables
+from understanding_bn.figures.numbers import plain
 
 mpl.use("Agg")
 sns.set_theme(
@@ -148,7 +149,7 @@ def span(values: pd.Series, form: str) -> str:
 def ticks_at(axis: Axis, values: pd.Series) -> None:
     """Ticks at just the values that occur, for a logarithmic axis with few of them; no minor ticks on either axis."""
     places = sorted(values.unique())
-    axis.set_ticks(places, [f"{place:g}" for place in places])
+    axis.set_ticks(places, [plain(place, 6) for place in places])
     axis.axes.minorticks_off()
 
 
@@ -160,15 +161,20 @@ def logarithmic(axis: Axis, values: pd.Series) -> None:
     set_scale("log")
     if decades < 2:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1 else (1, 3)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str) -> None:
-    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf, NAME.svg and NAME.png to `out`, each atomically."""
+def save(
+    figure: Figure, drawn: dict[str, pd.DataFrame], out: Path, name: str, texts: dict[str, str] | None = None
+) -> None:
+    """Write NAME.csv, its companions NAME_<key>.csv, NAME.pdf, NAME.svg and NAME.png to `out`, each atomically.
+
+    `texts`: what NAME.png holds besides the picture, by keyword.
+    """
     for key, table in drawn.items():
         tables.write(out / (f"{name}_{key}.csv" if key else f"{name}.csv"), table)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".svg", {"Date": None}), (".png", {})):
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".svg", {"Date": None}), (".png", texts or {})):
         with files.atomic(out / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, metadata=metadata)
     plt.close(figure)

@@ -29,6 +29,9 @@ class ChannelMoments(Initial):
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)
 
 
+COLUMNS = {"site": "str", "layer": "int64", "channel": "int64", "mean": "float64", "variance": "float64"}
+
+
 def measure(context: Context, norm: str, seed: int, options: ChannelMoments) -> pd.DataFrame:
     """Mean and variance of every channel over the first mini-batch and all positions, at both sites.
 

@@ -35,6 +35,19 @@ class DivergencePath(Initial):
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=False)
 
 
+COLUMNS = {
+    "layer": "int64",
+    "percent": "int64",
+    "channel": "int64",
+    "mean": "float64",
+    "variance": "float64",
+    "loss": "float64",
+    "alpha": "float64",
+    "update": "int64",
+    "diverged": "bool",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: DivergencePath) -> pd.DataFrame:
     """Mean and variance of each channel at 0 … 100 % of the diverging update, on the update's own mini-batch.
 

@@ -80,6 +80,18 @@ class EdgeOfStability(Initial):
             yield Mistake(("images",), text)
 
 
+COLUMNS = {
+    "batch_size": "int64",
+    "loss": "str",
+    "momentum": "float64",
+    "alpha": "float64",
+    "update": "int64",
+    "training_loss": "float64",
+    "sharpness": "float64",
+    "failure": "str",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: EdgeOfStability) -> pd.DataFrame:
     """Loss and sharpness along full-batch descent from the initialisation of `seed`, for each loss, momentum and α.
 
@@ -113,5 +125,4 @@ def measure(context: Context, norm: str, seed: int, options: EdgeOfStability) ->
                 seed,
             )
             rows += [(size, kind.loss, kind.momentum, alpha, *snapshot) for snapshot in path]
-    names = ["batch_size", "loss", "momentum", "alpha", "update", "training_loss", "sharpness", "failure"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -30,6 +30,9 @@ class GradientHistogram(Initial):
         yield from layers_too_deep({("layer",): self.layer}, setting.archs, last=False)
 
 
+COLUMNS = {"layer": "int64", "minibatch": "int64", "gradient": "float32"}
+
+
 def measure(context: Context, norm: str, seed: int, options: GradientHistogram) -> pd.DataFrame:
     """Every entry of ∂ℓ/∂W, W the kernel of `layer`, over `minibatches` mini-batches at the same weights.
 

@@ -45,6 +45,20 @@ class GradientNoise(Initial):
             )
 
 
+COLUMNS = {
+    "batch_size": "int64",
+    "sampling": "str",
+    "images": "int64",
+    "alpha": "float64",
+    "epoch": "int64",
+    "minibatches": "int64",
+    "noise": "float64",
+    "constant": "float64",
+    "log_noise_error": "float64",
+    "update_noise": "float64",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> pd.DataFrame:
     """Noise of gradients and of updates at initialisation, from `minibatches` mini-batches of each size.
 
@@ -92,5 +106,4 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         noise = gradients.value()
         facts = (0, count, noise, noise * batch_size, jackknife_error(single))
         rows += [(batch_size, sampling, images_in_all, alpha, *facts, v.value()) for alpha, v in updates.items()]
-    columns = ["batch_size", "sampling", "images", "alpha", "epoch", "minibatches", "noise", "constant"]
-    return pd.DataFrame(rows, columns=[*columns, "log_noise_error", "update_noise"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))

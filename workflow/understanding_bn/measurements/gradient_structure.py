@@ -38,6 +38,9 @@ class GradientStructure(Trained):
             yield Mistake(("signal_minibatches",), text)
 
 
+COLUMNS = {"block": "str", "bn_mode": "str", "quantity": "str", "value": "float64"}
+
+
 def measure(context: Context, norm: str, seed: int, options: GradientStructure) -> pd.DataFrame:
     """Moments and ranks of the gradients of independent mini-batches of B images, in train mode.
 
@@ -92,4 +95,4 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     if options.signal_minibatches:
         more = (gm.gradient(model.train(), *batch) for batch in batches)  # last: they change the running statistics
         rows += [("all", bn_mode, *each) for each in gm.signal(chain(gradients, more)).items()]
-    return pd.DataFrame(rows, columns=["block", "bn_mode", "quantity", "value"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -37,6 +37,18 @@ class HessianSpectrum(Trained):
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)
 
 
+COLUMNS = {
+    "bn_mode": "str",
+    "block": "str",
+    "kind": "str",
+    "index": "float64",
+    "probe": "float64",
+    "value": "float64",
+    "weight": "float64",
+    "residual": "float64",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: HessianSpectrum) -> pd.DataFrame:
     """The spectrum at the weights of the network, on the images of `partition`; columns of `spectrum`."""
     from understanding_bn.analysis.spectrum import partition, spectrum

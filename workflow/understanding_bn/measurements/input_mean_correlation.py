@@ -16,6 +16,9 @@ class InputMeanCorrelation(Initial):
     """Kernel gradients and the means of the channels that they read, in every layer (claim 20)."""
 
 
+COLUMNS = {"layer": "int64", "in_channel": "int64", "input_mean": "float64", "gradient": "float64"}
+
+
 def measure(context: Context, norm: str, seed: int, options: InputMeanCorrelation) -> pd.DataFrame:
     """For every input channel of every convolution between two layers (2 … depth − 1), on the first mini-batch.
 

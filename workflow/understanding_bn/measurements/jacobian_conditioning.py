@@ -45,6 +45,19 @@ class JacobianConditioning(Initial):
             yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}")
 
 
+COLUMNS = {
+    "arch": "str",
+    "init": "str",
+    "batch_size": "int64",
+    "bn_mode": "str",
+    "image": "int64",
+    "outputs": "int64",
+    "inputs": "int64",
+    "index": "int64",
+    "singular_value": "float64",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: JacobianConditioning) -> pd.DataFrame:
     """Every singular value of the Jacobian at the first `images` images of the first mini-batch, for each network.
 

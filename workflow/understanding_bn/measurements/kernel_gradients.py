@@ -25,6 +25,15 @@ class KernelGradients(Initial):
         yield from layers_too_deep({("layer",): self.layer}, setting.archs, last=False)
 
 
+COLUMNS = {
+    "layer": "int64",
+    "out_channel": "int64",
+    "in_channel": "int64",
+    "gradient": "float64",
+    "magnitude": "float64",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: KernelGradients) -> pd.DataFrame:
     """|∂L/∂W| between every output and input channel, on the first mini-batch, L its mean cross-entropy.
 

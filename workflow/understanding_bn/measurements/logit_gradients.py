@@ -20,6 +20,9 @@ class LogitGradients(Initial):
         return True
 
 
+COLUMNS = {"image": "int64", "label": "int64", "class": "int64", "gradient": "float32"}
+
+
 def measure(context: Context, norm: str, seed: int, options: LogitGradients) -> pd.DataFrame:
     """∂ℓ/∂logits of the first mini-batch, ℓ its mean cross-entropy: (softmax − one-hot) / B.
 

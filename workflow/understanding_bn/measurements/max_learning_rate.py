@@ -84,6 +84,9 @@ def grid(smallest: float, largest: float, steps_per_decade: int) -> list[float]:
     return [10 ** (k / steps_per_decade) for k in range(first, last + 1)]
 
 
+COLUMNS = {"batch_size": "int64", "updates": "int64", "alpha": "float64", "outcome": "str", "update": "int64"}
+
+
 def measure(context: Context, norm: str, seed: int, options: MaxLearningRate) -> pd.DataFrame:
     """Every learning rate tried in the search for the largest stable one, from initialisation at constant α.
 
@@ -102,4 +105,4 @@ def measure(context: Context, norm: str, seed: int, options: MaxLearningRate) ->
     alphas = grid(options.smallest_alpha, options.largest_alpha, options.steps_per_decade)
     tried = bisect(alphas, lambda alpha: trial(context, norm, seed, alpha, options.updates))
     rows = [(options.batch_size, options.updates, *each) for each in tried]
-    return pd.DataFrame(rows, columns=["batch_size", "updates", "alpha", "outcome", "update"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))

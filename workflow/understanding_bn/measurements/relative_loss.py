@@ -58,6 +58,15 @@ class RelativeLoss(Initial):
             yield Mistake(("smallest_step",), f"{smallest} is not below largest_step, expected less than {largest}")
 
 
+COLUMNS = {
+    "minibatch": "int64",
+    "alpha": "float64",
+    "loss": "float64",
+    "step_size": "float64",
+    "relative_loss": "float64",
+}
+
+
 def measure(context: Context, norm: str, seed: int, options: RelativeLoss) -> pd.DataFrame:
     """Relative loss ℓ(w − s·g) / ℓ(w) on some mini-batches of ordinary training, such as 1, 4 and 7, for steps s.
 
@@ -84,4 +93,4 @@ def measure(context: Context, norm: str, seed: int, options: RelativeLoss) -> pd
             loss, curve = relative_losses(model, images, labels, sizes)
             rows += [(number, alpha, loss, size, relative) for size, relative in zip(sizes, curve, strict=False)]
         step(model, optimiser, images, labels)
-    return pd.DataFrame(rows, columns=["minibatch", "alpha", "loss", "step_size", "relative_loss"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))

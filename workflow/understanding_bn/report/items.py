@@ -11,6 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from understanding_bn.errors import UserError
+from understanding_bn.figures import nothing
 from understanding_bn.report import views
 
 MOST_ROWS = 60  # of a table of numbers that is printed in the page; longer ones are linked
@@ -21,12 +22,14 @@ def item(path: Path, captions: Path) -> dict[str, Any]:
     """One figure (.png) or table (.md) as the template wants it."""
     title, paragraphs = caption(captions, path.stem)
     table, notes = _table(path) if path.suffix == ".md" else (None, [])
+    empty = nothing.sentence_in(path) if path.suffix == ".png" else None
     return {
         "name": path.stem,
         "title": title,
         "paragraphs": paragraphs,
-        "image": _image(path) if path.suffix == ".png" else None,
-        "view": views.view(path.with_suffix(".csv")),
+        "nothing": empty,
+        "image": _image(path) if path.suffix == ".png" and not empty else None,
+        "view": None if empty else views.view(path.with_suffix(".csv")),
         "table": table,
         "notes": notes,
         "numbers": _numbers(path),

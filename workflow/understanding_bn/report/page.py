@@ -64,7 +64,7 @@ def run(
     at_scale = _at_scale([*records.values()])
     large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept and not at_scale else {}
     drawn = [items.item(path, captions) for path in shown]
-    figures = {path.stem: path for path in shown if path.suffix == ".png"}
+    figures = {path.stem: path for path, item in zip(shown, drawn, strict=True) if item["image"]}
     template = _environment(out.parent).get_template("page.html")
     page = template.render(
         preset=preset,

@@ -1,8 +1,9 @@
 """Measuring: one measurement on the networks of some seeds, from the data store and trained weights to files.
 
-A measurement is a module in measurements/ with a function `measure(context, norm, seed, options) -> DataFrame`, and
-with DTYPE if it does not measure in float32. Batch norm is in train mode unless a column `bn_mode` says otherwise. A
-network at initialisation and a trained one are the same to it: its context provides the network.
+A measurement is a module in measurements/ with a function `measure(context, norm, seed, options) -> DataFrame`, with
+the dtypes of its columns in COLUMNS, and with DTYPE if it does not measure in float32. Batch norm is in train mode
+unless a column `bn_mode` says otherwise. A network at initialisation and a trained one are the same to it: its context
+provides the network.
 """
 
 import importlib
@@ -24,6 +25,12 @@ from understanding_bn.experiment.jobs import Measure
 from understanding_bn.messages import place
 from understanding_bn.progress import Progress, heartbeat
 from understanding_bn.settings import Setting, Trained
+
+# The columns in front of a measurement's own, with their dtypes.
+NETWORK = {"dataset": "str", "arch": "str", "init": "str", "norm": "str"}
+AT_INITIALISATION = NETWORK | {"batch_size": "int64", "seed": "int64"}
+OF_TRAINED = NETWORK | {"alpha": "float64", "batch_size": "int64", "epochs": "int64", "seed": "int64"}
+OF_TRAINED |= {"epoch": "int64", "fraction": "float64"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,14 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
     return int(sound["epoch"].max()) if len(sound) else 0
 
 
+def no_rows(measurement: str, trained: bool) -> pd.DataFrame:
+    """The table that a measurement leaves where it measured no network: every column, with its dtype."""
+    own = importlib.import_module(f"understanding_bn.measurements.{measurement}").COLUMNS
+    factors = OF_TRAINED if trained else AT_INITIALISATION
+    columns = {name: dtype for name, dtype in factors.items() if name not in own} | own
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
+
+
 def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
     """Write the rows of all points to values.parquet. Returns bn_mode and dtype for run.json."""
     module = importlib.import_module(f"understanding_bn.measurements.{job.measurement}")
@@ -167,7 +182,8 @@ def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
         keys = {key: value for key, value in point.factors.items() if key not in table}
         parts.append(pd.DataFrame(keys, index=table.index).join(table))
     progress.show(len(points))
-    values = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"seed": pd.Series(dtype="int64")})
+    parts = [part for part in parts if len(part)] or [no_rows(job.measurement, isinstance(job.network, Cell))]
+    values = pd.concat(parts, ignore_index=True)
     tables.write(out / "values.parquet", values)
     bn_mode = ", ".join(values["bn_mode"].unique()) if "bn_mode" in values else "train"
     return {"bn_mode": bn_mode, "dtype": getattr(module, "DTYPE", "float32")}

@@ -16,13 +16,20 @@ def slopes(gradient_noise: pd.DataFrame) -> pd.DataFrame:
     for (norm, seed), group in of_epoch.groupby(["norm", "seed"]):
         over_b = group[group["alpha"] == group["alpha"].min()]
         over_alpha = group[group["batch_size"] == group["batch_size"].max()]
-        by_b = np.polyfit(np.log(over_b["batch_size"]), np.log(over_b["noise"]), 1)[0]
-        by_alpha = np.polyfit(np.log(over_alpha["alpha"]), np.log(over_alpha["update_noise"]), 1)[0]
+        by_b = _slope(over_b["batch_size"], over_b["noise"])
+        by_alpha = _slope(over_alpha["alpha"], over_alpha["update_noise"])
         logs = np.log(over_b["batch_size"]) - np.log(over_b["batch_size"]).mean()
         errors = over_b.get("log_noise_error", pd.Series(np.nan, index=over_b.index))
         error = np.sqrt(((logs / (logs**2).sum() * errors) ** 2).sum(skipna=False))
         rows.append((norm, seed, by_b, error, by_alpha))
     return pd.DataFrame(rows, columns=["norm", "seed", "batch_size_slope", "batch_size_slope_error", "alpha_slope"])
+
+
+def _slope(x: pd.Series, y: pd.Series) -> float:
+    """Least squares of log y on log x; NaN if x has one value, or if a y has no logarithm: none is left out."""
+    if x.nunique() < 2 or not (np.isfinite(y) & (y > 0)).all():
+        return np.nan
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def relative_to_replacement(gradient_noise: pd.DataFrame) -> pd.DataFrame:

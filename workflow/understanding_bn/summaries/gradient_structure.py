@@ -6,6 +6,9 @@ import pandas as pd
 from understanding_bn.summaries.training import CELL
 
 WHOLE = "all"  # the block that is the whole network; the others are layers
+# What every network and every layer has.
+OF_NETWORK = ("noise", "constant", "gradient_norm2", "layer_variation", "minibatch_rank")
+OF_LAYER = ("unit_variation", "entry_variance", "rank", "full_rank")
 SECONDARY = "eval"  # the BN mode that only `sample_constant` is measured in
 
 
@@ -16,16 +19,19 @@ def by_network(gradient_structure: pd.DataFrame, extra: tuple[str, ...] = ()) ->
     effective rank of a layer's gradient over the largest possible one.
     """
     keys = [*CELL, *extra, "seed"]
-    if gradient_structure.empty:
-        return pd.DataFrame(columns=keys)
     rows = gradient_structure.fillna({"alpha": -1.0})  # NaN, at initialisation, is no key to group by
-    whole = rows[rows["block"] == WHOLE]
-    wide = whole.pivot_table(index=keys, columns="quantity", values="value", aggfunc="first")
-    layers = rows[rows["block"] != WHOLE].pivot_table(index=[*keys, "block"], columns="quantity", values="value")
+    whole = _wide(rows[rows["block"] == WHOLE], keys, OF_NETWORK)
+    layers = _wide(rows[rows["block"] != WHOLE], [*keys, "block"], OF_LAYER)
     layers = layers.assign(rank_share=layers["rank"] / layers["full_rank"])
     means = layers.groupby(keys)[["unit_variation", "entry_variance", "rank_share"]].mean()
     means = means.rename(columns={name: f"mean_{name}" for name in ("unit_variation", "entry_variance")})
-    return wide.join(means).reset_index().replace({"alpha": {-1.0: np.nan}})
+    return whole.join(means).reset_index().replace({"alpha": {-1.0: np.nan}})
+
+
+def _wide(rows: pd.DataFrame, keys: list[str], quantities: tuple[str, ...]) -> pd.DataFrame:
+    """A row for each value of the keys and a column for each quantity: those named, and others that are there."""
+    wide = rows.groupby([*keys, "quantity"])["value"].first().unstack("quantity")
+    return wide.reindex(columns=wide.columns.union(quantities, sort=False)).astype(float)
 
 
 def with_noise_of_updates(table: pd.DataFrame) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def by_block(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
         top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
         ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]
         forms = kinds["trace"]["value"].to_numpy()
-        mean = trace(forms) if len(forms) else (math.nan, math.nan)
+        mean = trace(forms) if len(forms) and np.isfinite(forms).all() else (math.nan, math.nan)
         rows.append((*key, top.max(), bottom.min(), network.loc[ends, "residual"].max(), *mean))
     measured = ["top_eigenvalue", "bottom_eigenvalue", "residual", "trace", "trace_stderr"]
     return pd.DataFrame(rows, columns=[*RUN, "failure", "block", *measured])

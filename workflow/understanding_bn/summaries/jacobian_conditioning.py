@@ -46,7 +46,7 @@ def conditions(jacobian_conditioning: pd.DataFrame) -> pd.DataFrame:
                 "log10_largest": math.log10(singular[0]) if rank else math.nan,
             }
         )
-    return pd.DataFrame(rows)[COLUMNS]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def slopes(table: pd.DataFrame) -> pd.DataFrame:

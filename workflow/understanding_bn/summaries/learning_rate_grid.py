@@ -38,7 +38,8 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
     and high (Student's 95 % interval over seeds; NaN for one seed).
     """
     rows = []
-    for norm, of_norm in grid.groupby("norm", sort=False):
+    finite = grid.replace([np.inf, -np.inf], np.nan)
+    for norm, of_norm in finite.groupby("norm", sort=False):
         for move in MOVES:
             pairs = neighbours(of_norm, move)
             for quantity, logarithmic in QUANTITIES.items():

@@ -1,0 +1,122 @@
+"""Figures of measurements beyond the paper's, from values that some network has: all NaN, infinite, zero, or just one.
+
+A figure is then drawn without a warning, or says in a sentence why it shows nothing.
+"""
+
+import importlib
+import itertools
+import math
+import warnings
+
+import grids
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from singular import as_values
+
+from understanding_bn.figures.nothing import NothingToShow
+from understanding_bn.stages import measure
+
+NORMS, SEEDS = ("batch", "none"), (0, 1)
+FACTS = {"dataset": "digits", "arch": "resnet-8", "init": "xavier_uniform", "batch_size": 8}
+RANDOM = np.random.default_rng(0)
+
+
+def table(values, **levels):
+    """Every combination of the levels, of two norms and two seeds; positive random values."""
+    levels = {"norm": NORMS, "seed": SEEDS} | levels
+    index = pd.MultiIndex.from_product(levels.values(), names=[*levels]).to_frame(index=False)
+    facts = {name: value for name, value in FACTS.items() if name not in levels}
+    return index.assign(**{name: RANDOM.uniform(0.1, 2, len(index)) for name in values.split()}, **facts)
+
+
+def histories(failure=None):
+    cells = itertools.product(NORMS, (0.1, 0.01), (16, 64), SEEDS)
+    rows = [grids.run(*cell, failure=failure, clean_train_accuracy=0.9, last_finite_loss=1.0) for cell in cells]
+    return pd.DataFrame(rows).assign(first_absolute_step=None)
+
+
+def structures(*epochs):
+    cells = itertools.product(NORMS, (0.1, 0.01), (16, 64), SEEDS, epochs)
+    rows = [grids.gradients(n, a if epoch else math.nan, b, s, epoch=epoch) for n, a, b, s, epoch in cells]
+    return pd.DataFrame(list(itertools.chain(*rows))).drop_duplicates()
+
+
+def spectra():
+    cells = itertools.product(NORMS, (0.1, 0.01), (64,), SEEDS)
+    rows = list(itertools.chain(*(grids.curvature(*cell) for cell in cells)))
+    return pd.DataFrame(rows).assign(residual=0.0)
+
+
+noise = table("noise update_noise", batch_size=(4, 8), alpha=(0.1, 1.0), sampling=("epoch", "replacement"))
+noise = noise.assign(epoch=0, constant=noise["noise"] * noise["batch_size"], minibatches=4, images=64)
+tried = table("", alpha=(0.1, 1.0), arch=("resnet-8", "resnet-20")).assign(updates=5, update=5)
+tried["outcome"] = np.where(tried["alpha"] > 0.5, "diverged", "stable")
+descents = table("training_loss sharpness", update=(0, 1, 2), alpha=(0.1, 0.2)).assign(
+    loss="mse", momentum=0.0, failure=""
+)
+archs = ("resnet-8", "plain-14")
+jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
+correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
+sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
+trained = {"histories": histories()}
+# By test: the figure, its tables, and the columns that hold the measured values.
+SHOWN = {
+    "input_mean_correlation": (None, {"input_mean_correlation": correlated}, ["input_mean", "gradient"]),
+    "max_learning_rate": (None, {"max_learning_rate": tried}, []),
+    "jacobian_conditioning": (None, {"jacobian_conditioning": pd.concat(jacobians)}, ["singular_value"]),
+    "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
+    "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
+    "readings": (None, sums, ["a", "b", "ratio"]),
+    "single_final_bn": (None, trained, ["test_accuracy"]),
+    "other_norms": (None, trained, ["test_accuracy"]),
+    "alpha_batch_grid": (None, trained | {"gradient_structure": structures(20)}, ["test_accuracy", "value"]),
+    "hessian_spectrum": (None, trained | {"hessian_spectrum": spectra()}, ["value"]),
+    "noise_by_architecture": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
+    "noise_along_training": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
+    "along two": ("noise_along_training", trained | {"gradient_structure": structures(0, 10, 20)}, ["value"]),
+}
+SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
+CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
+OF_TRAINED = ("gradient_structure", "hessian_spectrum")
+
+
+def changed(name, values, columns, case):
+    """The table in which these columns are all of the case's kind, or those of one norm."""
+    if case == "no rows":
+        return histories("overflow") if name == "histories" else measure.no_rows(name, name in OF_TRAINED)
+    if case == "one row":
+        return values.head(1)
+    values, rows = values.reset_index(drop=True), np.ones(len(values), dtype=bool)
+    if case.startswith("one norm"):
+        rows = values["norm"].to_numpy() == values["norm"].iloc[-1]
+    extreme = {"NaN": np.nan, "infinite": np.inf, "zero": 0.0}.get(case.split()[-1])
+    for column in set(columns) & set(values):
+        mixed = np.resize([np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0], len(values))
+        values[column] = np.where(rows, mixed if extreme is None else extreme, values[column])
+    return values
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", SHOWN)
+def test_extreme_values_are_shown_or_are_said_to_be_nothing_to_show(name, case):
+    figure, tables, columns = SHOWN[name]
+    module = importlib.import_module(f"understanding_bn.figures.{figure or name}")
+    given = {key: changed(key, values, columns, case) for key, values in tables.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            shown, _ = (module.tabulate if name == "readings" else module.draw)(**given)
+        except NothingToShow as nothing:
+            # With the values of one norm alone there is no other network to compare it with.
+            assert not case.startswith("one norm") or name == "noise_by_architecture"
+            assert str(nothing).endswith(".")
+            assert module.COLUMNS
+            return
+    counted = name in ("single_final_bn", "other_norms")  # failures are what they show
+    assert case != "no rows" or counted
+    if name != "readings":
+        shown.set_layout_engine("none")
+        shown.canvas.draw()
+        plt.close(shown)
