@@ -120,6 +120,14 @@ def test_figures_are_vector_graphics_where_there_are_any(page, results, tmp_path
     assert 'src="data:image/svg+xml;base64,PHN2Zy8+"' in page(runs, None)
 
 
+def test_a_figure_that_shows_nothing_is_a_sentence(page, results, monkeypatch):
+    monkeypatch.setattr(report.nothing, "sentence_in", lambda png: "Every network < 3 diverged.")
+    text = page([run_record(results, digits=True)], None)
+    assert '<p class="notice" role="note">Every network &lt; 3 diverged.</p>' in text
+    assert "data:image" not in text
+    assert "<p>A paragraph.</p>" in text
+
+
 def test_files_beside_the_page_are_links_and_others_are_not(page, results):
     near = run_record(results, digits=True)
     far = results.parent.parent / "else where/run.json"
