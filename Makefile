@@ -1,15 +1,25 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all test test-rest test-all lint lock record help clean
+.PHONY: all verify test test-rest test-all lint lock record help clean
 
 CORES ?= all
-PRESETS ?= quick
+PRESET ?= quick
+PRESETS ?= $(PRESET)
+PRESET_FILE := $(firstword $(wildcard $(filter %.yaml,$(PRESET)) workflow/presets/$(PRESET).yaml))
+KNOWN := quick $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-SNAKEMAKE := $(UV) run snakemake --cores $(CORES)
+SNAKEMAKE := $(UV) run snakemake --logger brief --cores $(CORES) $(addprefix --configfile ,$(PRESET_FILE)) $(ARGS)
 
-all: .venv/ready ## set up, then run the whole quick preset: data, training, figures, claims, report
+all: known .venv/ready ## set up, then run the whole of PRESET (default: quick): data, training, figures, claims, report
 	$(SNAKEMAKE)
-	@$(UV) run python -m understanding_bn verdicts
+	@$(UV) run python -m understanding_bn verdicts $(PRESET)
+
+.DEFAULT: # make fig3: one figure or table, or any other target of Snakemake
+	@$(MAKE) --no-print-directory known .venv/ready
+	$(SNAKEMAKE) -- $@
+
+verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
+	@$(UV) run python -m understanding_bn verify $(PRESET)
 
 test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest
@@ -34,15 +44,23 @@ record: .venv/ready ## keep the small results of PRESETS (default: quick) and re
 	$(UV) run python -m understanding_bn record $(PRESETS)
 	$(UV) run snakemake --rulegraph mermaid-js > results/reference/rules.mmd
 	$(UV) run python -m understanding_bn keys
-	$(UV) run python -m understanding_bn fill README.md docs/*.md
+	$(UV) run python -m understanding_bn fill README.md docs/*.md codecheck.yml
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo "fig3      one figure or table with the jobs that it needs; likewise every other name that the README lists"
+	@echo "PRESET=P  with any of these: another preset than quick, one of $(filter-out quick,$(KNOWN)), or your own file"
+	@echo "ARGS=A    more arguments for Snakemake, such as ARGS=--dry-run; CORES=N: so many processor cores"
 
 clean: ## remove the results of every preset (not results/reference) and nothing else
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +
 
+.PHONY: known
+known:
+	@$(if $(filter quick,$(PRESET))$(PRESET_FILE),true,echo "error: no preset $(PRESET); expected one of $(KNOWN), or a file of your own that ends in .yaml" >&2; exit 2)
+
 .venv/ready: pyproject.toml $(filter .tools/%,$(UV))
+	@echo "setting up .venv: some 3 GB to fetch, and 6 GB on disk"
 	$(UV) sync
 	@touch $@
 

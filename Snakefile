@@ -24,3 +24,6 @@ rule all:
         report=f"{RESULTS}/report.html",
         claims=f"{RESULTS}/claims.json",
         figures=ITEMS,
+
+
+include: "workflow/rules/targets.smk"

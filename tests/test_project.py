@@ -12,6 +12,7 @@ import yaml
 
 from understanding_bn import cli
 from understanding_bn.experiment import plan
+from understanding_bn.experiment.jobs import Draw
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,7 +60,7 @@ def test_conda_environments_have_the_same_pins(path):
     found = dict(line.split("==") for line in pip)
     assert found == {name: versions[normal(name)] for name in found}
     needed = {normal(re.split(r"[<>=]", d)[0]) for d in PROJECT["project"]["dependencies"]}
-    only_for_snakemake = {"snakemake", "snakemake-executor-plugin-slurm", "snakemake-logger-plugin-rich", "pygments"}
+    only_for_snakemake = {"snakemake", "snakemake-executor-plugin-slurm", "pygments"}
     assert {normal(name) for name in found} == needed - only_for_snakemake
 
 
@@ -102,16 +103,41 @@ def package_commands():
 def test_commands_of_the_package_are_understood(command):
     args = cli.parser().parse_args(command.split())
     assert callable(args.run)
-    if command.split()[0] == "status":
-        assert args.preset in {"quick", *(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml"))}
+    if command.split()[0] in ("status", "verify"):
+        assert (getattr(args, "record", None) or args.preset) in {
+            "quick",
+            *(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml")),
+        }
     elif getattr(args, "preset", None):
         assert (ROOT / args.preset).is_file()
+
+
+def make_commands():
+    """Every command that begins with make on the README and the pages."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S)]
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    inline = [text for page in pages for text in re.findall(r"`(make[^`\n]*)`", page.read_text())]
+    return sorted({line for line in lines + inline if line.split()[:1] == ["make"]})
+
+
+@pytest.mark.parametrize("command", make_commands())
+def test_commands_of_make_name_targets_and_presets_that_exist(command):
+    names = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)) | {"reference"}
+    drawn = [Draw(name=name, kind="figures") for name in (*plan.FIGURES, *plan.TABLES)]
+    names |= {name for draw in drawn for name in (draw.name, draw.short)}
+    for word in command.split()[1:]:
+        variable, _, value = word.partition("=")
+        if variable == "PRESET":
+            assert value.endswith(".yaml") or (ROOT / f"workflow/presets/{value}.yaml").is_file()
+        elif variable not in ("ARGS", "CORES", "PRESETS"):
+            assert word in names, f"{command}: no target {word}"
 
 
 def test_make_help_lists_the_targets():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = [line.split()[0] for line in done.stdout.splitlines()]
-    assert {"all", "test", "lint", "lock", "help"} <= set(listed)
+    assert {"all", "verify", "test", "lint", "lock", "help"} <= set(listed)
 
 
 def test_every_figure_and_table_of_the_plan_has_a_module_and_a_caption():
@@ -120,8 +146,8 @@ def test_every_figure_and_table_of_the_plan_has_a_module_and_a_caption():
     for name in names:
         caption = (ROOT / f"workflow/report/{name}.rst").read_text()
         assert "The paper saw" in caption
-    helpers = {"drawing", "style", "keys", "numbers", "titles", "nothing"}
-    helpers |= {"accuracy_by_alpha", "accuracy_ends", "paper_curves"}
+    shared = {"drawing", "style", "keys", "numbers", "titles", "nothing"}
+    helpers = shared | {"accuracy_by_alpha", "accuracy_ends", "paper_curves"}
     modules = {path.stem for path in (ROOT / "workflow/understanding_bn/figures").glob("*.py")}
     assert modules - helpers == names
 

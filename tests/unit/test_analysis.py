@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,14 @@ def test_float32_sums_agree_with_float64(context):
         assert (row.a, row.b) == pytest.approx((a, b), rel=1e-4)
         assert row.ratio == pytest.approx(row.a / row.b)
         assert row.ratio >= 1
+
+
+def test_a_layer_without_any_gradient_has_no_ratio(context):
+    # Fixup begins with a last layer of zeros, through which no gradient passes.
+    fixup = replace(context, init="fixup")
+    table = gradient_sums.measure(fixup, "none", 0, gradient_sums.GradientSums(layers=[4, 8]))
+    assert table[["a", "b"]].eq(0).all(axis=None)
+    assert table["ratio"].isna().all()
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])

@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from understanding_bn.docs_pages import fill, markdown
+from understanding_bn.docs_pages import fill, markdown, values
 from understanding_bn.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+YAML = ROOT / "codecheck.yml"
 RECORDS = ROOT / "results" / "reference"
 
 
@@ -20,8 +21,8 @@ RECORDS = ROOT / "results" / "reference"
 def page(tmp_path):
     """Fills a page of this text; returns what it then says."""
 
-    def filled(text, reference=RECORDS):
-        path = tmp_path / "page.md"
+    def filled(text, reference=RECORDS, name="page.md"):
+        path = tmp_path / name
         path.write_text(text)
         fill.fill(path, reference)
         return path.read_text()
@@ -32,6 +33,20 @@ def page(tmp_path):
 @pytest.mark.parametrize("source", PAGES, ids=lambda path: path.name)
 def test_pages_say_what_the_kept_results_say(page, source):
     assert page(source.read_text()) == source.read_text(), "run `make record`"
+
+
+def test_a_yaml_file_says_what_the_kept_results_say(page):
+    assert "  # n " in YAML.read_text()
+    assert page(YAML.read_text(), name=YAML.name) == YAML.read_text(), "run `make record`"
+
+
+def test_the_last_number_of_a_marked_line_of_yaml_is_filled(page):
+    said = "- 7 is 1 of 20\n- preset 3, 999 of them  # n tally quick reproduced\n"
+    filled = page(said, name="a.yml")
+    count = values.tally(RECORDS / "quick", "reproduced")
+    assert filled == said.replace("999", count)
+    with pytest.raises(UserError, match="is not complete"):
+        page("- no number  # n tally quick reproduced\n", name="a.yml")
 
 
 def test_every_block_and_value_is_on_a_page():
@@ -78,7 +93,7 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ("<!-- BEGIN nothing -->\n<!-- END nothing -->", "'nothing' has no meaning; expected one of origin, costs"),
         ("<!-- n seeds quick -->3", "<!-- n seeds quick --> is not complete"),
         ("3<!-- /n -->", "<!-- /n --> is not complete"),
-        ("<!-- n nothing quick -->3<!-- /n -->", "'nothing' has no meaning; expected one of best_accuracy"),
+        ("<!-- n nothing quick -->3<!-- /n -->", "'nothing' has no meaning; expected one of agreeing, best_accuracy"),
         ("<!-- n seeds -->3<!-- /n -->", "'seeds': missing a required argument: 'preset'"),
         ("<!-- n verdict quick -->3<!-- /n -->", "'verdict quick': missing a required argument: 'claim'"),
         ("<!-- n seeds quick 3 -->3<!-- /n -->", "'seeds quick 3': too many positional arguments"),

@@ -4,8 +4,10 @@ import itertools
 import json
 
 import numpy as np
+import pytest
 
-from understanding_bn.docs_pages import open_questions
+from understanding_bn.docs_pages import open_questions, values
+from understanding_bn.errors import UserError
 
 
 def cells(text):
@@ -42,9 +44,9 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
 
 
 def test_architectures_stand_by_family_and_depth_before_and_after(record, write):
-    values = dict.fromkeys(open_questions.NOISE, 2.0)
+    noise = dict.fromkeys(open_questions.NOISE, 2.0)
     rows = [
-        {"arch": arch, "norm": "batch", "seed": 0, "fraction": fraction} | values
+        {"arch": arch, "norm": "batch", "seed": 0, "fraction": fraction} | noise
         for arch in ("resnet-20", "resnet-8", "plain-20")
         for fraction in (0, 1)
     ]
@@ -52,6 +54,15 @@ def test_architectures_stand_by_family_and_depth_before_and_after(record, write)
     found = cells(open_questions.architectures(record))
     assert [row[:3] for row in found[::2]] == [[a, "batch", "before"] for a in ("plain-20", "resnet-8", "resnet-20")]
     assert found[1] == ["plain-20", "batch", "end"] + ["2"] * 6
+
+
+def test_a_long_table_is_folded_behind_its_number_of_rows_with_a_link_to_its_numbers(record, write):
+    noise = dict.fromkeys(open_questions.NOISE, 2.0)
+    write("noise_by_architecture", [{"arch": "resnet-8", "norm": "batch", "seed": 0, "fraction": 1} | noise])
+    text = open_questions.architectures(record)
+    assert text.startswith("\n<details><summary>Each kind of noise") and text.endswith("</details>\n")
+    assert "(2 rows)</summary>\n\n|" in text, "Markdown in HTML needs an empty line before it"
+    assert f"](../results/reference/{record.name}/figures/noise_by_architecture.csv)" in text
 
 
 def test_noise_is_counted_where_every_seed_agrees(record, write):
@@ -64,6 +75,11 @@ def test_noise_is_counted_where_every_seed_agrees(record, write):
         rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
     write("noise_by_architecture", rows)
     assert cells(open_questions.noise_counts(record))[0] == ["C", "2 of 2", "0 of 2", "1 of 2", "0 of 2"]
+    assert values.agreeing(record, "constant", "raises", "end") == "1 of 2"
+    assert values.agreeing(record, "constant", "lowers", "before") == "0 of 2"
+    for wrong in (("size", "raises", "end"), ("constant", "halves", "end"), ("constant", "raises", "soon")):
+        with pytest.raises(UserError, match="expected one of constant, "):
+            values.agreeing(record, *wrong)
 
 
 def test_conditioning_is_counted_where_intervals_are_apart(record, write):

@@ -6,7 +6,7 @@ import pytest
 from made_up import PAPER, history, moments_table
 
 from understanding_bn import paper
-from understanding_bn.figures import fig1_accuracy, fig5_channel_moments, style
+from understanding_bn.figures import fig1_accuracy, fig5_channel_moments, paper_curves, style
 
 
 def test_fig1_has_the_papers_curves_below_ours_at_its_scale():
@@ -14,29 +14,39 @@ def test_fig1_has_the_papers_curves_below_ours_at_its_scale():
     values = pd.concat([*cells, history("none", 0.1, [0.1])], ignore_index=True).assign(**PAPER)
     figure, tables = fig1_accuracy.draw(values)
     published = pd.read_csv(paper.CURVES, comment="#", keep_default_na=False)
-    panels = iter(figure.axes)
-    for alpha, norms in ((0.1, ["batch"]), (0.0001, ["batch", "none"])):
-        for split in ("train", "test"):
-            ax, shown = next(panels), published[(published["split"] == split) & (published["alpha"] == alpha)]
-            ours = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
-            theirs = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
-            assert max(line.get_zorder() for line in theirs) < min(line.get_zorder() for line in ours)
-            assert [line.get_color() for line in theirs] == [style.COLOURS[norm] for norm in norms]
-            for norm, line in zip(norms, theirs, strict=True):
-                rows = shown[shown["norm"] == norm]
-                assert len(rows) > 20
-                assert line.get_xdata().tolist() == rows["percent"].tolist()
-                assert line.get_ydata().tolist() == rows["accuracy"].tolist()
-    assert [legend.count("paper") for legend in map(" ".join, map(drawn.legends_of, figure.axes[1::2]))] == [1, 1]
-    assert drawn.legends(figure).count("paper (digitised)") == 2
+    for ax, split in zip(figure.axes[:2], ("train", "test"), strict=True):
+        ours = [line for line in ax.get_lines() if line.get_linestyle() == "-"]
+        theirs = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
+        assert max(line.get_zorder() for line in theirs) < min(line.get_zorder() for line in ours)
+        shown = [("batch", 0.0001), ("batch", 0.1), ("none", 0.0001)]
+        assert [line.get_color() for line in theirs] == [style.COLOURS[norm] for norm, _ in shown]
+        for (norm, alpha), line in zip(shown, theirs, strict=True):
+            rows = published[published["split"].eq(split) & published["norm"].eq(norm) & published["alpha"].eq(alpha)]
+            assert len(rows) > 20
+            assert line.get_xdata().tolist() == rows["percent"].tolist()
+            assert line.get_ydata().tolist() == rows["accuracy"].tolist()
+            (same,) = (
+                own for own in ours if own.get_marker() == line.get_marker() and own.get_color() == line.get_color()
+            )
+            assert same.get_xdata().tolist() == [50, 100]
+    named = [text for text in drawn.legends(figure) if "(" in text]
+    assert named == ["curve, paper (digitised)", "end, paper (digitised)"]
+    assert sorted(ends_of_paper(figure)) == [(0.0001, 81.3), (0.0001, 82.0), (0.1, 93.3)]
     assert tables["paper"]["paper_origin"].eq("digitised").all()
 
 
-def test_fig1_has_what_is_known_by_its_end_alone_as_a_cross():
+def ends_of_paper(figure):
+    """(α, rounded accuracy) of the paper's final accuracies in the right-hand panel."""
+    ax = figure.axes[2]
+    alphas = [float(label.get_text()) for label in ax.get_xticklabels()]
+    marks = [line for line in ax.get_lines() if line.get_marker() in paper_curves.SHAPES.values()]
+    return [(alphas[round(line.get_xdata()[0])], round(line.get_ydata()[0], 1)) for line in marks]
+
+
+def test_fig1_has_what_is_known_by_its_end_alone_with_its_origin():
     figure, tables = fig1_accuracy.draw(history("batch-final", 0.03, [0.9]).assign(**PAPER))
-    (cross,) = (line for line in figure.axes[1].get_lines() if line.get_marker() == "x")
-    assert [*cross.get_xdata(), *cross.get_ydata()] == [100, pytest.approx(90.1)]
-    assert drawn.legends(figure)[1:] == ["paper (recalled)"]
+    assert ends_of_paper(figure) == [(0.03, 90.1)]
+    assert [text for text in drawn.legends(figure) if "(" in text] == ["end, paper (recalled)"]
     assert tables["paper"]["paper_origin"].tolist() == ["recalled"]
 
 
@@ -47,7 +57,8 @@ def test_fig1_has_what_is_known_by_its_end_alone_as_a_cross():
 def test_fig1_has_nothing_of_the_paper_at_another_scale_or_learning_rate(changes):
     values = pd.concat([history("batch", 0.1, [0.9]), history("none", 0.1, [0.8])], ignore_index=True)
     figure, tables = fig1_accuracy.draw(values.assign(**PAPER | changes))
-    assert {line.get_linestyle() for ax in figure.axes for line in ax.get_lines()} == {"-"}
+    assert "--" not in {line.get_linestyle() for ax in figure.axes for line in ax.get_lines()}
+    assert ends_of_paper(figure) == []
     assert "paper" not in " ".join(drawn.legends(figure))
     assert set(tables) == {"", "summary"}
 

@@ -77,13 +77,22 @@ def test_conditions_stand_beside_the_papers(records):
 
 
 def test_runs_that_failed_have_no_part_in_accuracies(record, write):
-    cell = {"norm": "none", "alpha": 0.1, "epochs": 5}
+    network = {"arch": "resnet-8", "init": "fixup", "batch_size": 8}
+    cell = network | {"norm": "none", "alpha": 0.1, "epochs": 5}
     runs = [
         {"seed": seed, "test_accuracy": 0.5 + 0.1 * seed, "train_accuracy": 0.5, "failure": None} for seed in (0, 1)
     ]
     runs.append({"seed": 2, "test_accuracy": 0.1, "train_accuracy": 0.1, "failure": "stuck at chance"})
-    failed = {"norm": "none", "alpha": 0.3, "epochs": 5, "seed": 0, "test_accuracy": 0.1, "train_accuracy": 0.1}
-    write("fig1_accuracy_summary", [cell | run for run in runs] + [failed | {"failure": "overflow"}])
+    failed = network | {
+        "norm": "none",
+        "alpha": 0.3,
+        "epochs": 5,
+        "seed": 0,
+        "test_accuracy": 0.1,
+        "train_accuracy": 0.1,
+    }
+    elsewhere = cell | runs[0] | {"batch_size": 16, "test_accuracy": 0.9}
+    write("fig1_accuracy_summary", [cell | run for run in runs] + [failed | {"failure": "overflow"}, elsewhere])
     end = {"block": "all", "epoch": 5, "bn_mode": "none", "trace": 9.0}
     tops = [cell | end | {"seed": seed, "top_eigenvalue": value} for seed, value in ((0, 2.0), (1, 4.0), (2, 99.0))]
     start = cell | end | {"epoch": 0, "seed": 0, "top_eigenvalue": 1e6}

@@ -53,6 +53,13 @@ def test_it_begins_at_the_largest_alpha_with_batch_norm(tmp_path):
     assert picks(written(tmp_path, "fig1_accuracy", table))["alpha"]["value"] == 0.1
 
 
+def test_it_begins_with_the_network_of_most_cells(tmp_path):
+    table = pd.concat([histories().assign(arch="plain-8", norm="none"), histories()])
+    shown = picks(written(tmp_path, "fig1_accuracy", table))
+    assert shown["arch"]["bind"]["options"] == ["all", "plain-8", "resnet-8"]
+    assert shown["arch"]["value"] == "resnet-8"
+
+
 def test_norms_have_the_colours_of_the_figures(tmp_path):
     scale = written(tmp_path, "fig1_accuracy", histories())["encoding"]["color"]["scale"]
     assert dict(zip(scale["domain"], scale["range"], strict=True)) == {

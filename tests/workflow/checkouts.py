@@ -318,6 +318,6 @@ def commands(program="snakemake"):
     text = (ROOT / "README.md").read_text()
     text += "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "extending")
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
-    lines += re.findall(rf"`(uv run {program} [^`]*)`", text)
-    found = {re.sub(r"^(uv run |sudo \.venv/bin/)", "", line.split("#")[0].strip()) for line in lines}
+    lines += re.findall(rf"`({program} [^`]*)`", text)
+    found = {line.split("#")[0].strip().removeprefix("sudo .venv/bin/") for line in lines}
     return sorted(command for command in found if command.startswith(program))

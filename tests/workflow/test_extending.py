@@ -59,7 +59,7 @@ def extended(tmp_path_factory):
 
 
 def run(checkout, command, *more):
-    arguments = command.removeprefix("uv run snakemake ").replace("--cores all", "--cores 2").split()
+    arguments = command.removeprefix("snakemake ").replace("--cores all", "--cores 2").split()
     if "--" in arguments:
         arguments[arguments.index("--") : arguments.index("--")] = more
     else:

@@ -24,6 +24,8 @@ def test_the_readmes_short_commands_do_what_they_say(checkout):
     assert done.returncode == 0, done.stderr
     left = [line.split()[4] for line in done.stdout.splitlines() if line.startswith("all ")]
     assert left == ["0"], done.stdout
+    done = checkout.package("verify", "quick")  # another machine may round otherwise
+    assert done.returncode in (0, 1) and "checks of claims" in done.stdout, done.stderr
     results = checkout.folder / "results"
     assert (results / "quick/report.html").stat().st_size < 15e6
     assert (results / "quick/ro-crate-metadata.json").is_file()
@@ -35,9 +37,9 @@ def test_the_readmes_short_commands_do_what_they_say(checkout):
 def test_the_pages_benchmarks_do_what_they_say(checkout):
     """All but `scale`, whose parts tests/workflow/test_scale.py runs."""
     measured = [command for command in STAGES if command[0] == "benchmark" and command[1] != "scale"]
-    assert {command[1] for command in measured} == {"data", "train", "hvp", "plan"}
+    assert {command[1] for command in measured} == {"data", "train", "hvp", "plan", "start"}
     for command in sorted(measured, key=lambda words: words[1] == "plan"):  # it reads what `train` wrote
         done = checkout.package(*command)
         assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
     names = {path.name for path in (checkout.folder / "results/benchmark").iterdir()}
-    assert names == {"data.json", "train.json", "hvp.json", "plan-paper.json"}
+    assert names == {"data.json", "train.json", "hvp.json", "plan-paper.json", "start.json"}

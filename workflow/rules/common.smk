@@ -13,13 +13,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-# A scheduler signals every process of a job. The shell and `tee` must outlive the stage, which has things to save.
-shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; "
-    "trap : TERM USR1; tee() {{ trap '' TERM USR1; command tee \"$@\"; }}; "
-)
-
-from understanding_bn import architecture, files, fingerprint
+from understanding_bn import architecture, files, fingerprint, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -27,6 +21,14 @@ from understanding_bn.experiment.config import IMAGES
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 from understanding_bn.experiment.plan import plan
 from understanding_bn.training import event_log
+
+# A scheduler signals every process of a job. The shell and `tee` must outlive the stage, which has things to save.
+# Where the run is shown in short (`terminal`), a job's lines go to its log alone.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(PACKAGE))}:$" + "{{PYTHONPATH:-}}; "
+    "trap : TERM USR1; tee() {{ trap '' TERM USR1; "
+    f'if [ "${{{{{terminal.QUIET_JOBS}:-}}}}" ]; then cat > "$1"; else command tee "$1"; fi; }}}}; '
+)
 
 
 def near(path):
@@ -113,6 +115,9 @@ RUNS = sorted(f"{RESULTS}/{job.folder}/run.json" for job in PLAN.measured)
 RUN_LIST = f"{RESULTS}/inputs/report.txt"
 
 
+WARM = []  # the process that this run's jobs are forked from, which lives as long as this one
+
+
 onstart:
     try:
         # `resolved` reads this at the next start: results of different data sets never share a folder.
@@ -123,6 +128,12 @@ onstart:
         files.write_list(Path(RUN_LIST), RUNS)
     except OSError as error:
         sys.exit(f"error: {files.trouble(error) or error}")
+    logs = [str(job.log[0]) for job in workflow.dag.needrun_jobs() if job.log]
+    terminal.foresee(logs, CONFIG.preset)
+    # A cluster's nodes and other environments have no use for it.
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method:
+        traced = any(name in log for log in logs for name in ("/hessian_spectrum/", "/edge_of_stability/"))
+        WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 
 def started(first, then):

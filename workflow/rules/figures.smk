@@ -40,29 +40,12 @@ for item, inputs in DRAWN.items():
             "python -m understanding_bn figure {params.name} --inputs {params.inputs} --out {params.out} 2>&1 | tee {log}"
 
 
-# Short targets: `snakemake fig3` for fig3_relative_loss. One that this preset has no data for says so.
-for item in PLAN.items:
-    if item in DRAWN and item.short:
+# Short targets: `snakemake fig3` for fig3_relative_loss. Rules in targets.smk refuse one that has no data.
+for item in filter(lambda item: item.short, DRAWN):
 
-        rule:
-            name:
-                item.short
-            input:
-                f"{RESULTS}/{item.shown}",
-            localrule: True
-
-    elif item not in DRAWN:
-        for missing in filter(None, (item.name, item.short)):
-
-            rule:
-                name:
-                    missing
-                log:
-                    f"{LOGS}/figures/{missing}.log",
-                localrule: True
-                conda:
-                    ENVIRONMENT
-                params:
-                    text=f"error: preset {CONFIG.preset} has nothing to draw {item.name} from",
-                shell:
-                    "echo {params.text:q} | tee {log} >&2; exit 2"
+    rule:
+        name:
+            item.short
+        input:
+            f"{RESULTS}/{item.shown}",
+        localrule: True

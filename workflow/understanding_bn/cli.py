@@ -88,6 +88,12 @@ def _data(args: argparse.Namespace) -> None:
     print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
 
 
+def _images(args: argparse.Namespace) -> None:
+    from understanding_bn.data import encodings
+
+    files.write_json(args.out, encodings.describe(args.data_dir))
+
+
 def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
@@ -119,14 +125,25 @@ def _claims(args: argparse.Namespace) -> None:
     judging.run(files.read_inputs(args.inputs), args.out, args.followups)
 
 
+def _named(preset: str) -> str:
+    """The preset of this name, or of this file."""
+    if not preset.endswith(".yaml"):
+        return preset
+    from understanding_bn.experiment import load
+
+    return load.resolve(load.load(Path(preset))).preset
+
+
 def _verdicts(args: argparse.Namespace) -> None:
     from understanding_bn.claims import story
 
-    folder = args.results / args.preset
+    folder = args.results / _named(args.preset)
     kept = files.read_json(args.kept) if args.kept.is_file() else ()
     for sentence in story.sentences(files.read_json(folder / "claims.json"), kept):
         print(textwrap.fill(sentence, shutil.get_terminal_size().columns, subsequent_indent="  "))
-    print(f"All verdicts, figures and tables: {folder / 'report.html'}")
+    report = folder / "report.html"
+    print(f"\nEvery verdict, figure and table: {report}  (open it in a browser)")
+    print("One figure: make fig3.  Your numbers beside the kept ones: make verify.  All targets: make help.")
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -145,7 +162,14 @@ def _crate(args: argparse.Namespace) -> None:
 def _status(args: argparse.Namespace) -> None:
     from understanding_bn import status
 
-    status.run(args.preset, args.results)
+    status.run(_named(args.preset), args.results)
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from understanding_bn.report.verify import run
+
+    preset = _named(args.preset)
+    sys.exit(run.run(args.results / preset, args.reference / (args.record or preset), args.any_data))
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -182,6 +206,10 @@ def parser() -> argparse.ArgumentParser:
     p = stage("data", _data, "prepare a data set's store")
     _spec(p, '{"dataset": "digits"}')
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
+
+    p = stage("images", _images, "say how the images in train.parquet and test.parquet are encoded, as JSON")
+    p.add_argument("data_dir", type=Path, help="the folder of these files")
+    p.add_argument("--out", type=Path, required=True, help="the file to write, results/reference/images/NAME.json")
 
     p = stage("train", _train, "train a cell of the grid for a block of seeds")
     _spec(p, '{"cell": …, "seeds": [0, 1], "optimiser": …, "augmentation": …, "milestones": [0.5, 0.75]}')
@@ -241,6 +269,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--kept", type=Path, default=Path("results/reference/cifar10-init/claims.json"), help=kept)
+
+    p = stage("verify", _verify, "compare a finished preset with its kept record: the same numbers and verdicts?")
+    p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
+    p.add_argument("--record", help="name of the record, where it is not the preset's")
+    p.add_argument("--any-data", action="store_true", help="compare although the images were others")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--reference", type=Path, default=Path("results/reference"))
 
     p = stage("record", _record, "keep the small results of finished presets, with their provenance")
     p.add_argument("presets", nargs="+", help="names of folders in results")

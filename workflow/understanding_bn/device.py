@@ -1,7 +1,6 @@
 """The device a job runs on, and torch's settings, made in one place."""
 
 import ctypes
-import sys
 
 import torch
 
@@ -13,7 +12,7 @@ M_MMAP_MAX = -4
 def prepare(threads: int, wanted: str = "auto") -> torch.device:
     """Set torch up for exact, repeatable float32 work and return the device to use.
 
-    A GPU is taken where there is one; otherwise the job runs on the CPU and says so. TF32 is off, because cuDNN
+    A GPU is taken where there is one; otherwise the job runs on the CPU. TF32 is off, because cuDNN
     would otherwise round convolutions to 10 bits. Denormals are flushed to zero: networks without normalisation
     are full of them, and they are slow.
     """
@@ -25,8 +24,6 @@ def prepare(threads: int, wanted: str = "auto") -> torch.device:
     torch.backends.cudnn.benchmark = False
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
-        if wanted == "cpu":
-            print("no GPU found: running on the CPU", file=sys.stderr)
     return torch.device(wanted)
 
 

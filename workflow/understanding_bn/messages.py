@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LONGEST = 60  # characters of a value that are shown
 
 
@@ -15,6 +16,16 @@ def shown(value: Any) -> str:
     except ValueError:  # whole numbers of more than 4300 digits are not written
         text = "a number of thousands of digits"
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def plain(value: float, form: str = ".3g") -> str:
+    """A number in this format as people write it: 1130 for 1.13e+03, and 3.2×10⁻⁵ for 3.2e-05."""
+    text = f"{value:{form}}"
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return text
+    power = int(exponent)
+    return f"{float(text):.0f}" if 0 <= power < 4 else f"{mantissa}×10{str(power).translate(SUPERSCRIPTS)}"
 
 
 def choice(given: Any, known: Iterable[str]) -> str:

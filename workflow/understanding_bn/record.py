@@ -29,6 +29,16 @@ class Data(BaseModel):
     flip: bool | None
     sha256: str
 
+    @property
+    def lossy(self) -> bool:
+        """Whether images were kept in a format that changes them, which is JPEG; the source says so."""
+        return "JPEG" in self.source and ", lossy" in self.source
+
+    @property
+    def in_words(self) -> str:
+        """The source, and that it is a JPEG rendition where it is."""
+        return f"{self.source}; a JPEG rendition, not loss-free" if self.lossy else self.source
+
 
 class Training(BaseModel):
     """What only a training job has to tell, a value for each of its seeds.

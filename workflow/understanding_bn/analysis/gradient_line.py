@@ -1,5 +1,6 @@
 """The loss of a mini-batch along its own gradient."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -18,17 +19,19 @@ def relative_losses(
     """(ℓ(w), [ℓ(w − s·g) / ℓ(w) for steps s]) with g = ∇ℓ(w), in the model's current mode; w is put back.
 
     ℓ is the mini-batch's mean cross-entropy in nats. The list ends with its first value that is beyond CEILING or not
-    finite.
+    finite; a loss of exactly zero has no relative losses, and the list is one NaN.
     """
     parameters = list(model.parameters())
     loss = F.cross_entropy(model(images), labels)
     gradient = list(torch.autograd.grad(loss, parameters))
     origin = [p.detach().clone() for p in parameters]
-    curve = []
+    start = loss.item()
+    curve: list[float] = []
     for size in sizes:
         move(model, origin, gradient, -float(size))
-        curve.append(loss_at(model, images, labels) / loss.item())
+        after = loss_at(model, images, labels)
+        curve.append(after / start if start else math.nan)
         if not curve[-1] < CEILING:
             break
     move(model, origin, gradient, 0.0)
-    return loss.item(), curve
+    return start, curve

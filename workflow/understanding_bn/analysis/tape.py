@@ -7,6 +7,7 @@ two: `primal` holds what does not depend on the vector, `linear` what does. A po
 trace of its own, which costs seconds; here one trace serves all points of the same shapes.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,7 +42,8 @@ def trace(
     Raises:
         ValueError: the function writes to one of its inputs, or to a tensor that is none of them.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)  # torch's, about itself
         # A plain function around it, because make_fx takes a method's `self` for one more argument.
         traced = make_fx(lambda point, vector: functionalize(function)(point, vector))(point, vector)
     graph = traced.graph

@@ -42,6 +42,12 @@ def _scale(args: argparse.Namespace) -> None:
     scale.run(args.cells, args.out)
 
 
+def _start(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import start
+
+    start.run(args.rounds, args.out)
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the benchmarks, each a stage of its own below `benchmark`."""
     stages = parser.add_subparsers(required=True, metavar="WHAT")
@@ -85,6 +91,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--records", type=Path, nargs="*", default=records, help="by default those in results/reference")
     p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
     p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")
+
+    p = stage("start", _start, "short jobs: from nothing against forked from a run's warm process")
+    p.add_argument("--rounds", type=int, default=5, help="how often the two sides take turns")
+    p.add_argument("--out", type=Path, default=Path("results/benchmark/start.json"))
 
     p = stage("scale", _scale, "what planning a large grid costs, and finding a finished one finished")
     p.add_argument("--cells", type=int, default=10_000, help="how many; a multiple of 400")

@@ -8,6 +8,7 @@ import pandas as pd
 from understanding_bn import architecture
 from understanding_bn.claims.checks import Check, every, mean_check, ratio_check, within
 from understanding_bn.claims.results import NotRunError, Results
+from understanding_bn.messages import plain
 from understanding_bn.summaries import (
     gradient_noise,
     input_mean_correlation,
@@ -40,7 +41,7 @@ def noise_scales(results: Results) -> list[Check]:
         ends = round(NOISE_SLOPE - NOISE_SLOPE_ERROR, 3), round(NOISE_SLOPE + NOISE_SLOPE_ERROR, 3)
         name = f"slope of log gradient noise against log B, {text}"
         within_seed = of_norm["batch_size_slope_error"].median()
-        known = f"standard error within a seed {within_seed:.2g}, by the jackknife over mini-batches"
+        known = f"standard error within a seed {plain(within_seed, '.2g')}, by the jackknife over mini-batches"
         checks += within(name, of_norm["batch_size_slope"], *ends, beside="" if np.isnan(within_seed) else known)
         name = f"slope of log update noise against log α, {text}: an identity, 2 if the code is right"
         least = round(UPDATE_SLOPE - UPDATE_SLOPE_ERROR, 3)

@@ -7,6 +7,9 @@ read them; the first argument is mostly a preset, whose record is read:
 - `<!-- n seeds quick -->3<!-- /n -->` within a sentence: a value;
 - `<!-- check verdict quick 5 = reproduced -->`: nothing is written. Filling fails if the record no longer supports the
   sentence that stands there.
+
+A YAML file has a mark at the end of a line, `… 77 minutes  # n minutes cifar10-init`: its value is the last number
+before it.
 """
 
 import inspect
@@ -18,6 +21,7 @@ from pathlib import Path
 from understanding_bn import files
 from understanding_bn.docs_pages import (
     costs,
+    images,
     open_questions,
     paper_scale,
     results_page,
@@ -27,6 +31,7 @@ from understanding_bn.docs_pages import (
     verdict_changes,
 )
 from understanding_bn.errors import UserError
+from understanding_bn.report.verify import words
 
 Text = Callable[..., str]
 
@@ -55,6 +60,8 @@ BLOCKS: dict[str, Text] = {
     "preconditions": results_page.preconditions,
     "roles": results_page.roles,
     "verdict_changes": verdict_changes.verdict_changes,
+    "lossy_images": images.lossy_images,
+    "nearness": lambda reference: words.rules(),
     "conditions": results_page.conditions,
     "resnet_110": results_page.resnet_110,
     "accuracies": _of_record(results_page.accuracies),
@@ -76,6 +83,7 @@ BLOCKS: dict[str, Text] = {
     "speed_neighbour": speed_page.block("neighbour-cpu", speed_page.neighbour),
     "speed_memory": speed_page.block("memory-cpu", speed_page.memory),
     "speed_images": speed_page.images,
+    "speed_start": speed_page.block("start", speed_page.start),
     "speed_products": speed_page.block("hvp", speed_page.products),
 }
 
@@ -93,6 +101,8 @@ _BLOCK = re.compile(
 )
 _VALUE = re.compile(r"(?P<begin><!-- n (?P<call>[^\n]+?) -->)(?:(?!<!--).)*(?P<end><!-- /n -->)")
 _CHECK = re.compile(r"<!-- check (?P<call>[^\n]+?) = (?P<expected>[^\n]+?) -->")
+_YAML_VALUE = re.compile(r"(?P<begin>^[^\n#]*?)\d+(?P<end>[^\d\n#]*  # n (?P<call>[^\n]+)$)", re.M)
+_YAML_MARK = re.compile(r"  # n [^\n]+")
 _MARK = re.compile(r"<!-- (?:BEGIN|END|n|/n|check)\b[^\n]*?-->")
 
 
@@ -104,15 +114,16 @@ def fill(page: Path, reference: Path) -> None:
             asks for; a check fails. The page is left as it was.
     """
     text = page.read_text(encoding="utf-8")
+    value_mark, any_mark = (_YAML_VALUE, _YAML_MARK) if page.suffix == ".yml" else (_VALUE, _MARK)
     try:
         text = _filled(text, _BLOCK, BLOCKS, reference)
-        text = _filled(text, _VALUE, VALUES, reference)
+        text = _filled(text, value_mark, VALUES, reference)
         for mark in _CHECK.finditer(text):
             value = _look_up(VALUES, mark["call"], reference)
             if value != mark["expected"]:
                 raise UserError(f"{mark[0]} fails, the record says {value!r}; rewrite the sentence that rests on it")
-        rest = _CHECK.sub("", _VALUE.sub("", _BLOCK.sub("", text)))
-        if stray := _MARK.search(rest):
+        rest = _CHECK.sub("", value_mark.sub("", _BLOCK.sub("", text)))
+        if stray := any_mark.search(rest):
             raise UserError(f"{stray[0]} is not complete; expected a matching begin and end")
     except UserError as error:
         raise UserError(f"{page}: {error}") from None

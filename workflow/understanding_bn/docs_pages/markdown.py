@@ -1,9 +1,12 @@
 """Tables and numbers as the pages show them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from understanding_bn.messages import plain
 
 DASH = "–"
 
@@ -17,18 +20,26 @@ def table(frame: pd.DataFrame, note: str = "") -> str:
     return "\n".join(["", head, separator, *rows, "", *([f"*{note}*", ""] if note else [])])
 
 
+def folded(table: str, summary: str, csv: str) -> str:
+    """A long table behind a line that opens it, and a link to its numbers; `csv` is their place as the page sees it."""
+    return (
+        f"\n<details><summary>{summary}</summary>\n{table}\nIts numbers: [`{Path(csv).name}`]({csv}).\n\n</details>\n"
+    )
+
+
 def number(value: float | None, interval: Sequence[float | None] | None, form: str) -> str:
     """A number with its interval, `1.5 [1, 2]`; without one where that is missing, and a dash where both are."""
     if value is None or np.isnan(value):
         return DASH
     if interval is None or any(end is None or np.isnan(end) for end in interval):
-        return f"{value:{form}}"
-    return f"{value:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+        return plain(value, form)
+    low, high = (plain(end, form) for end in interval if end is not None)
+    return f"{plain(value, form)} [{low}, {high}]"
 
 
 def ends(interval: Sequence[float] | None, missing: str = DASH) -> str:
     """An interval as `1 to 2`."""
-    return " to ".join(f"{end:.3g}" for end in interval) if interval else missing
+    return " to ".join(plain(end) for end in interval) if interval else missing
 
 
 def spread(values: pd.Series, form: str = ".2f") -> str:
@@ -39,7 +50,9 @@ def spread(values: pd.Series, form: str = ".2f") -> str:
 def median(values: pd.Series) -> str:
     """Median, smallest and largest; what is missing, such as the step at which a curve passes a value, is infinite."""
     ordered = values.fillna(np.inf).sort_values()
-    shown = [f"{value:.2g}" if np.isfinite(value) else "never" for value in (ordered.median(), *ordered.iloc[[0, -1]])]
+    shown = [
+        plain(value, ".2g") if np.isfinite(value) else "never" for value in (ordered.median(), *ordered.iloc[[0, -1]])
+    ]
     return shown[0] if len(set(shown)) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 

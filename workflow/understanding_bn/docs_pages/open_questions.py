@@ -11,6 +11,7 @@ from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
+from understanding_bn.messages import plain
 from understanding_bn.summaries.intervals import mean_interval
 
 # Columns of the figures' CSV files and what the page calls them.
@@ -35,6 +36,7 @@ RELATED = {
     "sharpness": "sharpness",
     "minibatch_rank": "rank of mini-batch gradients",
 } | NOISE
+NOISE_TABLE, SLOPES = "figures/noise_by_architecture.csv", "figures/jacobian_conditioning_summary.csv"
 
 Cell = tuple[str, float, int]  # norm, α, B
 
@@ -68,31 +70,49 @@ def architectures(folder: Path) -> str:
         for norm, runs in table[table["arch"] == arch].groupby("norm", sort=False):
             for fraction, when in ((0, "before"), (1, "end")):
                 medians = runs.loc[runs["fraction"] == fraction, list(NOISE)].median()
-                texts = {name: DASH if np.isnan(medians[key]) else f"{medians[key]:.2g}" for key, name in NOISE.items()}
+                texts = {
+                    name: DASH if np.isnan(medians[key]) else plain(medians[key], ".2g") for key, name in NOISE.items()
+                }
                 rows.append({"network": arch, "norm": norm, "": when} | texts)
-    return markdown.table(pd.DataFrame(rows), f"Medians of {table['seed'].nunique()} seeds.")
+    note = f"Medians of {table['seed'].nunique()} seeds."
+    summary = "Each kind of noise by network and norm, before training and at its end"
+    return _folded(folder, markdown.table(pd.DataFrame(rows), note), summary, len(rows), NOISE_TABLE)
 
 
 def noise(folder: Path) -> pd.DataFrame:
     """A row for each network, norm, seed and share of training of Q2."""
-    return records.csv(folder, "figures/noise_by_architecture.csv")
+    return records.csv(folder, NOISE_TABLE)
+
+
+def _folded(folder: Path, table: str, summary: str, rows: int, csv: str) -> str:
+    """A long table that a reader opens; the answer stands above it."""
+    return markdown.folded(table, f"{summary} ({rows} rows)", f"../results/reference/{folder.name}/{csv}")
 
 
 def noise_counts(folder: Path) -> str:
     """Q2: in how many architectures BN raises or lowers each kind of noise, by every seed."""
-    table = noise(folder)
     rows = []
     for column, name in NOISE.items():
         row = {"batch norm compared with none": name}
         for fraction, when in ((0, "before"), (1, "at the end")):
-            runs = table[table["fraction"] == fraction]
-            wide = runs.pivot_table(index=["arch", "seed"], columns="norm", values=column)
-            wide = wide.reindex(columns=["batch", "none"]).dropna()
-            higher = (wide["batch"] > wide["none"]).groupby("arch")
-            row[f"raises it, {when}"] = f"{higher.all().sum()} of {higher.ngroups}"
-            row[f"lowers it, {when}"] = f"{(~higher.any()).sum()} of {higher.ngroups}"
+            raised, lowered, count = agreeing(folder, column, fraction)
+            row |= {f"raises it, {when}": f"{raised} of {count}", f"lowers it, {when}": f"{lowered} of {count}"}
         rows.append(row)
     return markdown.table(pd.DataFrame(rows), "Number of architectures in which every seed agrees.")
+
+
+def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]:
+    """In how many architectures every seed says that BN raises a kind of noise, and lowers it, at a share of training.
+
+    Returns:
+        Both numbers, and that of the architectures with and without BN.
+    """
+    table = noise(folder)
+    runs = table[table["fraction"] == fraction]
+    wide = runs.pivot_table(index=["arch", "seed"], columns="norm", values=column)
+    wide = wide.reindex(columns=["batch", "none"]).dropna()
+    higher = (wide["batch"] > wide["none"]).groupby("arch")
+    return int(higher.all().sum()), int((~higher.any()).sum()), higher.ngroups
 
 
 def correlations(folder: Path) -> str:
@@ -192,7 +212,8 @@ def conditioning(folder: Path) -> str:
         for slope, *interval in slopes[["condition_slope", "condition_low", "condition_high"]].to_numpy()
     ]
     frame["Theorem 1"] = slopes["condition_theory"].map("{:.2f}".format)
-    return markdown.table(frame, "Slope of log10 condition number against depth, 95 % interval over seeds.")
+    table = markdown.table(frame, "Slope of log10 condition number against depth, 95 % interval over seeds.")
+    return _folded(folder, table, "The growth of the condition number in every kind of network", len(frame), SLOPES)
 
 
 def conditioning_counts(folder: Path) -> str:
@@ -217,7 +238,7 @@ def conditioning_counts(folder: Path) -> str:
 
 def conditioning_slopes(folder: Path) -> pd.DataFrame:
     """A row for each kind of network of Q4; condition_slope is NaN where a Jacobian lacks full rank."""
-    return records.csv(folder, "figures/jacobian_conditioning_summary.csv")
+    return records.csv(folder, SLOPES)
 
 
 def followups(reference: Path, *presets: str) -> str:
@@ -229,7 +250,7 @@ def followups(reference: Path, *presets: str) -> str:
         ours = claim["note"] or DASH
         if claim["measured"] is not None:
             interval = markdown.ends(claim["interval"], "no interval")
-            ours = f"{claim['measure']}: {claim['measured']:.3g} [{interval}], n = {claim['seeds']}"
+            ours = f"{claim['measure']}: {plain(claim['measured'])} [{interval}], n = {claim['seeds']}"
         source = DASH if claim["verdict"] == NOT_RUN else f"`{claim['record']}`"
         rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
     return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

@@ -8,6 +8,7 @@ from understanding_bn import paper
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
+from understanding_bn.messages import plain
 from understanding_bn.summaries.channel_moments import MAIN_SITE
 from understanding_bn.summaries.relative_loss import of_paper
 
@@ -27,7 +28,7 @@ def checks(folder: Path) -> str:
         {
             "#": str(claim["id"]),
             "what is measured": check["name"],
-            "ours": "not finite" if check["measured"] is None else f"{check['measured']:.3g}",
+            "ours": "not finite" if check["measured"] is None else plain(check["measured"]),
             "95 % interval": markdown.ends(check["interval"]),
             "required": f"{check['relation']} {check['bound']:g}",
             "n": str(check["seeds"]),

@@ -16,8 +16,10 @@ from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
+from understanding_bn.messages import plain
 from understanding_bn.record import Record
 from understanding_bn.summaries.intervals import mean_interval
+from understanding_bn.summaries.training import NETWORK, main_network, of_network
 
 
 def verdicts(reference: Path) -> str:
@@ -86,7 +88,7 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
         if judged["measured"] is None and not judged["checks"]:
             missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
             continue
-        measured = "not finite" if judged["measured"] is None else f"{judged['measured']:.3g}"
+        measured = "not finite" if judged["measured"] is None else plain(judged["measured"])
         measured += f" ({beside})" if (beside := judged.get("beside")) else ""
         numbers = measured, markdown.ends(judged["interval"]), str(judged["seeds"])
         method, found = judged["method"], (judged["verdict"], judged["direction"] or DASH)
@@ -123,7 +125,7 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
     decays = [job.optimiser.weight_decay for job in with_networks]
     data = jobs[0][1]
     return {
-        "data": data.source,
+        "data": data.in_words,
         "training and test images": f"{data.train_images:,} and {data.test_images:,}",
         "networks trained": _networks(cells),
         "networks measured at the start": _networks(initial),
@@ -172,23 +174,24 @@ def _networks(networks: Sequence[Network]) -> str:
 
 def accuracies(folder: Path) -> str:
     """Final accuracies of every cell of a record's main network, with curvature and noise at the end of training."""
-    keys = ["norm", "alpha", "epochs"]
+    keys = [*NETWORK, "norm", "alpha", "epochs"]
     hessian = records.csv(folder, "figures/hessian_spectrum_summary.csv")
     hessian = hessian[(hessian["block"] == "all") & (hessian["epoch"] == hessian["epochs"])]
     noise = records.csv(folder, "figures/noise_along_training.csv")
     noise = noise[noise["fraction"] == 1]
     table = records.csv(folder, "figures/fig1_accuracy_summary.csv")
+    table = of_network(table, main_network(table))
     recorded = "clean_train_accuracy" in table and table["clean_train_accuracy"].notna().any()
     train = table["clean_train_accuracy" if recorded else "train_accuracy"]
     whose = "in eval mode, without augmentation" if recorded else "that of the last epoch's own mini-batches"
     rows = []
-    for cell, runs in sorted(table.groupby(keys), key=lambda group: (group[0][0], -group[0][1])):
+    for cell, runs in sorted(table.groupby(keys), key=lambda group: (group[0][-3], -group[0][-2])):
         sound = runs[runs["failure"].isna()]
         at_end = [
             source.loc[(source[keys] == list(cell)).all(axis=1) & source["seed"].isin(sound["seed"]), name]
             for source, name in ((hessian, "top_eigenvalue"), (hessian, "trace"), (noise, "constant"))
         ]
-        norm, alpha, epochs = cell
+        norm, alpha, epochs = cell[-3:]
         kinds = runs["failure"].dropna()
         rows.append(
             {

@@ -56,6 +56,20 @@ def neighbour(record: Record) -> str:
     return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, busy neighbours: {count}")
 
 
+def start(record: Record) -> str:
+    """Short jobs from nothing and forked."""
+    rows = [
+        {
+            "job": case["job"],
+            "from nothing, s": shown(case["from nothing"]["seconds"], 2),
+            "forked, s": shown(case["forked"]["seconds"], 2),
+            "ratio": shown(case["ratio"], 1),
+        }
+        for case in record["cases"]
+    ]
+    return _table(rows, record, f"{_rounds(record)}; the warm process is ready after {record['ready_seconds']:.1f} s")
+
+
 def memory(record: Record) -> str:
     """The most memory of a training process for each mini-batch size."""
     cases = pd.DataFrame(

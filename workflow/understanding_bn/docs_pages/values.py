@@ -11,6 +11,7 @@ import pandas as pd
 from understanding_bn.claims.checks import REPRODUCED
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
+from understanding_bn.messages import plain
 from understanding_bn.summaries.learning_rate_grid import MOVES
 
 
@@ -86,6 +87,15 @@ def _sign(row: pd.Series) -> str:
 
 
 # Q2
+
+
+def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
+    """In how many architectures BN, by every seed, `raises` or `lowers` a kind of noise, `before` or at the `end`."""
+    times, ways = {"before": 0, "end": 1}, ("raises", "lowers")
+    if when not in times or way not in ways or quantity not in open_questions.NOISE:
+        raise UserError(f"expected one of {', '.join(open_questions.NOISE)}, then raises or lowers, then before or end")
+    *counts, total = open_questions.agreeing(folder, quantity, times[when])
+    return f"{counts[ways.index(way)]} of {total}"
 
 
 def correlation(folder: Path, norm: str, quantity: str) -> str:
@@ -182,7 +192,7 @@ def gradient_sd(folder: Path, norm: str) -> str:
     """Standard deviation of the gradient of Fig. 2's kernel, smallest to largest seed."""
     table = records.csv(folder, "figures/fig2_gradient_histogram_summary.csv")
     values = table.loc[table["norm"] == norm, "sd"]
-    return f"{values.min():.2g} to {values.max():.2g}"
+    return f"{plain(values.min(), '.2g')} to {plain(values.max(), '.2g')}"
 
 
 def moment(folder: Path, norm: str, statistic: str, layer: str) -> str:
@@ -195,7 +205,7 @@ def moment(folder: Path, norm: str, statistic: str, layer: str) -> str:
 def reading(folder: Path, arch: str, init: str, norm: str, quantity: str, site: str = "") -> str:
     """A quantity under one reading of the paper."""
     table = records.csv(folder, "tables/readings.csv").fillna({"site": ""})
-    return f"{records.row(table, arch=arch, init=init, norm=norm, quantity=quantity, site=site)['value']:.3g}"
+    return plain(records.row(table, arch=arch, init=init, norm=norm, quantity=quantity, site=site)["value"])
 
 
 def max_alpha(folder: Path, norm: str, init: str, depth: str) -> str:

@@ -1,5 +1,7 @@
 """The right-hand panels of Fig. 1: final test accuracy by learning rate, and how many seeds failed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,21 +26,21 @@ def places(norms: list[str], alphas: list[float]) -> Places:
     return {(n, a): x + (i - middle) * step for x, a in enumerate(alphas) for i, n in enumerate(norms)}
 
 
-def magnify(ax: Axes, percents: pd.Series, lines: int) -> None:
+def magnify(ax: Axes, percents: Sequence[float], lines: int) -> None:
     """An axis of accuracy that is logarithmic in the error, so that 96 and 99 % stand as far apart as 84 and 96 %.
 
     Below the least accuracy there is room for so many lines of counts.
     """
     scale = (lambda shown: -np.log10(np.clip(100 - shown, CLOSEST, None)), lambda place: 100 - 10.0**-place)
     ax.set_yscale("function", functions=scale)
-    errors = np.clip(100 - percents, CLOSEST, 100)
+    errors = np.clip(100 - np.array(percents, dtype=float), CLOSEST, 100)
     worst, best = (errors.max(), errors.min()) if len(errors) else (90, 10)
     room = max(worst / best, 2) ** 0.05
     worst, best = min(100, worst * room), max(CLOSEST, best / room)
     decades = np.log10(worst / best)
     ax.set_ylim(100 - worst * 10 ** (decades * LINE * lines / (1 - LINE * lines)), 100 - best)
     ticks = _ticks(TICKS, worst, best)
-    ticks = ticks if len(ticks) > 3 else _ticks(FINER, worst, best)
+    ticks = ticks if len(ticks) > 3 else max(ticks, _ticks(FINER, worst, best), key=len)
     ax.set_yticks(ticks, [plain(tick, 4) for tick in ticks])
 
 
@@ -69,7 +71,7 @@ def draw(ax: Axes, ends: pd.DataFrame, where: Places, palette: dict[str, str], s
     alphas = {alpha: round(x) for (_, alpha), x in where.items()}
     for height, (norm, texts) in enumerate(lines.items()):
         for alpha, text in texts.items():
-            look = {"color": palette[norm], "fontsize": 6, "ha": "center", "va": "center"}
+            look: style.Look = {"color": palette[norm], "fontsize": 6.5, "ha": "center", "va": "center"}
             ax.text(alphas[alpha], LINE * (height + 0.5), text, transform=ax.get_xaxis_transform(), **look)
 
 

@@ -15,6 +15,7 @@ from understanding_bn.summaries.training import CELL, NETWORK, endings
 
 COLUMNS = ["norm", "alpha", "batch_size", "seed", "epoch", "fraction", "split", "accuracy", "arch", "init", "epochs"]
 ROW = 1.6  # inches
+MOST_LETTERS = 26  # of learning rates that stand side by side below a panel
 MOST_ROWS = 40  # of a figure that can still be opened; it names the networks that it leaves out
 MOST_VECTORS = 500  # epochs; the band of a longer run has more corners than a panel has dots, so it is drawn as dots
 SHAPES = "os^Dv*PX"  # of the learning rates, from the largest
@@ -40,38 +41,48 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     rows = _rows(ends)
     shown = min(len(rows), MOST_ROWS)
     palette = style.colours(style.ordered(ends["norm"]))
-    alphas = sorted(ends["alpha"].unique())
-    shapes = dict(zip(reversed(alphas), cycle(SHAPES), strict=False))
-
-    names = [plain(alpha) for alpha in alphas]
-    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 26 else {}
-    grid = {"sharex": "col", "sharey": "col", "squeeze": False, "width_ratios": (1, 1, 1.15)}
-    height = ROW * shown + 1.5 + (0.3 if turned else 0)
-    figure, axes = plt.subplots(shown, 3, figsize=(style.WIDTH, height), **grid)
+    shapes = dict(zip(sorted(ends["alpha"].unique(), reverse=True), cycle(SHAPES), strict=False))
     published = paper_curves.published(histories.drop_duplicates(CELL))
+
+    grid: style.Look = {"sharex": "col", "sharey": "col", "squeeze": False, "width_ratios": (1, 1, 1.15)}
+    figure, axes = plt.subplots(shown, 3, figsize=(style.WIDTH, ROW * shown + 1.6), **grid)
     sound = 100 * ends.loc[ends["failure"].isna(), "test_accuracy"].dropna().astype(float)
-    most_counts = max(len(accuracy_ends.failures(row)) for row in rows.values())
-    accuracy_ends.magnify(axes[0, 2], pd.concat([sound, paper_curves.ends(published)]), most_counts)
-    for row, (name, of_row) in zip(axes, rows.items(), strict=False):
+    finals = [*sound, *(end.value for end in paper_curves.ends(published).values())]
+    accuracy_ends.magnify(axes[0, 2], finals, max(len(accuracy_ends.failures(row)) for row in rows.values()))
+    for panels, (name, of_row) in zip(axes, rows.items(), strict=False):
         cells = histories.drop_duplicates(CELL).merge(of_row[CELL].drop_duplicates(), on=CELL)
-        theirs = paper_curves.published(cells)
-        for ax, split in zip(row[:2], ("train", "test"), strict=True):
-            of_split = lines[lines["cell"].isin(of_row["cell"]) & (lines["split"] == split)]
-            _curves(ax, of_split, palette, shapes)
-            paper_curves.draw_curves(ax, theirs[theirs["split"] == split], palette, shapes)
-            ax.set(xlim=(0, 100), ylim=(0, 102), ylabel=f"{split} accuracy (%)")
-        places = accuracy_ends.places(style.ordered(of_row["norm"]), alphas)
-        accuracy_ends.draw(row[2], of_row, places, palette, shapes)
-        paper_curves.draw_ends(row[2], theirs, palette, places)
-        row[2].set(xlim=(-0.6, len(alphas) - 0.4), ylabel="final test accuracy (%)")
-        row[2].set_xticks(range(len(alphas)), names, **turned)
-        row[0].set_title(name, loc="left", weight="bold").set_in_layout(False)
-        row[1].set_title(" ")  # as high as the name of the row, which runs over both panels
+        of_cells = lines[lines["cell"].isin(of_row["cell"])]
+        _row(panels, of_row, of_cells, paper_curves.published(cells), palette, shapes)
+        panels[0].set_title(name, loc="left", weight="bold").set_in_layout(False)
+        panels[1].set_title(" ")  # as high as the name of the row, which runs over both panels
     for ax, label in zip(axes[-1], ["training done (%)", "training done (%)", "learning rate α"], strict=True):
         ax.set_xlabel(label)
     _key(figure, ends, palette, shapes, published, [*rows][shown:])
     tables = {"": drawn[COLUMNS], "summary": ends.drop(columns=["cell", "part"])}
     return figure, tables | ({"paper": published} if len(published) else {})
+
+
+def _row(
+    panels: np.ndarray,
+    ends: pd.DataFrame,
+    lines: pd.DataFrame,
+    theirs: pd.DataFrame,
+    palette: dict[str, str],
+    shapes: dict[float, str],
+) -> None:
+    """The panels of a network: train, test, and test at the end."""
+    for ax, split in zip(panels, ("train", "test"), strict=False):
+        _curves(ax, lines[lines["split"] == split], palette, shapes)
+        paper_curves.draw_curves(ax, theirs[theirs["split"] == split], palette, shapes)
+        ax.set(xlim=(0, 100), ylim=(0, 102), ylabel=f"{split} accuracy (%)")
+    alphas = sorted(shapes)
+    places = accuracy_ends.places(style.ordered(ends["norm"]), alphas)
+    accuracy_ends.draw(panels[2], ends, places, palette, shapes)
+    paper_curves.draw_ends(panels[2], theirs, palette, places)
+    names = [plain(alpha) for alpha in alphas]
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > MOST_LETTERS else {}
+    panels[2].set_xticks(range(len(alphas)), names, **turned)
+    panels[2].set(xlim=(-0.6, len(alphas) - 0.4), ylabel="final test accuracy (%)")
 
 
 def _accuracies(histories: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +111,7 @@ def _with_part(ends: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(ends: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs of each row by its name: a network and batch size, and the epochs if α alone does not tell cells apart."""
+    """The runs of each row by its name: a network and batch size, and its epochs, if they alone tell cells apart."""
     twice = ends.groupby([*NETWORK, "norm", "alpha"])["epochs"].nunique().max() > 1
     rows = {}
     for (arch, init, size, *_), runs in ends.groupby([*NETWORK, *(["epochs"] if twice else [])]):
@@ -148,7 +159,7 @@ def _key(
     meanings = {"×": "×n: n seeds diverged", "+": "+n: n seeds stayed at chance"}
     marks |= {meaning: keys.line(linestyle="") for mark, meaning in meanings.items() if mark in failed}
     alphas = {f"α = {plain(alpha)}": keys.marker(shape) for alpha, shape in shapes.items()}
-    groups = {"norm": keys.norms(palette), "learning rate": alphas, "lines and marks": marks}
+    groups: dict[str, keys.Group] = {"norm": keys.norms(palette), "learning rate": {**alphas}, "lines and marks": marks}
     groups["paper"] = paper_curves.entries(theirs)
     more = f"No room for {len(left_out)} more: {'; '.join(left_out)}." if left_out else None
     keys.key(figure, groups, title=more)

@@ -9,7 +9,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def plain(value: float, digits: int = 3) -> str:
-    """A number of so many significant digits, without trailing zeros; a power of ten where it is very small or large."""
+    """A number of so many significant digits, without trailing zeros; very small and large ones with a power of ten."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -36,3 +36,16 @@ def positive(values: Iterable[float]) -> np.ndarray:
     """Those that a logarithmic axis or colour scale can show: finite and above zero."""
     numbers = np.asarray(values, dtype=float)
     return numbers[np.isfinite(numbers) & (numbers > 0)]
+
+
+def log_ticks(low: float, high: float, most: int = 5) -> dict[float, str]:
+    """About so many places for the ticks of a logarithmic axis or colour bar, and what is written there."""
+    decades = math.log10(high) - math.log10(low)
+    if decades >= most - 2:
+        every = max(1, math.ceil(decades / most))
+        powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1, every)
+        return {10.0**power: f"10{str(power).translate(SUPERSCRIPT)}" for power in powers}
+    digits = (1,) if decades > 2.5 else (1, 3) if decades > 1.3 else (1, 2, 5) if decades > 0.5 else range(10, 100, 5)
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    places = [float(f"{digit}e{power}") for power in powers for digit in digits]
+    return {place: plain(place) for place in sorted(set(places)) if low <= place <= high}

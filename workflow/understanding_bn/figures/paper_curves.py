@@ -1,5 +1,7 @@
 """The paper's Fig. 1 next to ours: its curves, and final test accuracies of which only the end is known."""
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -40,24 +42,26 @@ def draw_curves(ax: Axes, theirs: pd.DataFrame, palette: dict[str, str], shapes:
             ax.plot(curve["percent"], curve["accuracy"], color=palette[norm], **look)
 
 
-def ends(theirs: pd.DataFrame) -> pd.Series:
-    """The paper's final test accuracies in percent, by norm, α and origin."""
-    tests = theirs[theirs["split"] == "test"].sort_values("percent")
-    return tests.groupby(["norm", "alpha", "paper_origin"])["accuracy"].last()
+def ends(theirs: pd.DataFrame) -> dict[tuple[str, float], paper.Published[float]]:
+    """The paper's final test accuracies in percent, by norm and α."""
+    shown = theirs[["norm", "alpha"]].drop_duplicates().itertuples(index=False, name=None)
+    finals = {key: paper.FINAL_TEST_ACCURACY[key] for key in shown if key in paper.FINAL_TEST_ACCURACY}
+    return {key: replace(final, value=100 * final.value) for key, final in finals.items()}
 
 
 def draw_ends(ax: Axes, theirs: pd.DataFrame, palette: dict[str, str], places: dict[tuple[str, float], float]) -> None:
     """The paper's final test accuracies as open markers, at the places of ours."""
-    for (norm, alpha, origin), accuracy in ends(theirs).items():
-        look = OPEN | {"marker": SHAPES[origin], "color": palette[norm], "linestyle": "", "markersize": 6}
-        ax.plot(places[norm, alpha], accuracy, **look | {"markerfacecolor": "none"})
+    for (norm, alpha), final in ends(theirs).items():
+        look = OPEN | {"marker": SHAPES[final.origin], "color": palette[norm], "linestyle": "", "markersize": 6}
+        ax.plot(places[norm, alpha], final.value, **look | {"markerfacecolor": "none"})
 
 
 def entries(theirs: pd.DataFrame) -> keys.Group:
     """What the key calls the paper's curves and ends, each with its origin."""
+    curves, finals = paper.accuracy_curves(), ends(theirs).values()
     group: keys.Group = {}
-    for (_, _, origin), curve in theirs.groupby(["norm", "alpha", "paper_origin"]):
-        if len(curve) > 1:
-            group[f"curve, {style.paper(origin)}"] = keys.line(**CURVE)
+    if len(theirs) > len(theirs[["norm", "alpha"]].drop_duplicates()):
+        group[f"curve, {style.paper(curves.origin)}"] = keys.line(**CURVE)
+    for origin in dict.fromkeys(final.origin for final in finals):
         group[f"end, {style.paper(origin)}"] = keys.marker(SHAPES[origin], **OPEN)
     return group

@@ -35,7 +35,8 @@ COLUMNS = {"layer": "int64", "a": "float64", "b": "float64", "ratio": "float64"}
 def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd.DataFrame:
     """a and b of every kernel in `layers`, on the first mini-batch at initialisation.
 
-    Columns: layer, a, b, ratio (a / b); see `analysis.kernel_sums.sums`.
+    Columns: layer, a, b, ratio (a / b; NaN where a layer has no gradient, as some have that Fixup sets to zero); see
+    `analysis.kernel_sums.sums`.
     """
     import pandas as pd
 
@@ -46,5 +47,6 @@ def measure(context: Context, norm: str, seed: int, options: GradientSums) -> pd
     rows = []
     for layer, (inputs, gradient) in inputs_and_gradients(model, options.layers, images, labels).items():
         a, b = sums(inputs, gradient, model.convolution(layer))
-        rows.append((layer, a, b, a / b))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows.append((layer, a, b))
+    table = pd.DataFrame(rows, columns=["layer", "a", "b"])
+    return table.assign(ratio=table["a"].astype(float) / table["b"].astype(float))

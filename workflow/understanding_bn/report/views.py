@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn.figures import style
+from understanding_bn.summaries.training import main_network
 
 EVERY = "all"
 POINTS = 100  # shown of a curve: more than a page is wide enough for, and the page stays small
 HEIGHT = 300  # pixels
 LINE = {"strokeWidth": 1.5, "opacity": 0.8, "point": {"size": 40, "opacity": 0}}  # invisible points catch the pointer
-NAMES = {"alpha": "α", "batch_size": "B", "minibatch": "mini-batch"}
+NAMES = {"arch": "network", "init": "initialisation", "alpha": "α", "batch_size": "B", "minibatch": "mini-batch"}
 alt.data_transformers.disable_max_rows()
 
 
@@ -43,7 +44,7 @@ def scripts() -> str:
 
 
 def curves(table: pd.DataFrame) -> alt.Chart | None:
-    """Training curves: pick norm, α, B and seed. Begins with the largest α that batch norm was trained at."""
+    """Training curves: pick network, norm, α, B and seed. Begins with the largest α that batch norm was trained at."""
     table = table.dropna(subset=["accuracy"])
     if table.empty:
         return None
@@ -51,8 +52,10 @@ def curves(table: pd.DataFrame) -> alt.Chart | None:
     table = pd.concat([_thinned(curve) for _, curve in table.groupby(run)])
     table = table.assign(accuracy=(100 * table["accuracy"]).round(2), done=(100 * table["fraction"]).round(2))
     batch = table[table["norm"] == style.label("batch")]
-    start = {"alpha": float((batch if len(batch) else table)["alpha"].max())}
-    picks, filters = _picks(table, ["norm", "alpha", "batch_size", "seed"], start)
+    arch, init, size = main_network(table)
+    start = {"arch": arch, "init": init, "batch_size": size}
+    start["alpha"] = float((batch if len(batch) else table)["alpha"].max())
+    picks, filters = _picks(table, ["arch", "init", "batch_size", "norm", "alpha", "seed"], start)
     lines = alt.Chart(table.drop(columns=["fraction", "colour"])).mark_line(**LINE)
     lines = lines.encode(
         x=alt.X("done:Q", title="training done (%)", scale=alt.Scale(domain=[0, 100])),
@@ -60,7 +63,7 @@ def curves(table: pd.DataFrame) -> alt.Chart | None:
         color=_norms(table),
         strokeDash=alt.StrokeDash("split:N", scale=alt.Scale(domain=["test", "train"]), legend=_dashes(None)),
         detail=["arch:N", "init:N", "alpha:Q", "batch_size:Q", "epochs:Q", "seed:N"],
-        tooltip=_tooltip("norm", "alpha", "batch_size", "epochs", "seed", "split", "epoch", "accuracy"),
+        tooltip=_tooltip(*run[:-2], "seed", "split", "epoch", "accuracy"),
     )
     return _finish(lines, picks, filters, "Accuracy against training done, one line for each run, train and test.")
 

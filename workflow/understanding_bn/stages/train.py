@@ -53,6 +53,8 @@ def run(
     """
     stopwatch = provenance.Stopwatch(now)
     device = devices.prepare(threads, wanted_device)
+    if device.type == "cpu":
+        print(f"{job.cell.label}: running on the CPU", file=sys.stderr)
     store = stores.load(store_path)
     if job.augmentation.flip and store.info["flip"] is False:
         raise UserError(

@@ -13,7 +13,8 @@ CROSSINGS = (1, 1e3, 1e6)  # relative losses
 def landmarks(relative_loss: pd.DataFrame) -> pd.DataFrame:
     """Of every curve the minimum and its step, and the first steps beyond it at which it passes 1, 1e3 and 1e6.
 
-    Steps are points of the sweep, NaN where the sweep ends first. A curve that overflows has passed everything.
+    Steps are points of the sweep, NaN where the sweep ends first. A curve that overflows has passed everything, and
+    one that is NaN from its first step on has no minimum.
     The paper's values of the same norm and mini-batch are in further columns, at its scale, and their origin.
     """
     rows = []
@@ -21,9 +22,10 @@ def landmarks(relative_loss: pd.DataFrame) -> pd.DataFrame:
     for (norm, minibatch, seed), curve in relative_loss.groupby(["norm", "minibatch", "seed"], sort=False):
         curve = curve.sort_values("step_size")
         steps, losses = curve["step_size"].to_numpy(), curve["relative_loss"].to_numpy()
-        lowest = int(np.nanargmin(losses))
+        known = not np.isnan(losses).all()
+        lowest = int(np.nanargmin(losses)) if known else 0
         row = {"norm": norm, "minibatch": minibatch, "seed": seed}
-        row |= {"minimum": losses[lowest], "minimum_step": steps[lowest]}
+        row |= {"minimum": losses[lowest], "minimum_step": steps[lowest] if known else np.nan}
         for value in CROSSINGS:
             past = steps[lowest:][~(losses[lowest:] <= value)]
             row[f"passes_{value:g}"] = past[0] if len(past) else np.nan

@@ -1,0 +1,35 @@
+# A target that this preset can't make ends the run before any job, with one line and the nearest name.
+import logging
+
+from snakemake import cli
+
+from understanding_bn.experiment import targets
+
+
+def asked_for():
+    """The targets on the command line. Snakemake has read them by now, but does not say so before its own message."""
+    if Path(sys.argv[0]).name not in ("snakemake", "__main__.py") or not workflow.is_main_process:
+        return []
+    logging.disable(logging.INFO)  # it names its profile each time
+    try:
+        return sorted(cli.parse_args(None)[1].targets or ())
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def is_made(path):
+    """Whether a rule makes this file: for the rules of jobs, whether the plan has its job."""
+    makers = [rule for rule in workflow.rules if rule.is_producer(path)]
+    folder = Path(path).parent.as_posix().removeprefix(f"{RESULTS}/")
+    return any(not rule.has_wildcards() or folder in JOBS or "kept" in rule.wildcard_names for rule in makers)
+
+
+if workflow.modifier.is_main_snakefile():
+    drawn = [item.short or item.name for item in DRAWN]
+    undrawn = [name for item in PLAN.items if item not in DRAWN for name in (item.name, item.short)]
+    long = [item.name for item in DRAWN if item.short]
+    others = [rule.name for rule in workflow.rules if not rule.has_wildcards() and rule.name not in (*drawn, *long)]
+    known = [*ITEMS, f"{RESULTS}/report.html", f"{RESULTS}/claims.json", f"{RESULTS}/followups.json"]
+    for target in set(asked_for()) - set(long):
+        if wrong := targets.mistake(target, CONFIG.preset, drawn, undrawn, others, known, is_made):
+            sys.exit(f"error: {wrong}")
