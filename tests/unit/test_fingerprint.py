@@ -153,7 +153,7 @@ SHOW_PAPER = (
             {"relative_loss"},
         ),
         # What is drawn and judged.
-        ("figures/gradient_noise.py", "noise of one update", "one update's noise", {"draw gradient_noise"}),
+        ("figures/gradient_noise.py", "noise of the first update", "its noise", {"draw gradient_noise"}),
         ("summaries/gradient_noise.py", "(images - 1)", "(images - 2)", {"draw gradient_noise", "judge"}),
         ("figures/style.py", "font_scale=5 / 6", "font_scale=5 / 7", DRAWN),
         ("claims/catalogue.py", "12.0 points", "12 points", {"judge"}),

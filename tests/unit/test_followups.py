@@ -13,6 +13,7 @@ from understanding_bn.claims.catalogue import FOLLOWUPS
 from understanding_bn.claims.checks import INCONCLUSIVE, NOT_RUN, OPPOSITE, REFUTED, REPRODUCED
 from understanding_bn.claims.followups import explosion
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
+from understanding_bn.figures.nothing import NothingToShow
 
 
 def judged(tmp_path, histories=(), structure=(), hessian=(), **initial):
@@ -180,13 +181,16 @@ def test_runs_that_failed_have_no_part_in_the_noise_along_training(tmp_path):
     rows = [run(n, 0.04, 64, s, 0.9, None if s else "stuck at chance") for n in ("batch", "none") for s in SEEDS]
     figure, tables = noise_along_training.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     assert set(tables[""].loc[tables[""]["failure"] != "", "seed"]) == {0}
-    assert "2 seeds" in figure.get_suptitle()
-    ((x, median),), ((_, least, most),) = drawn.lines(figure.axes[2], "batch"), drawn.bands(figure.axes[2], "batch")
+    assert "median of 2 seeds" in drawn.legends(figure)
+    scale = next(ax for ax in figure.axes if "noise scale" in ax.get_ylabel())
+    before, after = (drawn.markers(scale, "batch")[row] for row in (0, 1))
     scales = np.array([[128 / (late + 0.001 * seed) for late in (0.5, 0.05)] for seed in (1, 2)])  # tr Σ / |g|²
-    assert x == pytest.approx([10, 100])
-    assert median == pytest.approx(scales.mean(axis=0))
-    assert least == pytest.approx(scales.min(axis=0))
-    assert most == pytest.approx(scales.max(axis=0))
+    assert before == pytest.approx([0.04, scales[:, 0].mean()])
+    assert after == pytest.approx([0.04, scales[:, 1].mean()])
+    reaches = sorted(drawn.segments(scale, "batch"), key=lambda ends: ends[0, 1])
+    assert [ends[:, 1].tolist() for ends in reaches] == [
+        pytest.approx([scales[:, moment].min(), scales[:, moment].max()]) for moment in (0, 1)
+    ]
     claim = judged(tmp_path, rows, structure)["L5"]
     assert claim["measured"] > 0
     assert (claim["seeds"], claim["verdict"]) == (2, INCONCLUSIVE)
@@ -267,11 +271,9 @@ def test_what_was_not_run_says_so(tmp_path):
 def test_where_every_run_failed_nothing_is_shown_and_nothing_decided(tmp_path):
     rows = [run(n, a, b, s, 0.1, "stuck at chance") for n, a, b, s in grid("batch", "none")]
     structure = [row for n, a, b, s in grid("batch", "none") for row in gradients(n, a, b, s)]
-    figure, tables = alpha_batch_grid.draw(pd.DataFrame(rows), pd.DataFrame(structure))
-    assert len(figure.axes) == 3  # one row of panels and its scale
-    assert tables["summary"]["change"].isna().all()
-    _, tables = noise_by_architecture.draw(pd.DataFrame(rows), pd.DataFrame(structure))
-    assert tables["summary"]["rho"].isna().all()
+    for figure in (alpha_batch_grid, noise_along_training, noise_by_architecture):
+        with pytest.raises(NothingToShow, match="failed: it diverged or stayed at chance"):
+            figure.draw(pd.DataFrame(rows), pd.DataFrame(structure))
     claims = judged(tmp_path, rows, structure)
     assert claims["L1"]["verdict"] == claims["L2"]["verdict"] == INCONCLUSIVE
     assert claims["L1"]["measured"] is None

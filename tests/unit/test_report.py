@@ -195,6 +195,14 @@ def test_commands_draw_a_figure_again_although_it_is_up_to_date(page, results):
     assert f"<code>{command}</code>" in text
 
 
+def test_a_figure_that_shows_nothing_is_a_sentence(page, results, monkeypatch):
+    monkeypatch.setattr(report.nothing, "sentence_in", lambda png: "Every network < 3 diverged.")
+    text = page([run_record(results, digits=True)], None)
+    assert '<p class="notice" role="note">Every network &lt; 3 diverged.</p>' in text
+    assert "data:image" not in text
+    assert "<p>A paragraph.</p>" in text
+
+
 def test_files_beside_the_page_are_links_and_others_are_not(page, results):
     near = run_record(results, digits=True)
     far = results.parent.parent / "else where/run.json"

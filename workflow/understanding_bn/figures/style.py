@@ -67,7 +67,6 @@ LABELS = {
     "instance": "instance norm",
 }
 NOISE, UPDATE_NOISE = r"$\mathrm{E}\,\|g_B - g\|^2$", r"$\alpha^2\,\mathrm{E}\,\|g_B - g\|^2$"
-RANGE = ("pi", 100)  # seaborn's error bar from the least to the largest value
 SEED: Look = {"alpha": 0.35, "linewidth": 0.6}  # the thin line of one seed
 BAND: Look = {"alpha": 0.2, "linewidth": 0}
 DOTS: Look = {"s": 9, "alpha": 0.6, "linewidth": 0}  # one dot per seed
