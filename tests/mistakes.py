@@ -131,6 +131,8 @@ def _is_allowed(name: str, path: tuple[Any, ...]) -> bool:
 def _of_another_type(types: set[str], few_names: bool) -> list[Any]:
     """Values of types that are not allowed where values of these are."""
     nothing = [] if "null" in types else [None]
+    if types == {"array", "object"}:
+        return [*nothing, "text", 3, True]
     if "array" in types:
         return [*nothing, {}, True, {"a": 1}]
     if "integer" in types:

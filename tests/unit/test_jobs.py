@@ -183,6 +183,12 @@ def test_a_spec_of_an_unknown_measurement_or_with_wrong_options_is_refused():
         Measure.model_validate(told | {"seeds": []})
 
 
+def test_a_spec_names_its_layers_even_where_nobody_did():
+    job = plan(config(start={"channel_moments": {}})).initial["channel_moments"][0]
+    assert json.loads(job.spec)["options"] == {"layers": [2, 4, 6, 8]}
+    assert Measure.model_validate(json.loads(job.spec) | {"options": {}}) == job
+
+
 # Kept records
 
 

@@ -123,12 +123,11 @@ def _check_seeds(config: Config, known: dict[str, list[str]]) -> None:
 def _check_measurements(config: Config, known: dict[str, list[str]]) -> None:
     """Each measurement checks its own options against the networks and images that it is made on."""
     start, images = config.initialization, config.images("train")
-    readings = tuple(reading.arch for reading in start.readings if reading.arch)
     trained = tuple(arch for entry in config.grid for arch in entry.arch)
     for block, all_options in (("initialization", start.measurements), ("trained", config.trained.measurements)):
         for name, options in measurements(all_options).items():
             if isinstance(options, Initial):
-                archs = (start.arch, *(readings if options.on_readings() else ()))
+                archs = start.archs(options)
             else:
                 assert isinstance(options, Trained)
                 archs = trained

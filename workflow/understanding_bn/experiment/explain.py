@@ -38,6 +38,7 @@ WORDS = {
     "twice": "{value} names a value twice; expected each once",
     "count": "{value} is too {said}",
     "empty_block": "the block is empty; expected {said}",
+    "in_list": "{said}",
     "not_a_list": "{value} is {kind}, expected {said}",
 }
 
@@ -77,7 +78,8 @@ def _words(error: ErrorDetails) -> str:
         return f"{value} is not allowed; expected {[*patterns, *names, 'text that UTF-8 can hold'][0]}"
     if kind == "float_type" and isinstance(given, int) and not isinstance(given, bool):  # no float can hold it
         return f"{value} is too {_bound(allowed, upper=given > 0)}"
-    wanted = " or ".join([WANTED[kind], *(["nothing"] if "null" in _all(allowed, "type") else [])])
+    listed = ["a list"] if kind == "model_type" and "array" in _all(allowed, "type") else []
+    wanted = " or ".join([WANTED[kind], *listed, *(["nothing"] if "null" in _all(allowed, "type") else [])])
     return f"{value} is {kind_of(given)}, expected {wanted}{_hint(given, wanted)}"
 
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.checks import check
-from understanding_bn.experiment.config import Config
+from understanding_bn.experiment.config import Config, InitialMeasurements, TrainedMeasurements, as_block
 from understanding_bn.experiment.explain import explain
 from understanding_bn.files import first_line
 from understanding_bn.messages import choice, kind_of, shown
 
 PRESETS = Path(__file__).resolve().parent.parent.parent / "presets"
 DEFAULT = PRESETS.parent.parent / "config.yaml"
+# The names of the measurements that a block can have.
+MEASUREMENTS = {"initialization": [*InitialMeasurements.model_fields], "trained": [*TrainedMeasurements.model_fields]}
 
 
 def resolve(raw: dict[str, Any]) -> Config:
@@ -65,9 +68,34 @@ def complete(own: dict[str, Any]) -> dict[str, Any]:
         UserError: a preset is missing, builds on itself or is not YAML.
     """
     merged: dict[str, Any] = {}
+    known: dict[str, Any] = {}  # the last options that each measurement had
     for layer in (_read(DEFAULT), *map(_read, bases(own)), own):
-        _merge(merged, layer)
+        layer = {block: _replacing(block, value, known) for block, value in layer.items()}
+        merged = _merged(merged, layer)
+        known = _merged(known, {block: _options(value) for block, value in layer.items()})
     return merged
+
+
+def _replacing(block: str, value: Any, known: dict[str, Any]) -> Any:
+    """A block whose list of measurements, where it has one, becomes a block that removes all others with null.
+
+    Options that the list does not give are those that the measurement had last.
+    """
+    measured = value.get("measurements") if isinstance(value, dict) else None
+    if block not in MEASUREMENTS or not (isinstance(measured, list | tuple) or measured == {}):
+        return value
+    try:
+        listed = as_block(measured)
+    except PydanticCustomError:  # resolving says what is wrong
+        return value
+    kept = {name: _merged(known.get(block, {}).get(name, {}), options) for name, options in listed.items()}
+    return value | {"measurements": dict.fromkeys(MEASUREMENTS[block]) | kept}
+
+
+def _options(block: Any) -> dict[str, Any]:
+    """The measurements of a block, without those that it removes."""
+    measured = block.get("measurements") if isinstance(block, dict) else None
+    return {name: options for name, options in measured.items() if options} if isinstance(measured, dict) else {}
 
 
 def bases(config: dict[str, Any]) -> list[Path]:
@@ -103,10 +131,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> None:
-    """Put `change` over `base`, block by block, as Snakemake does with several config files."""
-    for key, value in change.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value
+def _merged(base: Any, change: Any) -> Any:
+    """`change` over `base`: blocks key by key, as Snakemake does with several config files; all else replaces."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return base | {key: _merged(base.get(key), value) for key, value in change.items()}

@@ -49,7 +49,7 @@ def _standard(part: dict[str, Any]) -> dict[str, Any]:
                 value = _standard(value)
             case "minLength" if part.get("type") == "array":
                 keyword = "minItems"
-            case "default" if "$ref" in part:
+            case "default" if any("$ref" in choice for choice in (part, *part.get("anyOf", ()))) and value:
                 value = {}  # a block's keys have their defaults where the block is described
         standard[BOUNDS.get(keyword, keyword)] = value
     return dict(sorted(standard.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
