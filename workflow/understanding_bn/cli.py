@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understanding_bn import files
+from understanding_bn import files, plugins
 from understanding_bn.benchmark import commands as benchmarks
 from understanding_bn.errors import Stopped, UserError
 
@@ -91,14 +91,17 @@ def _data(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
-    train.run(_job(lambda: _jobs().Train, args.spec), args.store, args.out, args.state, args.threads, args.device)
+    job = _job(lambda: _jobs().Train, args.spec)
+    with plugins.watched([Path(name) for name in job.plugins]):
+        train.run(job, args.store, args.out, args.state, args.threads, args.device)
 
 
 def _measure(args: argparse.Namespace) -> None:
     from understanding_bn.stages import measure
 
     job = _job(lambda: _jobs().Measure, args.spec)
-    measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
+    with plugins.watched([Path(name) for name in job.plugins]):
+        measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
 
 
 def _random_matrices(args: argparse.Namespace) -> None:
