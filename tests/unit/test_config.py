@@ -264,6 +264,8 @@ def jacobians(**changes):
         (entry(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-D, resnet-padded-D or plain-D"]),
         ({"schedule": {"milestones": [0.75, 0.5]}}, ["schedule.milestones", "do not ascend"]),
         ({"schedule": {"milestones": [1]}}, ["schedule.milestones[0]", "less than 1"]),
+        (quick() | {"channels": "grey"}, ["channels: 'grey' is for data of your own; of digits the images stay"]),
+        (quick() | {"channels": "gray"}, ["channels: 'gray' is unknown; expected one of as_found, grey, rgb (did you"]),
         ({"epochs_fraction": 0}, ["epochs_fraction", "more than 0"]),
         ({"epochs_fraction": 1.5}, ["epochs_fraction", "at most 1"]),
         (start(readings=[{"init": "xavier"}]), ["initialization.readings[0].init", "'xavier' is unknown"]),

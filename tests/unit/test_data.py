@@ -93,8 +93,23 @@ def test_torchvision_layout_is_recognised_and_a_wrong_checksum_refused(tmp_path)
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]:
         (folder / name).write_bytes(pickle.dumps({}))
     assert sources.tag("cifar10", tmp_path) == "cifar10"
-    with pytest.raises(UserError, match=r"CIFAR-10 in .*; fetch it again"):
+    with pytest.raises(
+        UserError, match=r"^data_dir: .*/data_batch_1 is damaged, or not of CIFAR-10 .*; fetch CIFAR-10 ag"
+    ):
         sources.read("cifar10", tmp_path, tmp_path)
+    for name in ("data_batch_3", "batches.meta"):
+        (folder / name).rename(tmp_path / "away")
+        with pytest.raises(
+            UserError, match=rf"^data_dir: .*-py/{name} is missing; fetch CIFAR-10 again, or leave data_dir"
+        ):
+            sources.tag("cifar10", tmp_path)
+        (tmp_path / "away").rename(folder / name)
+    with pytest.raises(UserError, match=f"give the folder that holds cifar-10-batches-py, data_dir={tmp_path}$"):
+        sources.tag("cifar10", folder)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed/cifar-10-python.tar.gz").touch()
+    with pytest.raises(UserError, match=r"holds no cifar10 data; .*; unpack cifar-10-python.tar.gz$"):
+        sources.tag("cifar10", tmp_path / "packed")
 
 
 def test_cifar10_data_files_in_torchvisions_layout_load(tmp_path, monkeypatch):
@@ -131,7 +146,7 @@ def test_tags_tell_data_sets_apart(tmp_path):
     assert sources.tag("parquet", tmp_path / "a", 3, 2) == f"{tags[0]}-train3-test2"
 
 
-@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, 0), (0, 11), (2, 2)])
+@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, 0), (0, 11), (12, 12)])
 def test_a_subset_has_every_class_in_its_share(raw_digits, train, test):
     some = sources.some(raw_digits, train, test)
     for count, labels, whole in (
@@ -159,6 +174,17 @@ def test_a_store_of_a_subset_says_so_and_no_subset_is_larger_than_the_whole(tmp_
         store.prepare("digits", None, tmp_path / "store.npz", 0, 361)
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "message"), [(5, 0, r"train: 5 of 1437 .*leave 5 of 10"), (0, 9, "test: 9 of")]
+)
+def test_a_subset_that_leaves_classes_out_is_refused(raw_digits, train, test, message):
+    with pytest.raises(
+        UserError, match=rf"^config key subset\.{message}.* classes without one; expected at least 11, or"
+    ):
+        sources.some(raw_digits, train, test)
+    sources.some(raw_digits, 11, 11)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-200])
 
@@ -175,13 +201,23 @@ def broken_image(path):
     table.to_parquet(path)
 
 
+def relabelled(change):
+    """Damage to labels: all of a file's are changed."""
+
+    def damage(path):
+        table = pd.read_parquet(path)
+        table.assign(label=change(table["label"].to_numpy())).to_parquet(path)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda p: p.unlink(), "train.parquet is missing next to test.parquet"),
         (truncate, "train.parquet: not a readable Parquet file"),
         (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
-        (one_larger_image, "image in row 3 is 16×16 .* the first is 9×9"),
+        (one_larger_image, "image in row 3 is 16×16, and .* row 0 is 9×9; expected images of one size"),
         (broken_image, "image in row 2 can't be decoded"),
         (
             lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p),
@@ -190,7 +226,26 @@ def broken_image(path):
         (lambda p: pd.read_parquet(p).assign(label=-1).to_parquet(p), "negative or missing"),
         (lambda p: pd.read_parquet(p).assign(label="cat").to_parquet(p), "expected whole numbers"),
         (lambda p: pd.read_parquet(p).iloc[:0].to_parquet(p), "holds no rows"),
-        (lambda p: pd.read_parquet(p).assign(label=0).to_parquet(p), "at least two classes"),
+        (relabelled(lambda y: 0 * y), "train.parquet: all labels are 0; expected at least two classes"),
+        (
+            relabelled(lambda y: y + 1),
+            "label 0 is that of no image, label 1 that of 5 images; expected 0 to C − 1, each",
+        ),
+        (relabelled(lambda y: y + 10), "label 0 is that of no image, label 10 that of 5 images; expected 0 to C"),
+        (relabelled(lambda y: np.array([0, 1, 2, 4])[y]), "label 3 is that of no image, label 4 that of 5 images"),
+        (
+            relabelled(lambda y: np.where(np.arange(20) == 7, 255, y)),
+            "label 4 is that of no image, label 255 that of 1 im",
+        ),
+        (
+            relabelled(lambda y: y + 2**40 * (y == 3)),
+            "label 3 is that of no image, label 1099511627779 that of 5 images",
+        ),
+        (
+            relabelled(lambda y: y % 3),
+            "test.parquet: label 3 is that of 2 images, and of no training image; expected 0 to 2",
+        ),
+        (relabelled(lambda y: np.arange(20) % 5), "test.parquet: no image has label 4; expected test images of all 5"),
     ],
 )
 def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
@@ -203,6 +258,69 @@ def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
     assert not out.parent.exists() or not any(out.parent.iterdir())
 
 
+def split_up(folder, name, parts):
+    """One file as shards under these names."""
+    table = pd.read_parquet(folder / name)
+    (folder / name).unlink()
+    rows = np.array_split(np.arange(len(table)), len(parts))
+    for part, chosen in zip(parts, rows, strict=True):
+        (folder / part).parent.mkdir(exist_ok=True)
+        table.iloc[chosen].to_parquet(folder / part)
+
+
+def test_shards_are_read_in_the_order_of_their_names(tmp_path):
+    written = write_parquet(tmp_path)
+    whole = sources.tag("parquet", tmp_path)
+    split_up(tmp_path, "train.parquet", [f"train-{number:05}-of-00003.parquet" for number in range(3)])
+    split_up(tmp_path, "test.parquet", ["test.parquet/part-0", "test.parquet/part-1.parquet"])
+    for name in ("_SUCCESS", ".part-0.crc", "Thumbs.db"):
+        (tmp_path / "test.parquet" / name).touch()
+    read = sources.read("parquet", tmp_path, tmp_path)
+    assert np.array_equal(read.train_images, written["train"][0])
+    assert np.array_equal(read.test_labels, written["test"][1])
+    assert read.source == "Parquet files (PNG: train, 3 shards, test, 2 shards)"
+    assert sources.tag("parquet", tmp_path) != whole
+    assert sorted(sources.checksums("parquet", tmp_path))[-1] == "train-00002-of-00003.parquet"
+    assert "test.parquet/part-0" in sources.checksums("parquet", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda f: (f / "train-00001-of-00003.parquet").unlink(),
+            "train-00001-of-00003.parquet is missing; expected all 3",
+        ),
+        (
+            lambda f: (f / "train-00000-of-00004.parquet").touch(),
+            "holds shards of 00003 and of 00004 for train; expected",
+        ),
+        (
+            lambda f: (f / "train.parquet").touch(),
+            "holds both train.parquet and train-00000-of-00003.parquet; expected one",
+        ),
+        (lambda f: (f / "test.parquet").unlink(), "test.parquet is missing next to train-00000-of-00003.parquet; both"),
+        (lambda f: [(f / "test.parquet").unlink(), (f / "test.parquet").mkdir()], "test.parquet: an empty folder; exp"),
+        (
+            lambda f: truncate(f / "train-00002-of-00003.parquet"),
+            "train-00002-of-00003.parquet: not a readable Parquet",
+        ),
+    ],
+)
+def test_bad_shards_are_one_line(tmp_path, damage, message):
+    write_parquet(tmp_path)
+    split_up(tmp_path, "train.parquet", [f"train-{number:05}-of-00003.parquet" for number in range(3)])
+    damage(tmp_path)
+    with pytest.raises(UserError, match=message):
+        sources.read("parquet", tmp_path, tmp_path)
+
+
+def test_data_in_a_folder_below_are_pointed_out(tmp_path):
+    write_parquet(tmp_path / "data")
+    with pytest.raises(UserError, match=f"holds no parquet data; expected .*; give data_dir={tmp_path}/data$"):
+        sources.tag("parquet", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("dataset", "folder", "message"),
     [
@@ -211,7 +329,7 @@ def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
         (
             "cifar10",
             ".",
-            "holds no cifar10 data; expected train.parquet and test.parquet, or cifar-10-batches-py/",
+            "holds no cifar10 data; expected train.parquet and test.parquet, or their shards, or cifar-10-batches-py/",
         ),
         ("digits", ".", "dataset 'digits' is embedded"),
     ],

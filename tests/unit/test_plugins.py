@@ -216,7 +216,7 @@ def test_a_norm_is_tried_as_the_job_uses_it_and_draws_nothing_of_anyone_elses(mi
     torch.manual_seed(1)
     tried(mine(OWN.format("return x.mul_(2).div(len(x) - 4)", "Own()")), batch_size=8)  # in place is fine
     assert torch.equal(torch.rand(2), expected)
-    with pytest.raises(UserError, match="float32; expected .* float64"):
+    with pytest.raises(UserError, match=r"float32; expected .* float64"):
         tried(mine(OWN.format("return x.float()", "Own()")), dtype=torch.float64)
     ghost = "return x.view(2, 16, *x.shape[1:]).sub(1).view(x.shape)"  # works for 32 images only
     tried(mine(OWN.format(ghost, "Own()")), batch_size=32)

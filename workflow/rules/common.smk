@@ -41,7 +41,8 @@ def resolved():
         overrides = workflow.config_settings.overwrite_config if workflow.modifier.is_main_snakefile() else config
         checked = load.resolve(load.complete(overrides))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
-        tag = sources.tag(checked.dataset, folder, checked.subset.train, checked.subset.test)
+        subset = checked.subset
+        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, checked.channels)
         marker = Path("results") / checked.preset / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag
         if other != tag:

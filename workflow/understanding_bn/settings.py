@@ -133,6 +133,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 InnerShare = Annotated[Number, Field(gt=0, lt=1)]
 Site = Literal["convolution", "stream"]
 BNMode = Literal["train", "eval"]
+Channels = Literal["as_found", "grey", "rgb"]
 
 
 class Optimiser(Options):

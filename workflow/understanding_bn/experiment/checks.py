@@ -17,7 +17,7 @@ SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 def check(config: Config) -> None:
     """Raise UserError for the first mistake, one line that names its key."""
     known = _check_plugins(config)
-    for rule in (_check_names, _check_sizes, _check_order, _check_snapshots, _check_seeds):
+    for rule in (_check_names, _check_channels, _check_sizes, _check_order, _check_snapshots, _check_seeds):
         rule(config, known)
     _check_measurements(config, known)
 
@@ -73,6 +73,13 @@ def _check_names(config: Config, known: dict[str, list[str]]) -> None:
                 _fail(path, str(error).removeprefix("arch: "))
     if config.dataset == "digits" and config.augmentation.flip:
         _fail(("augmentation", "flip"), "true, but a mirrored digit is a different character; set it to false")
+
+
+def _check_channels(config: Config, known: dict[str, list[str]]) -> None:
+    """The known data sets are what they are."""
+    if config.channels != "as_found" and config.dataset in IMAGES:
+        text = f"{config.channels!r} is for data of your own; of {config.dataset} the images stay, expected 'as_found'"
+        _fail(("channels",), text)
 
 
 def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:

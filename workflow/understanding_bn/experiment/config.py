@@ -34,6 +34,7 @@ from understanding_bn.settings import (
     Arch,
     Augmentation,
     BatchSize,
+    Channels,
     Distinct,
     Initial,
     InnerShare,
@@ -272,6 +273,8 @@ class Config(Options):
     """`digits` is embedded, `cifar10` is downloaded or in `data_dir`, `parquet` and `folder` are in `data_dir`."""
     data_dir: Annotated[str, Strict(), Field(min_length=1, pattern=FOLDER), BeforeValidator(_encodable)] | None = None
     """A folder with train.parquet and test.parquet, with cifar-10-batches-py, or with train/CLASS/ and test/CLASS/."""
+    channels: Channels = "as_found"
+    """`grey` or `rgb` converts the images of `parquet` and `folder`. `as_found`: they must be all grey or all RGB."""
     subset: Subset = Subset()
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
     """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""

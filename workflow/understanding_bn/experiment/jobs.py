@@ -12,7 +12,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
-from understanding_bn.settings import Augmentation, Initial, InnerShare, Optimiser, Options
+from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Optimiser, Options
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {
@@ -51,6 +51,7 @@ class Prepare(Job):
     data_dir: str | None = None
     train: int = 0
     test: int = 0
+    channels: Channels = "as_found"
 
     @property
     def modules(self) -> list[str]:
