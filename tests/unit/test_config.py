@@ -206,7 +206,6 @@ def test_a_preset_cannot_build_on_itself(tmp_path, monkeypatch):
 
 def test_seeds_are_counted_out():
     assert resolve(quick() | {"seeds": 3}).seeds == (0, 1, 2)
-    assert resolve(quick() | {"seeds": ["3", "7"]}).seeds == (3, 7)  # as Snakemake's command line reads lists
 
 
 def test_one_value_stands_for_a_list_of_it():

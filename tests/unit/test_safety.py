@@ -232,7 +232,7 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" h
         (encoded("PNG", Image.new("RGB", (9, 12))), "is 9×12; expected a square"),
         (encoded("PNG", Image.new("RGB", (7, 7))), "is 7×7; expected a square"),
         (encoded("PNG", small(side=12)), "is 12×12, and "),
-        (encoded("PNG", small("L")), "is 9×9 with 1 channel, the first is 9×9 with 3"),
+        (encoded("PNG", small("L")), "is grey, and "),
         (encoded("PNG", small(), **FRAMES), "holds 2 pictures; expected one, without animation"),
         (encoded("MPO", small(), **FRAMES), "holds 2 pictures; expected one"),
         (encoded("PNG", Image.fromarray(np.full((9, 9), 60_000, np.uint16))), "mode I;16; expected 8 bits a channel"),

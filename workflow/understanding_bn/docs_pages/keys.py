@@ -40,7 +40,8 @@ Save it as mine.yaml and add `--configfile mine.yaml` to the command that runs S
 
 - Values come from the file, then from the presets that it builds on, then from `config.yaml`, then from the defaults
   below. Blocks are merged key by key; a list replaces a list.
-- `--config` changes single keys on the command line: `--config seeds=2 'optimiser={momentum: 0}'`.
+- `--config` sets any key on the command line. Blocks and lists stand in quotes:
+  `--config seeds=2 'optimiser={momentum: 0}' 'initialization={measurements: [gradient_noise]}'`.
 - YAML reads `1e-4` as text. Write `0.0001` or `1.0e-4`.
 - A mistake stops the run before any job starts, with one line that names the key, its value and what is expected.
 - Editors can check presets against [`config.schema.yaml`](../workflow/schemas/config.schema.yaml), a JSON schema. With

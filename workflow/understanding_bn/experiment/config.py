@@ -6,7 +6,6 @@ from them.
 """
 
 import math
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, model_validator
@@ -78,7 +77,7 @@ def _encodable(path: Any) -> Any:
 
 
 def _counted(seeds: Any) -> Any:
-    """A number of seeds as the list of them; seeds that Snakemake's command line gives as text as numbers."""
+    """A number of seeds as the list of them."""
     if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple):
         raise PydanticCustomError("not_a_list", "a list of whole numbers, or how many")
     if isinstance(seeds, int):
@@ -88,7 +87,7 @@ def _counted(seeds: Any) -> Any:
                 "count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound}
             )
         return tuple(range(seeds))
-    return tuple(int(seed) if isinstance(seed, str) and re.fullmatch("[0-9]{1,20}", seed) else seed for seed in seeds)
+    return tuple(seeds)
 
 
 def _file_names(names: Any) -> Any:

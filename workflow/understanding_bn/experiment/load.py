@@ -3,19 +3,20 @@
 Imports neither torch nor Snakemake, because the Snakefile runs this on every start.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.checks import check
+from understanding_bn.experiment.command_line import typed
 from understanding_bn.experiment.config import Config, InitialMeasurements, TrainedMeasurements, as_block
 from understanding_bn.experiment.explain import explain
-from understanding_bn.files import first_line
-from understanding_bn.messages import choice, kind_of, shown
+from understanding_bn.experiment.yaml_files import read
+from understanding_bn.messages import choice, shown
 
 PRESETS = Path(__file__).resolve().parent.parent.parent / "presets"
 DEFAULT = PRESETS.parent.parent / "config.yaml"
@@ -58,18 +59,34 @@ def load(preset: Path | None) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or is not YAML.
     """
-    return complete(_read(preset) if preset else {})
+    return complete(read(preset) if preset else {})
 
 
-def complete(own: dict[str, Any]) -> dict[str, Any]:
-    """The keys that a preset or a command line sets, merged over the presets that it builds on and config.yaml.
+def own(files: Sequence[Path], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The blocks of keys that a run of Snakemake sets, each over those before it.
+
+    Snakemake merges them too, but drops what its merging can't hold, such as {} in place of a number.
+
+    Args:
+        files: what its option --configfile names.
+        given: what its option --config sets, with text for numbers that are not at the top.
+
+    Raises:
+        UserError: see `yaml_files.read`.
+    """
+    return [*map(read, files), typed(given)]
+
+
+def complete(*own: dict[str, Any]) -> dict[str, Any]:
+    """Blocks of keys, each over those before it, merged over the presets that they build on and config.yaml.
 
     Raises:
         UserError: a preset is missing, builds on itself or is not YAML.
     """
     merged: dict[str, Any] = {}
     known: dict[str, Any] = {}  # the last options that each measurement had
-    for layer in (_read(DEFAULT), *map(_read, bases(own)), own):
+    extending = [layer for layer in own if "extends" in layer]
+    for layer in (read(DEFAULT), *map(read, bases(extending[-1] if extending else {})), *own):
         layer = {block: _replacing(block, value, known) for block, value in layer.items()}
         merged = _merged(merged, layer)
         known = _merged(known, {block: _options(value) for block, value in layer.items()})
@@ -114,21 +131,8 @@ def bases(config: dict[str, Any]) -> list[Path]:
         if path in paths:
             raise UserError(f"config key extends: {name!r} builds on itself")
         paths.insert(0, path)
-        name = _read(path).get("extends")
+        name = read(path).get("extends")
     return paths
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The top-level block of a YAML file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give a preset such as {PRESETS.name}/paper.yaml") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({first_line(error)})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a block of keys, found {kind_of(content)}")
-    return content
 
 
 def _merged(base: Any, change: Any) -> Any:
