@@ -146,12 +146,20 @@ def test_a_norm_that_cannot_be_made_is_one_line(mine, text, complaint):
         ("model.double()", r"leaves stem.0.weight as .* of float64; expected .* of float32, as it was"),
         ("model.linear = None", "leaves linear.weight as nothing; expected"),
         ("nn.init.constant_(model.linear.bias, float('nan'))", "leaves values in linear.bias that are not finite"),
+        (
+            "return nn.Linear(2, 2)",
+            "3, in init_x: init 'x' returns Linear; expected it to set the network's parameters in",
+        ),
+        (
+            "nn.init.ones_(model.linear.weight)",
+            "leaves stem.0.weight as PyTorch drew it; expected it to be set, from the",
+        ),
         ("pass\ndef init_x(model): ...", "5, in init_x: init 'x' fails: TypeError: .*takes 1 positional"),
     ],
 )
 def test_an_initialisation_that_fails_or_breaks_the_network_is_one_line(mine, text, complaint):
     path = mine(f"import torch\nfrom torch import nn\ndef init_x(model, generator):\n    {text}\n")
-    with pytest.raises(UserError, match=rf"mine.py, line .*{complaint}"):
+    with pytest.raises(UserError, match=rf"^.*mine.py, line .*{complaint}"):
         resnet.build("resnet-8", "none", "x", 1, 10, 0, [path])
 
 

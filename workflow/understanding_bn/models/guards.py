@@ -38,8 +38,14 @@ def init(
 
     def initialise(model: nn.Module, generator: Generator) -> None:
         before = _kinds(model)
+        drawn = {key: weight.detach().clone() for key, weight in _weights(model).items()}
         with plugins.blamed(path, f"init {name!r}", function):
-            function(model, generator)
+            returned = function(model, generator)
+        if returned is not None and returned is not model:
+            text = (
+                f"init {name!r} returns {type(returned).__name__}; expected it to set the network's parameters in place"
+            )
+            raise plugins.mistake(path, function, text)
         after = _kinds(model)
         for parameter, kind in before.items():
             if after.get(parameter) != kind:
@@ -52,7 +58,22 @@ def init(
                 text = f"init {name!r} leaves values in {parameter} that are not finite; expected numbers"
                 raise plugins.mistake(path, function, text)
 
+        weights = _weights(model)
+        for weight, untouched in drawn.items():  # PyTorch drew these, not from the seed
+            if weight in weights and torch.equal(untouched, weights[weight]):
+                text = f"init {name!r} leaves {weight} as PyTorch drew it; expected it to be set, from the generator"
+                raise plugins.mistake(path, function, text)
+
     return initialise
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every kernel and matrix."""
+    return {
+        f"{name}.weight": layer.weight
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
 
 
 def _kinds(model: nn.Module) -> dict[str, str]:
