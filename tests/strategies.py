@@ -172,7 +172,10 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
         "kernel_gradients": {"layer": whole(1, depth - 1)},
         "input_mean_correlation": {},
     }
-    blocks = {name: st.fixed_dictionaries(keys) for name, keys in options.items()}
+    blocks = {}
+    for name, keys in options.items():
+        layers = {key: keys.pop(key) for key in ("layer", "layers") if key in keys}  # each has a default
+        blocks[name] = st.fixed_dictionaries(keys, optional=layers)
     blocks["max_learning_rate"] = searches(largest_batch)
     blocks["gradient_noise"] = noises(largest_batch)
     blocks["edge_of_stability"] = edges(min(largest_batch, 1437))
@@ -229,6 +232,8 @@ def valid_configs(draw, small: bool = False) -> dict[str, Any]:
         ),
         "subset": st.fixed_dictionaries({"train": st.just(train)}, optional={"test": whole(0, 360)}),
     }
+    if dataset in ("parquet", "folder"):
+        optional["channels"] = st.sampled_from(["as_found", "grey", "rgb"])
     if not small:
         optional["extends"] = st.sampled_from(["cifar10-init", "paper", "paper-short"])
     snapshots = draw(several(shares(1e-300, exclude_max=True), least=0))

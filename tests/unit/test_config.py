@@ -7,8 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from understanding_bn import architecture
 from understanding_bn.errors import UserError
-from understanding_bn.experiment import load
+from understanding_bn.experiment import checks, load
 from understanding_bn.experiment.load import resolve
 from understanding_bn.settings import canonical
 
@@ -92,6 +93,84 @@ def test_null_removes_a_measurement_that_another_preset_makes():
     assert measurements.relative_loss is not None
 
 
+def measured(measurements, block="initialization", **changes):
+    """What is measured where a config says this."""
+    config = resolve(load.complete({block: {"measurements": measurements}} | changes))
+    return checks.measurements(getattr(config, block).measurements)
+
+
+def test_a_list_of_measurements_replaces_those_of_the_base_and_keeps_their_options():
+    base = checks.measurements(resolve(quick()).initialization.measurements)
+    chosen = ["gradient_noise", "channel_moments"]
+    assert measured(chosen) == {name: base[name] for name in chosen}
+    (noise,) = measured([{"gradient_noise": {"minibatches": 3}}]).values()
+    assert noise == base["gradient_noise"].model_copy(update={"minibatches": 3})
+    assert list(measured([{"hessian_spectrum": {"top": 2}}], "trained")) == ["hessian_spectrum"]
+    for nothing in ([], {}):
+        assert measured(nothing) == measured(nothing, "trained") == {}
+    # explanations has no gradient_noise, so that its options are those of config.yaml.
+    assert measured(["gradient_noise"], extends="explanations") == {"gradient_noise": base["gradient_noise"]}
+    listed, block = (start(measurements=named) for named in (["logit_gradients"], {"logit_gradients": {}}))
+    assert resolve(quick() | listed) == resolve(quick() | block)
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (["gradient_nose"], "key 'gradient_nose' is unknown; expected one of .*did you mean 'gradient_noise'"),
+        (["hessian_spectrum"], "key 'hessian_spectrum' is unknown; expected one of "),
+        ([3], "3 is a whole number, expected a name, or one name with its options"),
+        ([{}], "{} is a block of keys, expected a name"),
+        ([{"gradient_noise": {}, "kernel_gradients": {}}], "is a block of keys, expected a name, or one name"),
+        (["gradient_noise", {"gradient_noise": {}}], "'gradient_noise' stands twice; expected it once"),
+        (["edge_of_stability"], "key 'descents' is missing; expected a list"),
+        ("gradient_noise", "'gradient_noise' is text, expected a block of keys or a list"),
+        (None, "None is empty, expected a block of keys or a list"),
+    ],
+)
+def test_what_is_no_list_of_measurements_is_one_line(listed, message):
+    with pytest.raises(UserError, match=rf"^config key initialization.measurements[^:]*: .*{message}"):
+        measured(listed)
+
+
+@pytest.mark.parametrize(
+    ("arch", "layers"),
+    [
+        ("resnet-110", {8: 8, 110: 110, 1: 1, 45: 45, 109: 109}),
+        ("plain-20", {1: 1, 6: 2, 30: 6, 42: 8, 44: 8, 45: 9, 55: 11, 78: 14, 102: 18, 108: 18, 109: 19, 110: 20}),
+        ("resnet-8", {2: 2, 37: 3, 38: 4, 73: 5, 74: 6, 109: 7, 110: 8}),
+        ("resnet-218", {2: 2, 3: 3, 36: 72, 37: 73, 38: 74, 109: 217, 110: 218}),
+    ],
+)
+def test_layers_have_counterparts_in_networks_of_other_depths(arch, layers):
+    assert {layer: architecture.counterpart(layer, arch) for layer in layers} == layers
+
+
+def layers(**changes):
+    """The layers of every measurement, as a preset over config.yaml resolves them."""
+    config = resolve(load.complete({"initialization": changes})).model_dump(mode="json")
+    options = config["initialization"]["measurements"]
+    return {name: of.get("layer", of.get("layers")) for name, of in options.items() if of and "layer" in str([*of])}
+
+
+def test_layers_that_are_left_out_are_the_papers_or_those_in_their_place():
+    assert layers() == {
+        "gradient_histogram": 55,
+        "divergence_path": [8, 44, 80],
+        "channel_moments": [6, 18, 30, 42, 54, 66, 78, 90, 102, 110],
+        "gradient_sums": [18, 54, 108],
+        "kernel_gradients": 45,
+    }
+    small = layers(arch="resnet-8")
+    assert (small["channel_moments"], small["gradient_histogram"]) == ([2, 4, 6, 8], 5)
+    own = layers(arch="resnet-20", measurements={"gradient_sums": {"layers": [3]}, "kernel_gradients": {"layer": None}})
+    assert (own["gradient_sums"], own["kernel_gradients"]) == ([3], 9)
+    with pytest.raises(UserError, match=r"gradient_sums.layers\[1\]: layer 54 is too deep; expected 1 to 19 in res"):
+        layers(arch="resnet-20", measurements={"gradient_sums": {"layers": [3, 54]}})
+    # One of the readings is shallower, and what is compared between readings is measured in the same layers.
+    assert layers(readings=[{"arch": "resnet-20"}])["channel_moments"] == layers(arch="resnet-20")["channel_moments"]
+
+
 def test_completing_leaves_the_callers_blocks_alone():
     own = {"extends": "paper", "augmentation": {"pad": 2}}
     assert load.complete(own)["augmentation"] == {"pad": 2, "flip": True}
@@ -127,7 +206,6 @@ def test_a_preset_cannot_build_on_itself(tmp_path, monkeypatch):
 
 def test_seeds_are_counted_out():
     assert resolve(quick() | {"seeds": 3}).seeds == (0, 1, 2)
-    assert resolve(quick() | {"seeds": ["3", "7"]}).seeds == (3, 7)  # as Snakemake's command line reads lists
 
 
 def test_one_value_stands_for_a_list_of_it():
@@ -185,6 +263,8 @@ def jacobians(**changes):
         (entry(arch="vgg-16"), ["grid[0].arch", "'vgg-16' is unknown", "resnet-D, resnet-padded-D or plain-D"]),
         ({"schedule": {"milestones": [0.75, 0.5]}}, ["schedule.milestones", "do not ascend"]),
         ({"schedule": {"milestones": [1]}}, ["schedule.milestones[0]", "less than 1"]),
+        (quick() | {"channels": "grey"}, ["channels: 'grey' is for data of your own; of digits the images stay"]),
+        (quick() | {"channels": "gray"}, ["channels: 'gray' is unknown; expected one of as_found, grey, rgb (did you"]),
         ({"epochs_fraction": 0}, ["epochs_fraction", "more than 0"]),
         ({"epochs_fraction": 1.5}, ["epochs_fraction", "at most 1"]),
         (start(readings=[{"init": "xavier"}]), ["initialization.readings[0].init", "'xavier' is unknown"]),

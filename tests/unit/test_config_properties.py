@@ -129,7 +129,7 @@ def search(**changes):
         (quick(seeds=["1" * 5000]), ["seeds[0]: '111", "expected a whole number"]),
         (quick(seeds=1000, seeds_per_job=1000), ["seeds_per_job: 1000 makes names of 3889 digits"]),
         (
-            start(readings=[{"arch": "resnet-20"}]),
+            start(readings=[{"arch": "resnet-20"}], measurements={"channel_moments": {"layers": [6, 18, 30]}}),
             ["channel_moments.layers[2]: layer 30 is too deep", "1 to 20 in resnet-20"],
         ),
         (

@@ -1,6 +1,5 @@
 """Sources, the store, and mini-batches."""
 
-import io
 import itertools
 import pickle
 import shutil
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from damage import flip_a_bit
-from PIL import Image
+from parquet_files import encode, write_parquet
 from sklearn.datasets import load_digits
 
 from understanding_bn.data import sources, store
@@ -19,27 +18,6 @@ from understanding_bn.errors import UserError
 from understanding_bn.settings import Augmentation
 
 CPU = torch.device("cpu")
-
-
-def encode(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_parquet(folder, train=20, test=10, size=9, channels=3, classes=4, column="img", seed=0):
-    """A data set in the Parquet layout; returns the images and labels that are in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    written = {}
-    for name, count in (("train", train), ("test", test)):
-        shape = (count, size, size, 3) if channels == 3 else (count, size, size)
-        images = rng.integers(0, 256, shape, dtype=np.uint8)
-        labels = np.arange(count) % classes
-        cells = [{"bytes": encode(i), "path": None} for i in images]
-        pd.DataFrame({column: cells, "label": labels}).to_parquet(folder / f"{name}.parquet")
-        written[name] = images.reshape(count, size, size, -1), labels
-    return written
 
 
 def test_digits_are_all_there_once_and_lossless(raw_digits):
@@ -64,37 +42,29 @@ def test_statistics_are_those_of_the_training_split(digits):
     assert digits.info["channel_mean"][0] != pytest.approx(everything.mean(), abs=1e-6)
 
 
-@pytest.mark.parametrize(("channels", "column", "size"), [(3, "img", 9), (1, "image", 8), (3, "image", 32)])
-def test_parquet_round_trip(tmp_path, channels, column, size):
-    written = write_parquet(tmp_path / "d", channels=channels, column=column, size=size)
-    made = store.prepare("parquet", tmp_path / "d", tmp_path / "store.npz")
-    loaded = store.load(tmp_path / "store.npz")
-    assert loaded.info == made.info
-    assert np.array_equal(loaded.images[~loaded.is_test], written["train"][0])
-    assert np.array_equal(loaded.labels[loaded.is_test], written["test"][1])
-    assert (loaded.channels, loaded.classes) == (channels, 4)
-    assert set(loaded.info["files"]) == {"train.parquet", "test.parquet"}
-
-
-def test_a_lossy_encoding_is_named_in_the_source(tmp_path):
-    write_parquet(tmp_path)
-    assert sources.read("parquet", tmp_path, tmp_path).source == "Parquet files (PNG: train.parquet, test.parquet)"
-    table = pd.read_parquet(tmp_path / "test.parquet")
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((9, 9, 3), 99, np.uint8)).save(buffer, "JPEG")
-    table.at[0, "img"] = {"bytes": buffer.getvalue(), "path": None}
-    table.to_parquet(tmp_path / "test.parquet")
-    assert "(JPEG and PNG, lossy: " in sources.read("parquet", tmp_path, tmp_path).source
-
-
 def test_torchvision_layout_is_recognised_and_a_wrong_checksum_refused(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]:
         (folder / name).write_bytes(pickle.dumps({}))
     assert sources.tag("cifar10", tmp_path) == "cifar10"
-    with pytest.raises(UserError, match=r"CIFAR-10 in .*; fetch it again"):
+    with pytest.raises(
+        UserError, match=r"^data_dir: .*/data_batch_1 is damaged, or not of CIFAR-10 .*; fetch CIFAR-10 ag"
+    ):
         sources.read("cifar10", tmp_path, tmp_path)
+    for name in ("data_batch_3", "batches.meta"):
+        (folder / name).rename(tmp_path / "away")
+        with pytest.raises(
+            UserError, match=rf"^data_dir: .*-py/{name} is missing; fetch CIFAR-10 again, or leave data_dir"
+        ):
+            sources.tag("cifar10", tmp_path)
+        (tmp_path / "away").rename(folder / name)
+    with pytest.raises(UserError, match=f"give the folder that holds cifar-10-batches-py, data_dir={tmp_path}$"):
+        sources.tag("cifar10", folder)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed/cifar-10-python.tar.gz").touch()
+    with pytest.raises(UserError, match=r"holds no cifar10 data; .*; unpack cifar-10-python.tar.gz$"):
+        sources.tag("cifar10", tmp_path / "packed")
 
 
 def test_cifar10_data_files_in_torchvisions_layout_load(tmp_path, monkeypatch):
@@ -131,7 +101,7 @@ def test_tags_tell_data_sets_apart(tmp_path):
     assert sources.tag("parquet", tmp_path / "a", 3, 2) == f"{tags[0]}-train3-test2"
 
 
-@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, 0), (0, 11), (2, 2)])
+@pytest.mark.parametrize(("train", "test"), [(100, 50), (1437, 0), (0, 11), (12, 12)])
 def test_a_subset_has_every_class_in_its_share(raw_digits, train, test):
     some = sources.some(raw_digits, train, test)
     for count, labels, whole in (
@@ -159,48 +129,15 @@ def test_a_store_of_a_subset_says_so_and_no_subset_is_larger_than_the_whole(tmp_
         store.prepare("digits", None, tmp_path / "store.npz", 0, 361)
 
 
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-200])
-
-
-def one_larger_image(path):
-    table = pd.read_parquet(path)
-    table.at[3, "img"] = {"bytes": encode(np.zeros((16, 16, 3), np.uint8)), "path": None}
-    table.to_parquet(path)
-
-
-def broken_image(path):
-    table = pd.read_parquet(path)
-    table.at[2, "img"] = {"bytes": b"\x89PNG nonsense", "path": None}
-    table.to_parquet(path)
-
-
 @pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda p: p.unlink(), "train.parquet is missing next to test.parquet"),
-        (truncate, "train.parquet: not a readable Parquet file"),
-        (lambda p: p.write_bytes(b""), "train.parquet: not a readable Parquet file"),
-        (one_larger_image, "image in row 3 is 16×16 .* the first is 9×9"),
-        (broken_image, "image in row 2 can't be decoded"),
-        (
-            lambda p: pd.read_parquet(p).rename(columns={"label": "x"}).to_parquet(p),
-            "expected 'img' or 'image'",
-        ),
-        (lambda p: pd.read_parquet(p).assign(label=-1).to_parquet(p), "negative or missing"),
-        (lambda p: pd.read_parquet(p).assign(label="cat").to_parquet(p), "expected whole numbers"),
-        (lambda p: pd.read_parquet(p).iloc[:0].to_parquet(p), "holds no rows"),
-        (lambda p: pd.read_parquet(p).assign(label=0).to_parquet(p), "at least two classes"),
-    ],
+    ("train", "test", "message"), [(5, 0, r"train: 5 of 1437 .*leave 5 of 10"), (0, 9, "test: 9 of")]
 )
-def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
-    write_parquet(tmp_path / "d")
-    damage(tmp_path / "d" / "train.parquet")
-    out = tmp_path / "out" / "store.npz"
-    with pytest.raises(UserError, match=message) as caught:
-        store.prepare("parquet", tmp_path / "d", out)
-    assert "\n" not in str(caught.value)
-    assert not out.parent.exists() or not any(out.parent.iterdir())
+def test_a_subset_that_leaves_classes_out_is_refused(raw_digits, train, test, message):
+    with pytest.raises(
+        UserError, match=rf"^config key subset\.{message}.* classes without one; expected at least 11, or"
+    ):
+        sources.some(raw_digits, train, test)
+    sources.some(raw_digits, 11, 11)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +148,7 @@ def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
         (
             "cifar10",
             ".",
-            "holds no cifar10 data; expected train.parquet and test.parquet, or cifar-10-batches-py/",
+            "holds no cifar10 data; expected train.parquet and test.parquet, or their shards, or cifar-10-batches-py/",
         ),
         ("digits", ".", "dataset 'digits' is embedded"),
     ],
@@ -219,21 +156,6 @@ def test_bad_parquet_is_one_line_and_leaves_nothing(tmp_path, damage, message):
 def test_data_dir_without_data(tmp_path, dataset, folder, message):
     with pytest.raises(UserError, match=message):
         sources.tag(dataset, tmp_path / folder)
-
-
-def test_parquet_needs_a_data_dir():
-    with pytest.raises(UserError, match="data_dir: missing"):
-        sources.tag("parquet", None)
-
-
-@pytest.mark.parametrize("size", [4, 2048])
-def test_image_sizes_are_bounded(tmp_path, size):
-    tmp_path.mkdir(exist_ok=True)
-    cells = [{"bytes": encode(np.zeros((size, size, 3), np.uint8)), "path": None}]
-    for name in ("train", "test"):
-        pd.DataFrame({"img": cells, "label": [0]}).to_parquet(tmp_path / f"{name}.parquet")
-    with pytest.raises(UserError, match="expected a square from 8×8 to 1024×1024"):
-        sources.read("parquet", tmp_path, tmp_path)
 
 
 def test_a_damaged_store_is_refused(digits_path, tmp_path):

@@ -160,7 +160,7 @@ SHOW_PAPER = (
         # Data beside a module: the paper's curves, which whatever shows something of the paper may draw.
         ("paper_fig1.csv", "train,batch,0.003,2,83.01", "train,batch,0.003,2,83.02", SHOW_PAPER),
         # Words.
-        ("data/sources.py", "holds no rows; expected", "has no rows; expected", set()),
+        ("data/parquet.py", "holds no rows; expected", "has no rows; expected", set()),
         ("data/sources.py", "download failed (", "the download failed (", set()),
         ("stages/train.py", "mirrored {", "flipped {", set()),
         ("stages/measure.py", "not readable weights (", "unreadable weights (", set()),

@@ -1,13 +1,17 @@
 """Data sets of image files in a folder for each class."""
 
+import io
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from understanding_bn.data import sources, store
+from understanding_bn.data import decode, sources, store
 from understanding_bn.errors import UserError
 
 CLASSES = ("ant", "bee", "cow")
+SPLITS = ("train", "test")
 
 
 @pytest.fixture
@@ -73,14 +77,42 @@ def test_the_tag_follows_what_the_folder_holds_and_not_where_it_is(folder, tmp_p
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda f: put(f / "test/dog/0.png"), r"test: has a class 'dog', which .*train does not have"),
-        (lambda f: put(f / "train/bee/7.png", side=12), r"7.png is 12×12 with 3 channels, the first is 9×9 with 3"),
-        (lambda f: put(f / "train/bee/7.png", mode="L"), r"7.png is 9×9 with 1 channel, the first is 9×9 with 3"),
-        (lambda f: [put(f / f"test/{c}/0.png", side=12) for c in CLASSES], r"test: images are 12×12 .* train 9×9"),
-        (lambda f: (f / "train/ant/notes.txt").write_text("x"), r"notes.txt: not an image; expected files that end"),
-        (lambda f: (f / "train/ant/more").mkdir(), r"more: not an image"),
+        (
+            lambda f: put(f / "test/dog/0.png"),
+            r"train: has no folder for class 'dog', which .*test has; expected the same",
+        ),
+        (lambda f: shutil.rmtree(f / "test/bee"), r"test: has no folder for class 'bee', which .*train has"),
+        (lambda f: [p.unlink() for p in f.glob("train/bee/*")], r"train/bee: class 'bee' has no image; expected files"),
+        (lambda f: [p.unlink() for p in f.glob("test/*/*")], r"test/ant: class 'ant' has no image; expected files"),
+        (
+            lambda f: [shutil.rmtree(f / s / c) for s in SPLITS for c in CLASSES[1:]],
+            r"one class, 'ant'; expected at least",
+        ),
+        (
+            lambda f: put(f / "train/bee/7.png", side=12),
+            r"bee/7.png is 12×12, and .*ant/0.png is 9×9; expected images of",
+        ),
+        (
+            lambda f: put(f / "train/bee/7.png", mode="L"),
+            r"7.png is grey, and .*ant/0.png is RGB; .* key channels: grey or",
+        ),
+        (
+            lambda f: [put(f / f"test/{c}/0.png", side=12) for c in CLASSES],
+            r"test/ant/0.png is 12×12, and .*train/ant/0",
+        ),
+        (
+            lambda f: [put(f / f"test/{c}/0.png", mode="L") for c in CLASSES],
+            r"test/ant/0.png is grey, and .*train/ant/0",
+        ),
+        (
+            lambda f: (f / "train/ant/notes.txt").write_text("x"),
+            r"ant/notes.txt: not an image; expected files that end",
+        ),
+        (lambda f: (f / "train/ant/more").mkdir(), r"ant/more: not an image"),
+        (lambda f: (f / "train/ant/lost.png").symlink_to("nowhere"), r"ant/lost.png: not an image"),
+        (lambda f: put(f / "train/0.png"), r"train/0.png: not a folder; expected in .*train a folder for each class"),
+        (lambda f: (f / "train/labels.csv").write_text("x"), r"train/labels.csv: not a folder; expected"),
         (lambda f: (f / "train/ant/9.png").write_bytes(b"x"), r"9.png can't be decoded; expected PNG or JPEG"),
-        (lambda f: [p.unlink() for p in f.glob("test/*/*")], r"test: holds no image"),
         (lambda f: (f / "train").rename(f / "training"), r"train: holds no folder; expected one for each class"),
     ],
 )
@@ -88,6 +120,64 @@ def test_what_is_not_such_a_data_set_is_one_line(folder, damage, complaint):
     damage(folder)
     with pytest.raises(UserError, match=complaint):
         read(folder)
+
+
+DROPPINGS = ("Thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", ".DS_Store", "._0.png", "Icon\r")
+
+
+def test_what_operating_systems_leave_behind_does_not_count(folder):
+    before = sources.tag("folder", folder)
+    for place in ("train", "train/ant", "test/bee"):
+        for name in DROPPINGS:
+            (folder / place / name).write_bytes(b"x")
+    for name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", ".cache"):
+        (folder / "train" / name).mkdir()
+        (folder / "test/cow" / name).mkdir()
+    assert len(read(folder).train_labels) == 9
+    assert sources.tag("folder", folder) == before
+
+
+def image(mode):
+    """A 9×9 image of one of Pillow's modes, all of the colour (200, 100, 0)."""
+    return Image.new("RGBA", (9, 9), (200, 100, 0, 7)).convert("RGB").convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels", "pixel", "told"),
+    [
+        ("1", "as_found", None, "1 bit as grey in 1 image"),
+        ("L", "as_found", (118,), ""),
+        ("LA", "as_found", (118,), "alpha dropped in 1 image"),
+        ("P", "as_found", None, "palette as RGB in 1 image"),
+        ("RGB", "as_found", (200, 100, 0), ""),
+        ("RGBA", "as_found", (200, 100, 0), "alpha dropped in 1 image"),
+        ("RGBA", "grey", (118,), "alpha dropped, RGB as grey in 1 image"),
+        ("RGB", "grey", (118,), "RGB as grey in 1 image"),
+        ("L", "rgb", (118, 118, 118), "grey as RGB in 1 image"),
+        ("L", "grey", (118,), ""),
+        ("LA", "rgb", (118, 118, 118), "alpha dropped, grey as RGB in 1 image"),
+    ],
+)
+def test_every_kind_of_image_is_read_as_the_config_says(mode, channels, pixel, told):
+    buffer = io.BytesIO()
+    image(mode).save(buffer, "PNG")
+    read = decode.decode_all([(buffer.getvalue(), "a.png")], 1, channels)
+    assert pixel is None or tuple(read.images[0, 0, 0]) == pixel
+    assert read.images.shape[3] == (len(pixel) if pixel else 3 if mode == "P" else 1)
+    assert decode.about(read) == "; ".join(filter(None, ["PNG", told]))
+
+
+def test_grey_is_what_pillow_makes_of_rgb():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert np.array_equal(decode.with_channels(pixels, 1)[..., 0], np.asarray(Image.fromarray(pixels).convert("L")))
+
+
+def test_mixed_images_are_converted_where_the_config_says_so(folder, tmp_path):
+    put(folder / "train/bee/7.png", mode="L")
+    grey = store.prepare("folder", folder, tmp_path / "store.npz", channels="grey")
+    assert (grey.channels, grey.info["tag"]) == (1, f"{sources.tag('folder', folder)}-grey")
+    assert "RGB as grey in 12 images" in grey.info["source"]
+    assert sources.read("folder", folder, folder, "rgb").train_images.shape == (10, 9, 9, 3)
 
 
 def test_it_needs_a_folder():

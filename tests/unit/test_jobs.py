@@ -108,6 +108,7 @@ KNOWN_TO = {
     "preset": ("another", set()),
     "dataset": ("cifar10", {"data"}),
     "data_dir": ("elsewhere", {"data"}),
+    "channels": ("grey", {"data"}),
     "subset": ({"train": 1000}, {"data"}),
     "plugins": ([], {"train", "trained"}),  # one that has a norm of the grid
     "seeds": (3, NUMERIC),
@@ -138,8 +139,9 @@ def with_a_plug_in(tmp_path):
 def test_a_job_knows_of_few_keys(key, with_a_plug_in):
     value, told = KNOWN_TO[key]
     changes = {key: value} | ({"grid": [entry()]} if key == "plugins" else {})
-    before = specs(resolve(with_a_plug_in))
-    after = specs(resolve(with_a_plug_in | changes))
+    own = with_a_plug_in | ({"dataset": "folder", "data_dir": "images"} if key == "channels" else {})
+    before = specs(resolve(own))
+    after = specs(resolve(own | changes))
     assert set(before) == set(after) == {"data", *NUMERIC, "random_matrices", "draw"}
     assert {rule for rule in before if before[rule] != after[rule]} == told
 
@@ -181,6 +183,12 @@ def test_a_spec_of_an_unknown_measurement_or_with_wrong_options_is_refused():
         Measure.model_validate(told | {"options": {"layer": 3}})
     with pytest.raises(ValueError, match="seeds"):
         Measure.model_validate(told | {"seeds": []})
+
+
+def test_a_spec_names_its_layers_even_where_nobody_did():
+    job = plan(config(start={"channel_moments": {}})).initial["channel_moments"][0]
+    assert json.loads(job.spec)["options"] == {"layers": [2, 4, 6, 8]}
+    assert Measure.model_validate(json.loads(job.spec) | {"options": {}}) == job
 
 
 # Kept records

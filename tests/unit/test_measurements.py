@@ -15,7 +15,7 @@ from understanding_bn import measurements, settings
 from understanding_bn.settings import Initial, Mistake, Setting, Trained
 from understanding_bn.stages import measure
 
-# The fewest keys that each takes.
+# The fewest keys that each takes, and layers, whose default is for ResNet-110.
 LEAST = {
     "gradient_histogram": {"layer": 5, "minibatches": 3},
     "relative_loss": {
@@ -127,7 +127,7 @@ def test_reading_options_imports_nothing_heavy():
 @pytest.mark.parametrize("name", LEAST)
 def test_every_key_is_needed_and_described_and_no_other_is_known(name):
     options(name)
-    for key in LEAST[name]:
+    for key in LEAST[name].keys() - set(settings.LAYERS):
         with pytest.raises(ValidationError) as caught:
             options_class(name).model_validate({k: v for k, v in LEAST[name].items() if k != key})
         assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [((key,), "missing")]
@@ -163,7 +163,8 @@ def test_whole_numbers_have_bounds(name, key, least, most):
         kept = getattr(options(name, **{key: value}), key)
         assert kept == value
         assert type(kept) is int
-    for value in (least - 1, most + 1, least + 0.5, True, str(least), None):
+    nothing = [] if key in settings.LAYERS else [None]
+    for value in (least - 1, most + 1, least + 0.5, True, str(least), *nothing):
         ((place, _),) = refusal(name, **{key: value})
         assert place == (key,)
 
@@ -232,6 +233,8 @@ def test_defaults():
     spectrum = options("hessian_spectrum")
     assert (spectrum.bn_modes, spectrum.layers) == (("train",), ())
     assert spectrum.where == settings.Where()
+    assert options("gradient_sums", layers=None).for_networks(["plain-20", "resnet-8"]).layers == (2, 4, 6)
+    assert options("gradient_sums").for_networks(["resnet-8"]).layers == (4, 19)  # as given, whatever the network
 
 
 def test_learning_rates_by_norm_are_found_by_name():

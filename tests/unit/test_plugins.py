@@ -1,14 +1,16 @@
 """Norms and initialisations from files of the user's own."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from understanding_bn import plugins
+from understanding_bn import cli, plugins
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
 from understanding_bn.experiment.plan import plan
-from understanding_bn.models import resnet
+from understanding_bn.models import guards, resnet
 
 MINE = """
 from torch import nn
@@ -113,17 +115,161 @@ def test_a_missing_or_unreadable_file_and_a_name_in_two_of_them_are_refused(mine
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("def norm_x(channels):\n    return 7\n", r"norm 'x' is int; expected a torch.nn.Module"),
-        ("def norm_x(channels):\n    return 1 / 0\n", r"mine.py: norm 'x' fails: ZeroDivisionError: division by zero"),
-        ("import nonsense\ndef norm_x(channels): ...\n", r"mine.py: the file fails: ModuleNotFoundError: .*nonsense"),
+        ("return 7", "2, in norm_x: norm 'x' is int; expected a torch.nn.Module, or None for no norm"),
+        ("return nn.Identity", "2, in norm_x: norm 'x' is the class Identity; expected a torch.nn.Module"),
+        (
+            "return nn.LazyBatchNorm2d()",
+            "2, in norm_x: norm 'x' has parameters without a shape; expected a module for 16",
+        ),
+        ("return 1 / 0", "3, in norm_x: norm 'x' for 16 channels fails: ZeroDivisionError: division by zero"),
+        ("return nn.GroupNorm(5, channels)", "3, in norm_x: norm 'x' for 16 channels fails: ValueError: num_channels"),
+        ("raise SystemExit(0)", "3, in norm_x: norm 'x' for 16 channels fails: SystemExit: 0"),
+        ("pass\nimport nonsense", "4, in <module>: the file fails: ModuleNotFoundError: No module named 'nonsense'"),
+        ("pass\ndel norm_x", ": the file fails: AttributeError: .* has no attribute 'norm_x'"),
+        ("pass\nnorm_x = lambda: None", "4, in <lambda>: norm 'x' for 16 channels fails: TypeError: .*takes 0 pos"),
     ],
 )
-def test_a_plug_in_that_fails_is_one_line(mine, text, complaint):
-    path = mine(text)
-    with pytest.raises(UserError, match=complaint):
+def test_a_norm_that_cannot_be_made_is_one_line(mine, text, complaint):
+    path = mine(f"from torch import nn\ndef norm_x(channels):\n    {text}\n")
+    with pytest.raises(UserError, match=rf"mine.py(, line )?{complaint}"):
         resnet.build("resnet-8", "x", "kaiming", 1, 10, 0, [path])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("1 / 0", "4, in init_x: init 'x' fails: ZeroDivisionError: division by zero"),
+        (
+            "model.stem.conv.weight = nn.Parameter(torch.ones(3))",
+            r"leaves stem.0.weight as \(3,\) of float32; expected \(16",
+        ),
+        ("model.double()", r"leaves stem.0.weight as .* of float64; expected .* of float32, as it was"),
+        ("model.linear = None", "leaves linear.weight as nothing; expected"),
+        ("nn.init.constant_(model.linear.bias, float('nan'))", "leaves values in linear.bias that are not finite"),
+        (
+            "return nn.Linear(2, 2)",
+            "3, in init_x: init 'x' returns Linear; expected it to set the network's parameters in",
+        ),
+        (
+            "nn.init.ones_(model.linear.weight)",
+            "leaves stem.0.weight as PyTorch drew it; expected it to be set, from the",
+        ),
+        ("pass\ndef init_x(model): ...", "5, in init_x: init 'x' fails: TypeError: .*takes 1 positional"),
+    ],
+)
+def test_an_initialisation_that_fails_or_breaks_the_network_is_one_line(mine, text, complaint):
+    path = mine(f"import torch\nfrom torch import nn\ndef init_x(model, generator):\n    {text}\n")
+    with pytest.raises(UserError, match=rf"^.*mine.py, line .*{complaint}"):
+        resnet.build("resnet-8", "none", "x", 1, 10, 0, [path])
+
+
+OWN = """
+import torch
+from torch import nn
+
+class Own(nn.Module):
+    def forward(self, x):
+        {}
+
+class Refuses(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+    @staticmethod
+    def backward(context, gradient):
+        raise ValueError("no way back")
+
+def norm_x(channels):
+    return {}
+"""
+
+
+def tried(path, batch_size=4, dtype=torch.float32):
+    guards.try_norm("x", [path], resnet.WIDTHS, batch_size, 8, dtype)
+
+
+@pytest.mark.parametrize(
+    ("forward", "made", "complaint"),
+    [
+        (
+            "...",
+            "nn.LayerNorm(channels)",
+            "17, in norm_x: norm 'x' on .* (4, 16, 8, 8) in training fails: RuntimeError: ",
+        ),
+        ("return x.undefined", "Own()", "7, in forward: norm 'x' on .* fails: AttributeError: 'Tensor' object has no"),
+        ("return x if self.training else 1 / 0", "Own()", "7, in forward: .* in eval mode fails: ZeroDivisionError"),
+        ("return x, 1", "Own()", "17, in norm_x: .* returns tuple; expected a tensor"),
+        ("return x.mean(1)", "Own()", "(4, 8, 8) of float32; expected (4, 16, 8, 8) of float32, as its input"),
+        ("return x[:, :, ::2, ::2]", "Own()", "(4, 16, 4, 4) of float32; expected (4, 16, 8, 8)"),
+        ("return x.double()", "Own()", "of float64; expected (4, 16, 8, 8) of float32"),
+        ("return x.detach()", "Own()", "passes no gradient back; expected an output that depends on its input"),
+        ("return Refuses.apply(x)", "Own()", "15, in backward: the gradient of .* fails: ValueError: no way back"),
+        (
+            "...",
+            "nn.LayerNorm([channels, 8, 8])",
+            "17, in norm_x: norm 'x' on images of shape (4, 32, 4, 4) in training",
+        ),
+    ],
+)
+def test_a_norm_that_does_not_do_what_networks_expect_is_one_line(mine, forward, made, complaint):
+    path = mine(OWN.format(forward, made))
+    pattern = re.escape(complaint).replace(re.escape(".*"), ".*")
+    with pytest.raises(UserError, match=rf"mine.py, line .*{pattern}"):
+        tried(path)
+
+
+def test_a_norm_is_tried_as_the_job_uses_it_and_draws_nothing_of_anyone_elses(mine):
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    tried(mine(OWN.format("return x.mul_(2).div(len(x) - 4)", "Own()")), batch_size=8)  # in place is fine
+    assert torch.equal(torch.rand(2), expected)
+    with pytest.raises(UserError, match=r"float32; expected .* float64"):
+        tried(mine(OWN.format("return x.float()", "Own()")), dtype=torch.float64)
+    ghost = "return x.view(2, 16, *x.shape[1:]).sub(1).view(x.shape)"  # works for 32 images only
+    tried(mine(OWN.format(ghost, "Own()")), batch_size=32)
+    with pytest.raises(UserError, match="RuntimeError"):
+        tried(mine(OWN.format(ghost, "Own()")), batch_size=16)
+
+
+@pytest.mark.parametrize(
+    ("forward", "made", "complaint"),
+    [
+        ("return x if len(x) == 4 else 1 / 0", "Own()", "7, in forward: the plug-in fails: ZeroDivisionError"),
+        ("...", "nn.LayerNorm(channels)", "17, in norm_x: norm 'x' fails: RuntimeError: Given normalized_shape=[16]"),
+        ("return Refuses.apply(x)", "Own()", "15, in backward: the plug-in fails: ValueError: no way back"),
+    ],
+)
+def test_what_fails_later_in_a_job_is_told_too(mine, forward, made, complaint):
+    path = mine(OWN.format(forward, made))
+    model = resnet.build("resnet-8", "x", "kaiming", 1, 10, 0, [path])
+    with pytest.raises(UserError, match=re.escape(f"mine.py, line {complaint}")), plugins.watched([path]):
+        model(torch.randn(3, 1, 8, 8)).sum().backward()
+    with pytest.raises(KeyError), plugins.watched([path]):
+        {}["a mistake of ours"]
 
 
 def test_a_norm_that_no_plug_in_has_is_one_line(mine):
     with pytest.raises(UserError, match=r"norm 'rms' is unknown; expected one of none, .*my-rms"):
         plugins.make("norm", "rms", [mine()])
+
+
+@pytest.mark.parametrize("stage", ["train", "measure"])
+def test_a_job_tries_its_norm_before_it_begins(mine, digits_path, tmp_path, capsys, stage):
+    path = mine(OWN.format("...", "nn.LayerNorm(channels)"))
+    planned = plan(resolved(path, norm="x"))
+    job = planned.train[0] if stage == "train" else planned.trained["gradient_structure"][0]
+    files = {
+        "--store": digits_path,
+        "--out": tmp_path / "out",
+        "--weights": tmp_path / "none",
+        "--state": tmp_path / "s",
+    }
+    del files["--weights" if stage == "train" else "--state"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([stage, "--spec", job.spec, *(str(word) for pair in files.items() for word in pair)])
+    assert ended.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()  # the first says on what it computes
+    assert line.startswith(f"error: {path}, line 17, in norm_x: norm 'x' on images of shape (8, 16, 8, 8) in training")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "s").exists()

@@ -196,7 +196,7 @@ def test_commands_draw_a_figure_again_although_it_is_up_to_date(page, results):
 
 
 def test_a_figure_that_shows_nothing_is_a_sentence(page, results, monkeypatch):
-    monkeypatch.setattr(report.nothing, "sentence_in", lambda png: "Every network < 3 diverged.")
+    monkeypatch.setattr(items.nothing, "sentence_in", lambda png: "Every network < 3 diverged.")
     text = page([run_record(results, digits=True)], None)
     assert '<p class="notice" role="note">Every network &lt; 3 diverged.</p>' in text
     assert "data:image" not in text

@@ -96,7 +96,7 @@ def test_torchvisions_pickles_are_run_only_with_the_right_checksum(tmp_path, mar
     folder.mkdir()
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch", "batches.meta"]:
         (folder / name).write_bytes(pickle.dumps(Payload(marker)))
-    with pytest.raises(UserError, match=r"CIFAR-10 in .*; fetch it again"):
+    with pytest.raises(UserError, match=r"data_batch_1 is damaged, or not of CIFAR-10 .*; fetch CIFAR-10 again"):
         sources.read("cifar10", tmp_path, tmp_path)
     assert not marker.exists()
 
@@ -231,8 +231,8 @@ SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" h
         (jpeg_that_claims(2000), "is 2000×2000; expected a square"),
         (encoded("PNG", Image.new("RGB", (9, 12))), "is 9×12; expected a square"),
         (encoded("PNG", Image.new("RGB", (7, 7))), "is 7×7; expected a square"),
-        (encoded("PNG", small(side=12)), "is 12×12 with 3 channels, the first is 9×9"),
-        (encoded("PNG", small("L")), "is 9×9 with 1 channel, the first is 9×9 with 3"),
+        (encoded("PNG", small(side=12)), "is 12×12, and "),
+        (encoded("PNG", small("L")), "is grey, and "),
         (encoded("PNG", small(), **FRAMES), "holds 2 pictures; expected one, without animation"),
         (encoded("MPO", small(), **FRAMES), "holds 2 pictures; expected one"),
         (encoded("PNG", Image.fromarray(np.full((9, 9), 60_000, np.uint16))), "mode I;16; expected 8 bits a channel"),
@@ -273,7 +273,7 @@ def test_pngs_and_jpegs_of_every_kind_of_8_bits_are_read(tmp_path):
     images = [encoded("PNG", small().convert(mode)) for mode in modes]
     images += [encoded("JPEG", small().convert(mode)) for mode in ("RGB", "CMYK")]
     write_images(tmp_path, images)
-    read = sources.read("parquet", tmp_path, tmp_path)
+    read = sources.read("parquet", tmp_path, tmp_path, "rgb")
     assert read.train_images.shape == (7, 9, 9, 3)
     assert np.array_equal(read.train_images[0], read.train_images[1])
     assert "JPEG and PNG, lossy" in read.source
@@ -289,7 +289,7 @@ def test_damaged_images_are_read_or_refused_and_nothing_else(data, changes):
     for place, value in changes:
         data[place % len(data)] = value
     try:
-        pixels, codec = decode.decode(bytes(data), "train.parquet: image in row 3")
+        pixels, codec, mode = decode.decode(bytes(data), "train.parquet: image in row 3")
     except UserError as error:
         assert str(error).startswith("train.parquet: image in row 3 ")
         assert str(error).isprintable()
@@ -297,6 +297,7 @@ def test_damaged_images_are_read_or_refused_and_nothing_else(data, changes):
         assert pixels.dtype == np.uint8
         assert pixels.shape[2] in (1, 3)
         assert codec in decode.FORMATS
+        assert mode in decode.GREY | decode.RGB
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/data", "~nobody-of-this-name"])

@@ -1,5 +1,7 @@
 """Dry runs: every target and preset plans; every mistake is one line and leaves nothing behind."""
 
+import itertools
+
 import pytest
 import yaml
 from checkouts import ROOT, commands, only_line, refused
@@ -18,9 +20,9 @@ def images(tmp_path):
     """A folder that is taken for a data set of one's own, as long as none of its images is read."""
     for name in ("train.parquet", "test.parquet"):
         (tmp_path / name).write_bytes(b"any")
-    for split in ("train", "test"):
-        (tmp_path / split / "a class").mkdir(parents=True)
-        (tmp_path / split / "a class/image.png").write_bytes(b"any")
+    for split, name in itertools.product(("train", "test"), ("a class", "another")):
+        (tmp_path / split / name).mkdir(parents=True)
+        (tmp_path / split / name / "image.png").write_bytes(b"any")
     return tmp_path
 
 
@@ -30,6 +32,20 @@ def test_the_whole_preset_plans(plans):
     assert jobs["train"] == 6
     assert jobs["trained"] == 6 + 5  # gradients everywhere, curvature without the single final BN
     assert jobs["initialization"] == 2 * 10 + NAMED["max_learning_rate"]
+
+
+def test_a_config_chooses_what_is_measured_and_the_command_line_sets_any_key(plans, tmp_path):
+    (tmp_path / "mine.yaml").write_text("initialization: {arch: resnet-20, measurements: [channel_moments]}\n")
+    mine = ["--configfile", str(tmp_path / "mine.yaml"), "--config"]
+    nested = ["subset={train: 100}", "augmentation={flip: False}", "snapshots=[0.5]", "trained={measurements: []}"]
+    nested += ["grid=[{arch: resnet-8, norm: [batch, none], alpha: [0.1, 1e-2], batch_size: 16, epochs: 1}]"]
+    nested += ["initialization={batch_size: 16}"]
+    jobs = plans.rules_planned(*mine, *nested, tiny=False)
+    assert (jobs["initialization"], jobs["train"], "trained" in jobs) == (2, 4, False)
+    empty = only_line(plans.plan(*mine, "seeds={}", tiny=False)["said"])
+    assert empty.startswith("error: config key seeds: {} is a block of keys, expected a list of whole numbers")
+    (tmp_path / "mine.yaml").write_text("seeds: 1\nseeds: 2\n")
+    assert "key 'seeds' stands twice, in lines 1 and 2" in only_line(plans.plan(*mine[:2], tiny=False)["said"])
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -1,5 +1,6 @@
 """Dry runs of any config: a valid one plans, and one with a mistake is one line that names the key."""
 
+import itertools
 import re
 
 import pytest
@@ -40,9 +41,9 @@ def folder_of_images(tmp_path):
     folder.mkdir()
     for name in ("train.parquet", "test.parquet"):
         (folder / name).write_bytes(b"any")
-    for split in ("train", "test"):
-        (folder / split / "a class").mkdir(parents=True)
-        (folder / split / "a class" / "image.png").write_bytes(b"any")
+    for split, name in itertools.product(("train", "test"), ("a class", "another")):
+        (folder / split / name).mkdir(parents=True)
+        (folder / split / name / "image.png").write_bytes(b"any")
     return folder
 
 

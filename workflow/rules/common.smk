@@ -40,10 +40,13 @@ def resolved():
     """The config, the data set's folder and its tag; any mistake ends the run with one line."""
     try:
         # In a module, the config is the one that the other workflow gives; otherwise what files and command line add.
-        overrides = workflow.config_settings.overwrite_config if workflow.modifier.is_main_snakefile() else config
-        checked = load.resolve(load.complete(overrides))
+        given = workflow.config_settings
+        main = workflow.modifier.is_main_snakefile()
+        own = load.own(given.configfiles, given.config) if main else [config]
+        checked = load.resolve(load.complete(*own))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
-        tag = sources.tag(checked.dataset, folder, checked.subset.train, checked.subset.test)
+        subset = checked.subset
+        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, checked.channels)
         marker = Path("results") / checked.preset / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag
         if other != tag:

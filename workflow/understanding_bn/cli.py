@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understanding_bn import files
+from understanding_bn import files, plugins
 from understanding_bn.benchmark import commands as benchmarks
 from understanding_bn.errors import Stopped, UserError
 
@@ -84,7 +84,7 @@ def _data(args: argparse.Namespace) -> None:
 
     job = _job(lambda: _jobs().Prepare, args.spec)
     data_dir = Path(job.data_dir).expanduser() if job.data_dir else None
-    info = store.prepare(job.dataset, data_dir, args.out, job.train, job.test).info
+    info = store.prepare(job.dataset, data_dir, args.out, job.train, job.test, job.channels).info
     print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
 
 
@@ -97,14 +97,17 @@ def _images(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
-    train.run(_job(lambda: _jobs().Train, args.spec), args.store, args.out, args.state, args.threads, args.device)
+    job = _job(lambda: _jobs().Train, args.spec)
+    with plugins.watched([Path(name) for name in job.plugins]):
+        train.run(job, args.store, args.out, args.state, args.threads, args.device)
 
 
 def _measure(args: argparse.Namespace) -> None:
     from understanding_bn.stages import measure
 
     job = _job(lambda: _jobs().Measure, args.spec)
-    measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
+    with plugins.watched([Path(name) for name in job.plugins]):
+        measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
 
 
 def _random_matrices(args: argparse.Namespace) -> None:

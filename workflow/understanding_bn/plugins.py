@@ -9,16 +9,22 @@ import ast
 import functools
 import importlib
 import importlib.util
+import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from understanding_bn import files
-from understanding_bn.errors import UserError
+from understanding_bn.errors import Stopped, UserError
 
 PACKAGE = Path(__file__).resolve().parent
+TAG = "_plugged"  # the attribute that holds a module's tag
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
 
 
@@ -67,7 +73,7 @@ def sources(plugged: Sequence[Path], norm: str, inits: Iterable[str]) -> list[Pa
     Raises:
         UserError: there is no such norm or initialisation.
     """
-    needed = [_source("norm", norm, plugged), *(_source("init", init, plugged) for init in inits)]
+    needed = [source("norm", norm, plugged), *(source("init", init, plugged) for init in inits)]
     return list(dict.fromkeys(path for path in needed if path is not None))
 
 
@@ -77,36 +83,92 @@ def make(kind: str, name: str, plugged: Sequence[Path] = ()) -> Callable[..., An
     Raises:
         UserError: there is none, or the plug-in fails; so does the function that is returned.
     """
-    path, function = _source(kind, name, plugged), name.replace("-", "_")
+    path, function = source(kind, name, plugged), name.replace("-", "_")
     if path is None:
         return getattr(importlib.import_module(f"understanding_bn.{MODULES[kind]}"), function)
-    function = getattr(_loaded(path), f"{kind}_{function}")
-
-    def guarded(*arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except Exception as error:
-            raise _failed(path, f"{kind} {name!r}", error) from error
-
-    return guarded
+    with blamed(path, "the file"):
+        own = getattr(_loaded(path), f"{kind}_{function}")
+    guards = importlib.import_module("understanding_bn.models.guards")  # needs torch, which this module does without
+    return getattr(guards, kind)(own, name, path)
 
 
 def _loaded(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"understanding_bn_plugin_{path.stem}", path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise _failed(path, "the file", error) from error
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there for their module
+    spec.loader.exec_module(module)
     return module
 
 
-def _failed(path: Path, what: str, error: Exception) -> UserError:
-    return UserError(f"{path}: {what} fails: {type(error).__name__}: {files.first_line(error)}")
+@contextmanager
+def blamed(path: Path, what: str, function: Callable[..., Any] | None = None) -> Iterator[None]:
+    """Whatever fails in the block is that plug-in's mistake: a UserError of one line.
+
+    `what` the plug-in defines fails; `function` does it, as far as the traceback does not lead into the file.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failure(path, what, error, function) from error
 
 
-def _source(kind: str, name: str, plugged: Sequence[Path]) -> Path | None:
+@contextmanager
+def watched(plugged: Sequence[Path]) -> Iterator[None]:
+    """What fails in the block where one of these plug-ins has a part is a UserError of one line; all else stays."""
+    try:
+        yield
+    except (UserError, Stopped):
+        raise
+    except (Exception, SystemExit) as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        for frame in reversed(frames):
+            if (path := _file(frame.f_code.co_filename, plugged)) is not None:
+                raise failure(path, "the plug-in", error) from error
+            if isinstance(tag := getattr(frame.f_locals.get("self"), TAG, None), Tag):  # such as a layer of torch's own
+                raise failure(tag.path, f"norm {tag.name!r}", error, tag.function) from error
+        raise
+
+
+def failure(path: Path, what: str, error: BaseException, function: Callable[..., Any] | None = None) -> UserError:
+    """The line for an error in a plug-in: the file, the line that raised it, and the exception's first line."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if _file(each.filename, [path]) is not None]
+    inside = f", line {frames[-1].lineno}, in {frames[-1].name}" if frames else _defined(function)
+    return UserError(f"{path}{inside}: {what} fails: {type(error).__name__}: {files.first_line(error)}")
+
+
+def mistake(path: Path, function: Callable[..., Any], text: str) -> UserError:
+    """The line for a plug-in that does not fail and yet does not do what is expected of it."""
+    return UserError(f"{path}{_defined(function)}: {text}")
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Marks a module that a norm of a plug-in has made, so that its failures can be told."""
+
+    path: Path
+    name: str
+    function: Callable[..., Any]
+
+
+def _file(name: str, plugged: Sequence[Path]) -> Path | None:
+    """The plug-in that has this file name, if one has."""
+    return next((path for path in plugged if Path(name).resolve() == path.resolve()), None)
+
+
+def _defined(function: Callable[..., Any] | None) -> str:
+    """Where a function stands, for a message."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
+    return f", line {code.co_firstlineno}, in {code.co_name}" if code else ""
+
+
+def source(kind: str, name: str, plugged: Sequence[Path]) -> Path | None:
+    """The plug-in that a norm or an initialisation comes from; None for the package's own.
+
+    Raises:
+        UserError: there is none of that name.
+    """
     if name in _built_in(kind):
         return None
     for path in plugged:

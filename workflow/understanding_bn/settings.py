@@ -5,10 +5,10 @@ below it, which is its description in the generated reference of keys.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Strict,
     model_serializer,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
@@ -123,10 +124,16 @@ Arch = Annotated[str, Strict(), Field(pattern=ARCH)]
 Name = Annotated[str, Strict()]
 BatchSize = Annotated[Whole, Field(ge=2, le=1_000_000)]
 Layer = Annotated[Whole, Field(ge=1, le=100_000)]
+# Layers of a measurement at initialisation. A default is meant for the paper's ResNet-110: see Initial.for_networks.
+LAYERS = ("layer", "layers")
+OR_NULL = InSchema(lambda layers: {"anyOf": [layers, {"type": "null"}]})
+PaperLayer = Annotated[Layer, OR_NULL]
+PaperLayers = Annotated[Several[Layer], OR_NULL]
 Share = Annotated[Number, Field(ge=0, le=1)]
 InnerShare = Annotated[Number, Field(gt=0, lt=1)]
 Site = Literal["convolution", "stream"]
 BNMode = Literal["train", "eval"]
+Channels = Literal["as_found", "grey", "rgb"]
 
 
 class Optimiser(Options):
@@ -154,6 +161,21 @@ class Initial(Options):
     def on_readings(cls) -> bool:
         """Whether it is also made on every other reading of the paper (config key initialization.readings)."""
         return False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_out(cls, value: Any) -> Any:
+        """Layers that are null are as if left out."""
+        if not isinstance(value, dict):
+            return value
+        return {key: below for key, below in value.items() if below is not None or key not in LAYERS}
+
+    def for_networks(self, archs: Sequence[str]) -> Self:
+        """The same with layers in place of those left out: the defaults' counterparts in the shallowest network."""
+        shallowest = min(archs, key=architecture.depth)
+        left_out = [key for key in LAYERS if key in type(self).model_fields and key not in self.model_fields_set]
+        layers = {key: _counterparts(getattr(self, key), shallowest) for key in left_out}
+        return self.model_copy(update=layers) if layers else self
 
     def made_on(self, arch: str, init: str, norm: str) -> list[tuple[str, str]]:
         """The (arch, init) that it is made on, one job each; `arch` and `init` are the preset's own."""
@@ -215,6 +237,13 @@ def layers_too_deep(layers: dict[tuple[str | int, ...], int], archs: tuple[str, 
     for place, layer in layers.items():
         if layer > top:
             yield Mistake(place, f"layer {layer} is too deep; expected 1 to {top} in {shallowest}")
+
+
+def _counterparts(layers: int | tuple[int, ...], arch: str) -> int | tuple[int, ...]:
+    """A default layer of ResNet-110, or several of them, in another network, each once."""
+    if isinstance(layers, int):
+        return architecture.counterpart(layers, arch)
+    return tuple(dict.fromkeys(architecture.counterpart(layer, arch) for layer in layers))
 
 
 def numbered(layers: tuple[int, ...]) -> dict[tuple[str | int, ...], int]:

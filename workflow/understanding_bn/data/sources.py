@@ -14,14 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from understanding_bn.data import image_folder
-from understanding_bn.data.decode import decode_all, encoding, shape
+from understanding_bn.data import image_folder, parquet
+from understanding_bn.data.decode import shape
+from understanding_bn.data.folders import entries
 from understanding_bn.errors import UserError
 from understanding_bn.files import first_line, sha256
+from understanding_bn.settings import Channels
 
 ATTEMPTS = 3
 PAUSE = 5.0  # seconds after the first failed download; twice that after the second
 DOWNLOAD_TIMEOUT = 60.0  # seconds of silence
+BATCHES = "cifar-10-batches-py"  # torchvision's folder
+AGAIN = "fetch CIFAR-10 again, or leave data_dir out to have it downloaded"
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,31 @@ class Images:
     flip: bool | None  # whether a mirrored image keeps its label; None if only the user can know
 
 
-def read(dataset: str, data_dir: Path | None, download_dir: Path) -> Images:
+def read(dataset: str, data_dir: Path | None, download_dir: Path, channels: Channels = "as_found") -> Images:
     """Read `dataset` (digits, cifar10, parquet or folder), from `data_dir` where it is given.
+
+    `channels` converts the images of a data set of the user's own to grey or RGB.
 
     Raises:
         UserError: the data is missing, damaged or not what the data set's name says.
     """
     if dataset == "digits":
         return digits()
-    files = find(dataset, data_dir)
-    if dataset == "folder" and data_dir is not None:
-        pictures, labels, source = image_folder.read(data_dir)
-        return Images(pictures["train"], labels["train"], pictures["test"], labels["test"], source, flip=None)
-    if files and files[0].suffix == ".parquet":
-        images = parquet(files[0], files[1])
+    find(dataset, data_dir)
+    if data_dir is not None and dataset == "folder":
+        return _images(*image_folder.read(data_dir, channels))
+    if data_dir is not None and parquet.find(data_dir):
+        images = _images(*parquet.read(data_dir, channels))
         if dataset == "cifar10":
-            _must_be_cifar10(images, files[0])
+            _must_be_cifar10(images, data_dir)
             return replace(images, source=f"CIFAR-10 from {images.source}", flip=True)
         return images
     return cifar10(data_dir, download_dir)
+
+
+def _images(pictures: dict[str, np.ndarray], labels: dict[str, np.ndarray], source: str) -> Images:
+    """A data set of the user's own: only they know whether a mirrored image keeps its label."""
+    return Images(pictures["train"], labels["train"], pictures["test"], labels["test"], source, flip=None)
 
 
 def folder(data_dir: str) -> Path:
@@ -92,19 +102,33 @@ def find(dataset: str, data_dir: Path | None) -> list[Path]:
         raise UserError(f"data_dir: {str(data_dir)!r} is not a folder; give the folder that holds the data set")
     if dataset == "folder":
         return [data_dir / split for split in image_folder.SPLITS]
-    pair = [data_dir / "train.parquet", data_dir / "test.parquet"]
-    present = [file for file in pair if file.is_file()]
-    if len(present) == 2:
-        return pair
-    if len(present) == 1:
-        missing = (set(pair) - set(present)).pop()
-        raise UserError(f"data_dir: {missing} is missing next to {present[0].name}; both files are needed")
-    batches = [data_dir / "cifar-10-batches-py" / f"data_batch_{i}" for i in range(1, 6)]
-    batches.append(data_dir / "cifar-10-batches-py" / "test_batch")
-    if dataset == "cifar10" and all(file.is_file() for file in batches):
-        return batches
-    layouts = "train.parquet and test.parquet" + (", or cifar-10-batches-py/" if dataset == "cifar10" else "")
-    raise UserError(f"data_dir: {str(data_dir)!r} holds no {dataset} data; expected {layouts} in it")
+    if shards := parquet.find(data_dir):
+        return [file for files in shards.values() for file in files]
+    if dataset == "cifar10" and (data_dir / BATCHES).exists():
+        return _batches(data_dir)
+    layouts = "train.parquet and test.parquet, or their shards" + (f", or {BATCHES}/" if dataset == "cifar10" else "")
+    raise UserError(f"data_dir: {str(data_dir)!r} holds no {dataset} data; expected {layouts} in it{_nearby(data_dir)}")
+
+
+def _batches(data_dir: Path) -> list[Path]:
+    """torchvision's files of CIFAR-10."""
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for name in (*names, "batches.meta"):
+        if not (data_dir / BATCHES / name).is_file():
+            raise UserError(f"data_dir: {data_dir / BATCHES / name} is missing; {AGAIN}")
+    return [data_dir / BATCHES / name for name in names]
+
+
+def _nearby(data_dir: Path) -> str:
+    """A hint where the data stand in a folder below or above, or are packed."""
+    if (data_dir / "data_batch_1").is_file():
+        return f"; give the folder that holds {BATCHES}, data_dir={data_dir.resolve().parent}"
+    if packed := sorted(data_dir.glob("cifar-10-python*.tar.gz")):
+        return f"; unpack {packed[0].name}"
+    for below in sorted(path for path in entries(data_dir) if path.is_dir()):
+        if parquet.find(below):
+            return f"; give data_dir={below}"
+    return ""
 
 
 def _is_folder(path: Path) -> bool:
@@ -115,38 +139,40 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0) -> str:
+def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0, channels: Channels = "as_found") -> str:
     """A short name for exactly this data set, for use in paths. It does not depend on where the files are.
 
     For Parquet files it includes eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds
     row counts and checksummed column statistics); for a folder of images, of a hash of their paths and sizes.
-    torchvision's CIFAR-10 is one known data set and needs none. A subset adds its numbers of `train` and `test` images.
+    torchvision's CIFAR-10 is one known data set and needs none. Images that are converted, and a subset of `train` and
+    `test` images, have it in their name.
     """
     limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
-    return _whole_tag(dataset, data_dir) + limits
+    try:
+        whole = _whole_tag(dataset, data_dir)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or data_dir}: can't be read ({error.strerror}); expected the data set"
+        ) from None
+    return whole + ("" if channels == "as_found" else f"-{channels}") + limits
 
 
 def _whole_tag(dataset: str, data_dir: Path | None) -> str:
     """The name of the data set without regard to a subset."""
-    files = find(dataset, data_dir)
-    if dataset == "folder" and data_dir is not None:
+    find(dataset, data_dir)
+    if data_dir is not None and dataset == "folder":
         return f"{dataset}-{hashlib.sha256(image_folder.listing(data_dir)).hexdigest()[:8]}"
-    if not files or files[0].suffix != ".parquet":
-        return dataset
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as handle:
-            digest.update(f"{file.name} {size} ".encode() + handle.read(1 << 16))
-            handle.seek(max(0, size - (1 << 16)))
-            digest.update(handle.read())
-    return f"{dataset}-{digest.hexdigest()[:8]}"
+    if data_dir is not None and parquet.find(data_dir):
+        return f"{dataset}-{parquet.digest(data_dir)[:8]}"
+    return dataset
 
 
 def checksums(dataset: str, data_dir: Path | None) -> dict[str, str]:
     """The SHA-256 of every file that a data set was read from; of a folder of images, one for each split."""
-    if dataset == "folder" and data_dir is not None:
+    if data_dir is not None and dataset == "folder":
         return image_folder.checksums(data_dir)
+    if data_dir is not None and parquet.find(data_dir):
+        return parquet.checksums(data_dir)
     return {file.name: sha256(file) for file in find(dataset, data_dir)}
 
 
@@ -157,7 +183,7 @@ def some(images: Images, train: int, test: int) -> Images:
     have the same images.
 
     Raises:
-        UserError: there are fewer images than that.
+        UserError: there are fewer images than that, or a class would be left without one.
     """
     splits = {"train": (images.train_images, images.train_labels), "test": (images.test_images, images.test_labels)}
     notes = []
@@ -170,6 +196,12 @@ def some(images: Images, train: int, test: int) -> Images:
                 f"config key subset.{name}: {wanted} is more than there are, expected at most {len(labels)}"
             )
         rows = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
+        classes, sizes = np.unique(labels, return_counts=True)
+        if left_out := len(classes) - len(np.unique(labels[rows])):
+            raise UserError(
+                f"config key subset.{name}: {wanted} of {len(labels)} images leave {left_out} of {len(classes)} "
+                f"classes without one; expected at least {-(-len(labels) // sizes.min())}, or 0 for all"
+            )
         splits[name] = pixels[rows], labels[rows]
         notes.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
     source = f"{images.source}, a subset: {', '.join(notes)}" if notes else images.source
@@ -219,8 +251,12 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
         train = CIFAR10(where, train=True, download=False)
         test = CIFAR10(where, train=False, download=False)
     except Exception as error:
-        expected = "give data_dir=FOLDER with CIFAR-10 in it" if data_dir is None else "fetch it again"
-        raise UserError(f"CIFAR-10 in {where}: {first_line(error)}; {expected}") from None
+        if data_dir is None:
+            expected = "give data_dir=FOLDER with CIFAR-10 in it"
+            raise UserError(f"CIFAR-10 in {where}: {first_line(error)}; {expected}") from None
+        sums = [*CIFAR10.train_list, *CIFAR10.test_list, [CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]
+        damaged = _damaged(where, sums)
+        raise UserError(f"data_dir: {damaged or f'{where} ({first_line(error)})'}; {AGAIN}") from None
     return Images(
         train.data,
         np.asarray(train.targets, dtype=np.int64),
@@ -229,6 +265,15 @@ def cifar10(data_dir: Path | None, download_dir: Path) -> Images:
         "CIFAR-10 (torchvision's files, loss-free)",
         flip=True,
     )
+
+
+def _damaged(where: Path, sums: list[list[str]]) -> str | None:
+    """The first of torchvision's files, each [name, MD5], that is not what it should be."""
+    for name, md5 in sums:
+        with (where / BATCHES / name).open("rb") as handle:
+            if hashlib.file_digest(handle, "md5").hexdigest() != md5:
+                return f"{where / BATCHES / name} is damaged, or not of CIFAR-10 (its MD5 is not {md5})"
+    return None
 
 
 def _download(fetch: Callable[[], object]) -> None:
@@ -256,59 +301,11 @@ def _download(fetch: Callable[[], object]) -> None:
         socket.setdefaulttimeout(before)
 
 
-def parquet(train: Path, test: Path) -> Images:
-    """Any image data set in the common Parquet layout: `img` or `image` (struct of `bytes`, `path`) and `label`."""
-    train_images, train_labels, train_codecs = _read_parquet(train)
-    test_images, test_labels, test_codecs = _read_parquet(test)
-    if train_images.shape[1:] != test_images.shape[1:]:
-        raise UserError(
-            f"{test}: images are {shape(test_images)}, those of {train.name} {shape(train_images)}; "
-            "all must have one size and one number of channels"
-        )
-    source = f"Parquet files ({encoding(train_codecs | test_codecs)}: {train.name}, {test.name})"
-    return Images(train_images, train_labels, test_images, test_labels, source, flip=None)
-
-
-def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray, set[str]]:
-    """The images (N, H, W, C) uint8, labels (N,) int64 and image formats of one Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({first_line(error)}); fetch it again") from None
-    column = next((name for name in ("img", "image") if name in table.column_names), None)
-    if column is None or "label" not in table.column_names:
-        raise UserError(f"{path}: columns are {table.column_names}; expected 'img' or 'image', and 'label'")
-    if len(table) == 0:
-        raise UserError(f"{path}: holds no rows; expected at least one image")
-    try:
-        labels = table["label"].cast(pa.int64()).to_numpy()
-    except (pa.ArrowException, ValueError):
-        raise UserError(f"{path}: column 'label' is {table['label'].type}; expected whole numbers") from None
-    if table["label"].null_count or labels.min() < 0:
-        raise UserError(f"{path}: column 'label' has negative or missing values; expected 0, 1, 2, …")
-
-    cells = enumerate(table[column])
-    encoded = ((_bytes(cell.as_py(), path, row), f"{path}: image in row {row}") for row, cell in cells)
-    images, codecs = decode_all(encoded, len(table))
-    return images, labels, codecs
-
-
-def _bytes(cell: object, path: Path, row: int) -> bytes:
-    """The encoded image in a row of a Parquet file."""
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(data, bytes):
-        raise UserError(f"{path}: row {row} has no image bytes; expected a struct with 'bytes', or bytes")
-    return data
-
-
 def _must_be_cifar10(images: Images, path: Path) -> None:
     """Refuse other data under CIFAR-10's name."""
     size, classes = images.train_images.shape[1:], int(images.train_labels.max()) + 1
     if size != (32, 32, 3) or classes != 10:
         raise UserError(
-            f"{path}: images are {shape(images.train_images)} in {classes} classes, which is not CIFAR-10 "
+            f"data_dir: images in {path} are {shape(images.train_images)} in {classes} classes, which is not CIFAR-10 "
             "(32×32 RGB, 10 classes); use dataset=parquet for other data"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from understanding_bn import files
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
+from understanding_bn.settings import Channels
 
 
 @dataclass(frozen=True)
@@ -41,34 +42,30 @@ class Store:
         return self.info["classes"]
 
 
-def prepare(dataset: str, data_dir: Path | None, path: Path, train: int = 0, test: int = 0) -> Store:
+def prepare(
+    dataset: str, data_dir: Path | None, path: Path, train: int = 0, test: int = 0, channels: Channels = "as_found"
+) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
-    `train` and `test` are how many images of each split to take; 0: all.
+    `train` and `test` are how many images of each split to take; 0: all. `channels` converts them to grey or RGB.
 
     Raises:
-        UserError: see `sources.read` and `sources.some`; or the split is unusable.
+        UserError: see `sources.read` and `sources.some`; or the images are all one colour.
     """
-    raw = sources.some(sources.read(dataset, data_dir, download_dir=path.parent / "download"), train, test)
+    raw = sources.some(sources.read(dataset, data_dir, path.parent / "download", channels), train, test)
     images = np.concatenate([raw.train_images, raw.test_images])
     labels = np.concatenate([raw.train_labels, raw.test_labels])
     is_test = np.arange(len(labels)) >= len(raw.train_labels)
-    classes = int(raw.train_labels.max()) + 1
-    if classes < 2 or raw.test_labels.max() >= classes:
-        raise UserError(
-            f"{dataset}: training labels run from 0 to {classes - 1}, test labels to {raw.test_labels.max()}; "
-            "expected at least two classes, the same in both splits"
-        )
     mean, std = _channel_statistics(raw.train_images)
     info = {
         "dataset": dataset,
-        "tag": sources.tag(dataset, data_dir, train, test),
+        "tag": sources.tag(dataset, data_dir, train, test, channels),
         "source": raw.source,
         "files": sources.checksums(dataset, data_dir),
         "train_images": len(raw.train_labels),
         "test_images": len(raw.test_labels),
         "size": list(images.shape[1:]),
-        "classes": classes,
+        "classes": int(raw.train_labels.max()) + 1,
         "majority_share": float(np.bincount(raw.train_labels).max() / len(raw.train_labels)),
         "channel_mean": mean,
         "channel_std": std,

@@ -40,20 +40,33 @@ Save it as mine.yaml and add `--configfile mine.yaml` to the command that runs S
 
 - Values come from the file, then from the presets that it builds on, then from `config.yaml`, then from the defaults
   below. Blocks are merged key by key; a list replaces a list.
-- `--config` changes single keys on the command line: `--config seeds=2 'optimiser={momentum: 0}'`.
+- `--config` sets any key on the command line. Blocks and lists stand in quotes:
+  `--config seeds=2 'optimiser={momentum: 0}' 'initialization={measurements: [gradient_noise]}'`.
 - YAML reads `1e-4` as text. Write `0.0001` or `1.0e-4`.
 - A mistake stops the run before any job starts, with one line that names the key, its value and what is expected.
 - Editors can check presets against [`config.schema.yaml`](../workflow/schemas/config.schema.yaml), a JSON schema. With
   the YAML language server, begin a file with `# yaml-language-server: $schema=` and the path of the schema.
 """
 NAMES = """\
+## What is measured
+
+`initialization.measurements` and `trained.measurements` are a block or a list.
+
+- A block changes what the base measures. `NAME: {{…}}` adds a measurement or changes its options; `NAME: null` removes
+  it.
+- A list replaces what the base measures. Its entries are names, alone or with options:
+  `[gradient_noise, kernel_gradients: {{layer: 3}}]`. Options that it leaves out are those of the base.
+- `[]` or `{{}}` measures nothing.
+
 ## Names
 
 - A **network** is `resnet-D`, `resnet-padded-D` or `plain-D` with depth D = 6n + 2. `resnet` has projections in its
   shortcuts, `resnet-padded` pads them with zeros, and `plain` has none.
 - A **norm** is one of {norms}.
 - An **initialisation** is one of {inits}.
-- A **layer** is the paper's number of it: 1 is the stem, D is the linear layer, all others are convolutions.
+- A **layer** is the paper's number of it: 1 is the stem, D is the linear layer, all others are convolutions. The
+  default layers of a measurement are the paper's, in ResNet-110. In a network of another depth they are those in their
+  place: in the same stage, in the block at the same share of the stage, and the same convolution of that block.
 
 [extending.md](extending.md) shows how to add norms and initialisations.
 """
@@ -125,6 +138,8 @@ def _block(part: dict[str, Any]) -> dict[str, Any] | None:
 
 def kind(part: dict[str, Any], name: str, many: bool = False) -> str:
     """What may stand at a key, in words; `many` for the values of a list."""
+    if name == "measurements":
+        return "block, or list of names and blocks"
     if "anyOf" in part:
         first, *others = [choice for choice in part["anyOf"] if choice.get("type") != "null"]
         if others and others[0].get("items") == first:

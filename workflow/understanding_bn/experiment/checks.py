@@ -17,7 +17,7 @@ SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 def check(config: Config) -> None:
     """Raise UserError for the first mistake, one line that names its key."""
     known = _check_plugins(config)
-    for rule in (_check_names, _check_sizes, _check_order, _check_snapshots, _check_seeds):
+    for rule in (_check_names, _check_channels, _check_sizes, _check_order, _check_snapshots, _check_seeds):
         rule(config, known)
     _check_measurements(config, known)
 
@@ -75,6 +75,13 @@ def _check_names(config: Config, known: dict[str, list[str]]) -> None:
         _fail(("augmentation", "flip"), "true, but a mirrored digit is a different character; set it to false")
 
 
+def _check_channels(config: Config, known: dict[str, list[str]]) -> None:
+    """The known data sets are what they are."""
+    if config.channels != "as_found" and config.dataset in IMAGES:
+        text = f"{config.channels!r} is for data of your own; of {config.dataset} the images stay, expected 'as_found'"
+        _fail(("channels",), text)
+
+
 def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:
     """Nothing can draw more images than there are, where their number is known beforehand."""
     for split in SPLITS:
@@ -123,12 +130,11 @@ def _check_seeds(config: Config, known: dict[str, list[str]]) -> None:
 def _check_measurements(config: Config, known: dict[str, list[str]]) -> None:
     """Each measurement checks its own options against the networks and images that it is made on."""
     start, images = config.initialization, config.images("train")
-    readings = tuple(reading.arch for reading in start.readings if reading.arch)
     trained = tuple(arch for entry in config.grid for arch in entry.arch)
     for block, all_options in (("initialization", start.measurements), ("trained", config.trained.measurements)):
         for name, options in measurements(all_options).items():
             if isinstance(options, Initial):
-                archs = (start.arch, *(readings if options.on_readings() else ()))
+                archs = start.archs(options)
             else:
                 assert isinstance(options, Trained)
                 archs = trained

@@ -6,12 +6,12 @@ from them.
 """
 
 import math
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
+from understanding_bn import architecture
 from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
@@ -26,13 +26,16 @@ from understanding_bn.measurements.kernel_gradients import KernelGradients
 from understanding_bn.measurements.logit_gradients import LogitGradients
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
 from understanding_bn.measurements.relative_loss import RelativeLoss
+from understanding_bn.messages import kind_of, shown
 from understanding_bn.settings import (
     ALLOWED,
     Alpha,
     Arch,
     Augmentation,
     BatchSize,
+    Channels,
     Distinct,
+    Initial,
     InnerShare,
     InSchema,
     Name,
@@ -74,7 +77,7 @@ def _encodable(path: Any) -> Any:
 
 
 def _counted(seeds: Any) -> Any:
-    """A number of seeds as the list of them; seeds that Snakemake's command line gives as text as numbers."""
+    """A number of seeds as the list of them."""
     if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple):
         raise PydanticCustomError("not_a_list", "a list of whole numbers, or how many")
     if isinstance(seeds, int):
@@ -84,7 +87,7 @@ def _counted(seeds: Any) -> Any:
                 "count", "{size}; give {bound}, or a list such as [0, 1, 2]", {"size": size, "bound": bound}
             )
         return tuple(range(seeds))
-    return tuple(int(seed) if isinstance(seed, str) and re.fullmatch("[0-9]{1,20}", seed) else seed for seed in seeds)
+    return tuple(seeds)
 
 
 def _file_names(names: Any) -> Any:
@@ -156,8 +159,35 @@ class Reading(Options):
         return value
 
 
+def as_block(measurements: Any) -> Any:
+    """A list of measurements, each a name or a block of one name and its options, as one block; all else as it is."""
+    if not isinstance(measurements, list | tuple):
+        return measurements
+    block: dict[str, Any] = {}
+    for entry in measurements:
+        named = {entry: {}} if isinstance(entry, str) else entry
+        if not isinstance(named, dict) or len(named) != 1:
+            said = f"{shown(entry)} is {kind_of(entry)}, expected a name, or one name with its options"
+            raise PydanticCustomError("in_list", "{said}", {"said": said})
+        ((name, options),) = named.items()
+        if name in block:
+            raise PydanticCustomError("in_list", "{said}", {"said": f"{shown(name)} stands twice; expected it once"})
+        block[name] = {} if options is None else options
+    return block
+
+
+def or_named(model: type[Options]) -> tuple[Any, ...]:
+    """Marks the type of a block of measurements that may be a list, too."""
+    names = {"type": "string", "enum": [*model.model_fields]}
+
+    def change(block: dict[str, Any]) -> dict[str, Any]:
+        return {"anyOf": [block, {"type": "array", "items": {"anyOf": [names, block]}}]}
+
+    return BeforeValidator(as_block), InSchema(change)
+
+
 class InitialMeasurements(Options):
-    """Measurements at initialisation. Those that are named are made; null removes one that a base preset has."""
+    """Measurements at initialisation. A block changes what the base measures, a list replaces it."""
 
     gradient_histogram: GradientHistogram | None = None
     relative_loss: RelativeLoss | None = None
@@ -174,7 +204,7 @@ class InitialMeasurements(Options):
 
 
 class TrainedMeasurements(Options):
-    """Measurements on trained networks. Those that are named are made; null removes one that a base preset has."""
+    """Measurements on trained networks. A block changes what the base measures, a list replaces it."""
 
     gradient_structure: GradientStructure | None = None
     hessian_spectrum: HessianSpectrum | None = None
@@ -193,14 +223,30 @@ class Initialization(Options):
     """Images in a mini-batch."""
     readings: tuple[Reading, ...] = ()
     """Other readings of the paper. Their Figs. 5 and 6 and Table 1 are compared with those of `arch` and `init`."""
-    measurements: InitialMeasurements
+    measurements: Annotated[InitialMeasurements, *or_named(InitialMeasurements)]
     """What is measured, with the options of each measurement."""
+
+    def archs(self, options: Initial) -> tuple[str, ...]:
+        """The networks whose layers a measurement must find: the preset's own, and readings if it is made on them."""
+        return (self.arch, *(reading.arch for reading in self.readings if reading.arch and options.on_readings()))
+
+    @model_validator(mode="after")
+    def _with_layers(self) -> "Initialization":
+        """Records must say which layers were measured, so none is left out of a resolved config."""
+        measured = self.measurements
+        filled = {}
+        for name in type(measured).model_fields:
+            options = getattr(measured, name)
+            archs = () if options is None else self.archs(options)
+            if archs and all(map(architecture.exists, archs)):  # a name that is unknown is reported with the others
+                filled[name] = options.for_networks(archs)
+        return self.model_copy(update={"measurements": measured.model_copy(update=filled)})
 
 
 class TrainedNetworks(Options):
     """What is measured on the networks of the grid."""
 
-    measurements: TrainedMeasurements = TrainedMeasurements()
+    measurements: Annotated[TrainedMeasurements, *or_named(TrainedMeasurements)] = TrainedMeasurements()
     """What is measured, with the options of each measurement."""
 
 
@@ -226,6 +272,8 @@ class Config(Options):
     """`digits` is embedded, `cifar10` is downloaded or in `data_dir`, `parquet` and `folder` are in `data_dir`."""
     data_dir: Annotated[str, Strict(), Field(min_length=1, pattern=FOLDER), BeforeValidator(_encodable)] | None = None
     """A folder with train.parquet and test.parquet, with cifar-10-batches-py, or with train/CLASS/ and test/CLASS/."""
+    channels: Channels = "as_found"
+    """`grey` or `rgb` converts the images of `parquet` and `folder`. `as_found`: they must be all grey or all RGB."""
     subset: Subset = Subset()
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
     """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""

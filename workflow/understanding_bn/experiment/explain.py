@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from understanding_bn.experiment.schema import schema
+from understanding_bn.experiment.schema import alternatives, below, schema
 from understanding_bn.messages import choice, kind_of, place, shown
 from understanding_bn.settings import ALLOWED, canonical
 
@@ -38,6 +38,7 @@ WORDS = {
     "twice": "{value} names a value twice; expected each once",
     "count": "{value} is too {said}",
     "empty_block": "the block is empty; expected {said}",
+    "in_list": "{said}",
     "not_a_list": "{value} is {kind}, expected {said}",
 }
 
@@ -77,7 +78,8 @@ def _words(error: ErrorDetails) -> str:
         return f"{value} is not allowed; expected {[*patterns, *names, 'text that UTF-8 can hold'][0]}"
     if kind == "float_type" and isinstance(given, int) and not isinstance(given, bool):  # no float can hold it
         return f"{value} is too {_bound(allowed, upper=given > 0)}"
-    wanted = " or ".join([WANTED[kind], *(["nothing"] if "null" in _all(allowed, "type") else [])])
+    listed = ["a list"] if kind == "model_type" and "array" in _all(allowed, "type") else []
+    wanted = " or ".join([WANTED[kind], *listed, *(["nothing"] if "null" in _all(allowed, "type") else [])])
     return f"{value} is {kind_of(given)}, expected {wanted}{_hint(given, wanted)}"
 
 
@@ -99,27 +101,13 @@ def _known_keys(blocks: list[dict[str, Any]], given: Any = "") -> str:
     return choice(given, known) if known else "no keys"
 
 
-def _alternatives(part: dict[str, Any]) -> list[dict[str, Any]]:
-    """The schemas of which a value must fit one, without references."""
-    if "$ref" in part:
-        part = part | schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]
-    return [deeper for below in part["anyOf"] for deeper in _alternatives(below)] if "anyOf" in part else [part]
-
-
 def _alternatives_at(parts: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Those of a place in the config; none where there is no such place."""
     places = [schema()]
     for part in parts:
-        steps = [_below(place, part) for place in places]
-        places = [deeper for below in steps if below for deeper in _alternatives(below)]
+        steps = [below(place, part) for place in places]
+        places = [deeper for step in steps if step for deeper in alternatives(step)]
     return places
-
-
-def _below(block: dict[str, Any], part: str | int) -> Any:
-    """The schema of a key of a block, or of a list's values; false or nothing where there is none."""
-    if isinstance(part, int):
-        return block.get("items")
-    return block.get("properties", {}).get(part, block.get("additionalProperties"))
 
 
 def _all(alternatives: list[dict[str, Any]], keyword: str) -> list[str]:
@@ -141,6 +129,8 @@ def _plain(bound: Any) -> str:
 
 def _hint(value: Any, wanted: str) -> str:
     """How to write what was taken as text: a number such as 1e-4 in YAML, true after --config; else nothing."""
+    if wanted.startswith("text") and isinstance(value, int | float) and not isinstance(value, bool):
+        return "; put it in quotes, in a config file"
     if not isinstance(value, str):
         return ""
     if "true or false" in wanted and value.lower() in ("true", "false"):

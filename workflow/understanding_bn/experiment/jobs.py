@@ -12,7 +12,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
-from understanding_bn.settings import Augmentation, InnerShare, Optimiser, Options
+from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Optimiser, Options
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {
@@ -51,6 +51,7 @@ class Prepare(Job):
     data_dir: str | None = None
     train: int = 0
     test: int = 0
+    channels: Channels = "as_found"
 
     @property
     def modules(self) -> list[str]:
@@ -127,7 +128,10 @@ class Measure(Job):
     def _of_the_measurement(cls, options: Any, info: Any) -> Any:
         """Options have the type that their measurement gives them."""
         kind = MEASUREMENTS.get(info.data.get("measurement", ""))
-        return kind.model_validate(options) if kind and isinstance(options, dict) else options
+        if kind and isinstance(options, dict):
+            options = kind.model_validate(options)
+        network = info.data.get("network")
+        return options.for_networks([network.arch]) if network and isinstance(options, Initial) else options
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -128,10 +128,10 @@ def plan(config: Config) -> Plan:
         for name, options in measurements(config.trained.measurements).items()
     }
     counts = Counter(cell.family for cell in grid)
-    subset = {"train": config.subset.train, "test": config.subset.test}
+    images = {"train": config.subset.train, "test": config.subset.test, "channels": config.channels}
     return Plan(
         config=config,
-        prepare=Prepare(dataset=config.dataset, data_dir=config.data_dir, **subset),
+        prepare=Prepare(dataset=config.dataset, data_dir=config.data_dir, **images),
         train=train,
         initial=initial,
         readings=on_readings,

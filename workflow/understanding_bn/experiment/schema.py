@@ -49,7 +49,21 @@ def _standard(part: dict[str, Any]) -> dict[str, Any]:
                 value = _standard(value)
             case "minLength" if part.get("type") == "array":
                 keyword = "minItems"
-            case "default" if "$ref" in part:
+            case "default" if any("$ref" in choice for choice in (part, *part.get("anyOf", ()))) and value:
                 value = {}  # a block's keys have their defaults where the block is described
         standard[BOUNDS.get(keyword, keyword)] = value
     return dict(sorted(standard.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
+
+
+def alternatives(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas of which a value must fit one, without references."""
+    if "$ref" in part:
+        part = part | schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]
+    return [deeper for below in part["anyOf"] for deeper in alternatives(below)] if "anyOf" in part else [part]
+
+
+def below(block: dict[str, Any], part: str | int) -> Any:
+    """The schema of a key of a block, or of a list's values; false or nothing where there is none."""
+    if isinstance(part, int):
+        return block.get("items")
+    return block.get("properties", {}).get(part, block.get("additionalProperties"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understanding_bn.settings import Initial, Layer, Several, layers_too_deep, numbered
+from understanding_bn.settings import Initial, PaperLayers, layers_too_deep, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ChannelMoments(Initial):
     """Means and variances of the channels of some layers (Fig. 5)."""
 
-    layers: Several[Layer]
-    """Layers, by the paper's numbers; the linear layer counts too."""
+    layers: PaperLayers = (6, 18, 30, 42, 54, 66, 78, 90, 102, 110)
+    """Layers, by the paper's numbers; the linear layer counts too. The default is for ResNet-110."""
 
     @classmethod
     def on_readings(cls) -> bool:

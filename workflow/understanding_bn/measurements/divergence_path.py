@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from understanding_bn.settings import Alpha, Initial, Layer, Several, Site, Whole, layers_too_deep, numbered, whole
+from understanding_bn.settings import Alpha, Initial, PaperLayers, Site, Whole, layers_too_deep, numbered, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ class DivergencePath(Initial):
 
     alpha: Alpha
     """Learning rate of the training."""
-    layers: Several[Layer]
-    """Convolutions, by the paper's numbers."""
+    layers: PaperLayers = (8, 44, 80)
+    """Convolutions, by the paper's numbers. The default is for ResNet-110."""
     percent_step: Annotated[Literal[1, 2, 4, 5, 10, 20, 25, 50, 100], BeforeValidator(whole)]
     """Per cent of the update from one point to the next."""
     most_updates: Annotated[Whole, Field(ge=1, le=100_000)]

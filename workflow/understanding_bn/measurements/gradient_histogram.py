@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import Initial, Layer, Whole, layers_too_deep
+from understanding_bn.settings import Initial, PaperLayer, Whole, layers_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class GradientHistogram(Initial):
     """Every entry of the gradient of one kernel, over mini-batches (Fig. 2)."""
 
-    layer: Layer
-    """A convolution, by the paper's number."""
+    layer: PaperLayer = 55
+    """A convolution, by the paper's number. The default is for ResNet-110."""
     minibatches: Annotated[Whole, Field(ge=1, le=10_000)]
     """How many mini-batches are pooled."""
 

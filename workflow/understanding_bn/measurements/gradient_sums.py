@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understanding_bn.settings import Initial, Layer, Several, layers_too_deep, numbered
+from understanding_bn.settings import Initial, PaperLayers, layers_too_deep, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class GradientSums(Initial):
     """Whether the terms of a kernel's gradient cancel or add up (Table 1)."""
 
-    layers: Several[Layer]
-    """Convolutions, by the paper's numbers."""
+    layers: PaperLayers = (18, 54, 108)
+    """Convolutions, by the paper's numbers. The default is for ResNet-110."""
 
     @classmethod
     def on_readings(cls) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from understanding_bn.settings import Initial, Layer, layers_too_deep
+from understanding_bn.settings import Initial, PaperLayer, layers_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class KernelGradients(Initial):
     """The gradient of one kernel, channel by channel (Fig. 7)."""
 
-    layer: Layer
-    """A convolution, by the paper's number."""
+    layer: PaperLayer = 45
+    """A convolution, by the paper's number. The default is for ResNet-110."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from layers_too_deep({("layer",): self.layer}, setting.archs, last=False)

@@ -9,6 +9,7 @@ provides the network.
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,8 @@ from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
 from understanding_bn.messages import place
+from understanding_bn.models.guards import try_norm
+from understanding_bn.models.resnet import WIDTHS
 from understanding_bn.progress import Progress, heartbeat
 from understanding_bn.settings import Setting, Trained
 
@@ -72,6 +75,8 @@ def run(
         plugged=tuple(Path(name) for name in job.plugins),
     )
     _check_options(job, context)
+    dtype = getattr(torch, _dtype(job))
+    try_norm(network.norm, context.plugged, WIDTHS, network.batch_size, context.split.height, dtype)
     facts: dict[str, Any] = {}
     if isinstance(network, Cell):
         if weights is None:
@@ -172,7 +177,7 @@ def no_rows(measurement: str, trained: bool) -> pd.DataFrame:
 
 def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
     """Write the rows of all points to values.parquet. Returns bn_mode and dtype for run.json."""
-    module = importlib.import_module(f"understanding_bn.measurements.{job.measurement}")
+    module = _module(job)
     progress = Progress(f"{job.measurement} {job.network.norm}", len(points), "networks")
     parts = []
     for done, point in enumerate(points):
@@ -186,4 +191,14 @@ def _measured(job: Measure, points: list[Point], out: Path) -> dict[str, str]:
     values = pd.concat(parts, ignore_index=True)
     tables.write(out / "values.parquet", values)
     bn_mode = ", ".join(values["bn_mode"].unique()) if "bn_mode" in values else "train"
-    return {"bn_mode": bn_mode, "dtype": getattr(module, "DTYPE", "float32")}
+    return {"bn_mode": bn_mode, "dtype": _dtype(job)}
+
+
+def _module(job: Measure) -> ModuleType:
+    """The measurement's own module."""
+    return importlib.import_module(f"understanding_bn.measurements.{job.measurement}")
+
+
+def _dtype(job: Measure) -> str:
+    """What it computes networks in."""
+    return getattr(_module(job), "DTYPE", "float32")

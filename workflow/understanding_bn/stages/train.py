@@ -18,6 +18,8 @@ from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Train
+from understanding_bn.models.guards import try_norm
+from understanding_bn.models.resnet import WIDTHS
 from understanding_bn.training import checkpoint, loop, signals
 from understanding_bn.training.event_log import EventLog
 
@@ -62,6 +64,7 @@ def run(
         )
     splits = Split(store, False, job.augmentation.pad, device), Split(store, True, 0, device)
     cell, plugged = job.cell, [Path(name) for name in job.plugins]
+    try_norm(cell.norm, plugged, WIDTHS, cell.batch_size, store.images.shape[1], torch.float32)
     facts = job.model_dump(mode="json", exclude={"seeds", "plugins"})
     facts |= {"data": store.info["sha256"], "device": device.type, "threads": threads}
     facts |= {"code": job.code, "torch": torch.__version__}
