@@ -68,7 +68,7 @@ endif
 .venv/ready: pyproject.toml $(filter .tools/%,$(UV))
 	@test -e $@ || echo "setting up .venv: some 3 GB to fetch, and 6 GB on disk"
 	@test -e $@ || $(UV) venv --quiet --relocatable --allow-existing .venv
-	$(UV) sync $(if $(wildcard .venv/ready),--reinstall-package understanding-bn)
+	$(UV) sync --compile-bytecode $(if $(wildcard .venv/ready),--reinstall-package understanding-bn)
 	@echo "$(CURDIR)" > $@
 
 .tools/bin/uv:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +20,13 @@ PACKAGES = str(Path(warm.__file__).parent.parent)
 STAND_IN = """
 import json, os, signal, sys, time
 from understanding_bn import warm
+def main():
+BODY
 if sys.argv[1] == warm.STAGE:
     warm.serve(sys.argv[2], ["json", "no_such_module"])
-else:
-    warm.hand_over(sys.argv[1:])
+    warm.finish(main)
+warm.hand_over(sys.argv[1:])
+main()
 """
 BODY = {
     "facts": """
@@ -56,7 +60,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", PACKAGES)
     scripts = {name: tmp_path / f"{name}.py" for name in BODY}
     for name, script in scripts.items():
-        script.write_text(STAND_IN + BODY[name])
+        script.write_text(STAND_IN.replace("BODY", textwrap.indent(BODY[name], "    ")))
 
     def begin(name, *arguments, **options):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

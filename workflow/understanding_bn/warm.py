@@ -7,8 +7,8 @@ streams, and the command waits for it and ends as it does. To its user the comma
 signals are passed on, and neither outlives the other. Until the warm process is ready, where there is none, and where
 anything is unusual, a command does its own work. That is always so on a cluster's nodes.
 
-The warm process imports other people's packages only: the code of this one is read by each fork anew. It computes
-nothing, so that no fork's numbers depend on what ran before it.
+The warm process computes nothing, so that no fork's numbers depend on what ran before it. Once a file of this package
+has changed since it was imported, commands do their own work again, with the code as it is.
 
 This module imports the standard library alone: each command pays for it.
 """
@@ -19,6 +19,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import secrets
 import selectors
 import signal
@@ -27,15 +28,18 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 VARIABLE = "UNDERSTANDING_BN_WARM"  # "NAME PREFIX": the warm process's socket, and the Python environment it runs in
 STAGE = "warm"
-# What jobs import. Those not installed are left out.
-PRELOADED = ("torch", "pandas", "pyarrow.parquet", "scipy.stats", "seaborn", "pydantic", "yaml")
+# What jobs import; of a package that ends in a dot, all modules. Those not installed are left out.
+LIBRARIES = ("torch", "pandas", "pyarrow.parquet", "scipy.stats", "seaborn")
+OURS = ("cli", "stages.", "measurements.", "figures.", "claims.judging", "report.page")
+PRELOADED = (*LIBRARIES, *(f"understanding_bn.{name}" for name in OURS))
 TRACING = "torch._dynamo"  # what tracing a Hessian imports on first use, which takes as long as the rest together
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 PACKAGES = str(Path(__file__).resolve().parent.parent)
@@ -90,9 +94,9 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
     os.environ["MPLBACKEND"] = "Agg"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
+    code = _code()
     for module in modules:
-        with suppress(ImportError):
-            importlib.import_module(module)
+        _import(module)
     gc.collect()
     gc.freeze()  # else the first collection in a fork would copy every page
     listener = socket.socket(socket.AF_UNIX)
@@ -108,7 +112,9 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
             if key.fileobj is listener:
                 connection, _ = listener.accept()
                 request = _receive(connection)
-                if request is None:
+                if request is None or _code() != code:
+                    for descriptor in request[1] if request else ():
+                        os.close(descriptor)
                     connection.close()
                     continue
                 asked, streams = request
@@ -145,6 +151,21 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
                 _send(connection, {"status": os.waitstatus_to_exitcode(status)})
                 connection.close()
     sys.exit()
+
+
+def _import(module: str) -> None:
+    """Import a module, or all of a package whose name ends in a dot; nothing where it is not installed."""
+    with suppress(ImportError):
+        package = importlib.import_module(module.rstrip("."))
+        if module.endswith("."):
+            for found in pkgutil.iter_modules(package.__path__, module):
+                importlib.import_module(found.name)
+
+
+def _code() -> dict[str, tuple[int, int]]:
+    """Date and size of every file of this package."""
+    found = ((path, path.stat()) for path in Path(__file__).parent.rglob("*.py"))
+    return {str(path): (state.st_mtime_ns, state.st_size) for path, state in found}
 
 
 def hand_over(arguments: Sequence[str]) -> None:
@@ -210,10 +231,31 @@ def _become(asked: Message, streams: list[int]) -> None:
     os.chdir(asked["folder"])
     sys.path[:] = asked["path"]
     sys.argv[1:] = asked["arguments"]
-    atexit.register(gc.unfreeze)  # else extension modules complain of leaks at the end
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(15, sys.argv[1].encode()[:15], 0, 0, 0)  # PR_SET_NAME: what `top` shows
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
+
+
+def finish(run: Callable[[], None]) -> NoReturn:
+    """In a fork: carry the command out and end as Python would, but without taking the interpreter apart.
+
+    That would take a second, for all that the warm process imported.
+    """
+    status = 1
+    try:
+        run()
+        status = 0
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # Python's last resort, whatever it is
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _end_with(alive: int) -> None:

@@ -45,7 +45,9 @@ def trace(
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)  # torch's, about itself
         # A plain function around it, because make_fx takes a method's `self` for one more argument.
-        traced = make_fx(lambda point, vector: functionalize(function)(point, vector))(point, vector)
+        # Shapes decide all that is traced, so that nothing need be computed meanwhile: half the time.
+        tracer = make_fx(lambda point, vector: functionalize(function)(point, vector), tracing_mode="fake")
+        traced = tracer(point, vector)
     graph = traced.graph
     _simplify(graph)
     nodes = list(graph.nodes)
