@@ -125,7 +125,7 @@ def test_captions_are_sound_where_snakemake_reads_them_as_restructured_text(path
 )
 def test_pages_name_no_number_of_the_paper_without_its_origin(page):
     text = re.sub(r"<!--.*?-->", "", page.read_text(), flags=re.DOTALL)
-    prose = " ".join(line for line in text.splitlines() if not line.startswith(("|", "The paper: ")))
+    prose = " ".join(line.strip() for line in text.splitlines() if not line.startswith(("|", "The paper: ")))
     named = re.findall(
         r"[Tt]he paper(?:'s Table 1)?(?::| shows| has| gives| says)? (?:at least )?[−≥]?\d.{0,30}", prose
     )

@@ -1,5 +1,6 @@
 # A target that this preset can't make ends the run before any job, with one line and the nearest name.
-import logging
+import contextlib
+import io
 
 from snakemake import cli
 
@@ -10,11 +11,8 @@ def asked_for():
     """The targets on the command line. Snakemake has read them by now, but does not say so before its own message."""
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py") or not workflow.is_main_process:
         return []
-    logging.disable(logging.INFO)  # it names its profile each time
-    try:
+    with contextlib.redirect_stderr(io.StringIO()):  # it names its profile each time
         return sorted(cli.parse_args(None)[1].targets or ())
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def is_made(path):
