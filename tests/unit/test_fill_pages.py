@@ -99,7 +99,7 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ("<!-- n seeds quick 3 -->3<!-- /n -->", "'seeds quick 3': too many positional arguments"),
         ("<!-- n seeds nowhere -->3<!-- /n -->", "nowhere: no such record"),
         ('<!-- n tally quick "not -->3<!-- /n -->', "cannot be read (No closing quotation)"),
-        ("<!-- n edge quick none -->3<!-- /n -->", "hessian_spectrum_summary.csv: no such file"),
+        ("<!-- n edge cifar10-init none -->3<!-- /n -->", "hessian_spectrum_summary.csv: no such file"),
         ("<!-- check verdict quick 5 -->", "<!-- check verdict quick 5 --> is not complete"),
         ("<!-- check verdict quick 6 = opposite -->", "fails, the record says 'inconclusive'; rewrite the sentence"),
     ],

@@ -175,7 +175,7 @@ class Checkout:
             )
             # Also where a test forgets to close its checkout: a process that nobody waits for is a warning.
             weakref.finalize(self, _end, self._planner)
-        words = [*self.command(*arguments, tiny=tiny)[3:], "--dry-run"]
+        words = ["--dry-run", *self.command(*arguments, tiny=tiny)[3:]]  # before what may be targets
         self._planner.stdin.write(json.dumps(words) + "\n")
         self._planner.stdin.flush()
         answer = self._planner.stdout.readline()
