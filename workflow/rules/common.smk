@@ -139,7 +139,7 @@ onstart:
     terminal.foresee(logs, CONFIG.preset)
     # A cluster's nodes and other environments have no use for it.
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        traced = any(name in log for log in logs for name in ("/hessian_spectrum/", "/edge_of_stability/"))
+        traced = any(name in log for log in logs for name in ("hessian_spectrum", "edge_of_stability"))
         WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 

@@ -16,17 +16,17 @@ def asked_for():
 
 
 def is_made(path):
-    """Whether a rule makes this file: for the rules of jobs, whether the plan has its job."""
-    makers = [rule for rule in workflow.rules if rule.is_producer(path)]
+    """Whether this file can be made: of jobs, whether the plan has that job."""
+    makers = [made for made in workflow.rules if made.is_producer(path)]
     folder = Path(path).parent.as_posix().removeprefix(f"{RESULTS}/")
-    return any(not rule.has_wildcards() or folder in JOBS or "kept" in rule.wildcard_names for rule in makers)
+    return any(not made.has_wildcards() or folder in JOBS or "kept" in made.wildcard_names for made in makers)
 
 
 if workflow.modifier.is_main_snakefile():
     drawn = [item.short or item.name for item in DRAWN]
     undrawn = [name for item in PLAN.items if item not in DRAWN for name in (item.name, item.short)]
     long = [item.name for item in DRAWN if item.short]
-    others = [rule.name for rule in workflow.rules if not rule.has_wildcards() and rule.name not in (*drawn, *long)]
+    others = [made.name for made in workflow.rules if not made.has_wildcards() and made.name not in (*drawn, *long)]
     known = [*ITEMS, f"{RESULTS}/report.html", f"{RESULTS}/claims.json", f"{RESULTS}/followups.json"]
     for target in set(asked_for()) - set(long):
         if wrong := targets.mistake(target, CONFIG.preset, drawn, undrawn, others, known, is_made):
