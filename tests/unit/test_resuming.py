@@ -24,6 +24,7 @@ from training_runs import (
     job,
     results,
     run,
+    run_saving_always,
     signal_at,
     train,
 )
@@ -33,7 +34,11 @@ from understanding_bn.errors import Stopped
 from understanding_bn.stages import train as stage
 from understanding_bn.training import checkpoint, divergence, loop, signals
 
-FORK = multiprocessing.get_context("fork")  # the child has torch loaded already
+FORK = multiprocessing.get_context("fork")
+# Processes that train are forked from one that has torch loaded and has computed nothing: where gradients were taken in
+# several threads before, as for Hessians, torch refuses to take any in a fork.
+CLEAN = multiprocessing.get_context("forkserver")
+CLEAN.set_forkserver_preload(["torch", "pandas"])
 
 
 def same(left, right):
@@ -113,7 +118,7 @@ def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, count)
     expected = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=epochs)
     for look, number in kills(count):
         arguments = (digits_path, out, state, [0, 1], signal_at(look, number))
-        process = FORK.Process(target=run, args=arguments, kwargs={"epochs": epochs})
+        process = CLEAN.Process(target=run_saving_always, args=arguments, kwargs={"epochs": epochs})
         process.start()
         process.join()
         assert process.exitcode == (-number if number == signal.SIGKILL else 1)
@@ -129,7 +134,7 @@ def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, count)
 def test_killed_while_saving_it_ends_the_same(digits_path, tmp_path):
     out, state, many = tmp_path / "killed", tmp_path / "s2", {"epochs": 5}
     for _ in range(3):
-        process = FORK.Process(target=run, args=(digits_path, out, state, [0]), kwargs=many)
+        process = CLEAN.Process(target=run_saving_always, args=(digits_path, out, state, [0]), kwargs=many)
         process.start()
         while process.is_alive() and not list(state.glob("*/.newest.*.part.checkpoint")):
             pass
@@ -354,7 +359,7 @@ def test_two_jobs_at_once_train_once(digits_path, tmp_path, monkeypatch):
     """The second waits for the first and finds its work done."""
     monkeypatch.setattr(checkpoint, "WAIT_SECONDS", 0.05)
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
-    processes = [FORK.Process(target=run, args=arguments, kwargs={"epochs": 4}) for _ in range(2)]
+    processes = [CLEAN.Process(target=run, args=arguments, kwargs={"epochs": 4}) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:

@@ -1,4 +1,4 @@
-"""Ways to watch a run that Snakemake or TensorBoard offer: they show it, and change none of it."""
+"""Ways to watch a run, in a terminal and in TensorBoard: they show it, and change none of it."""
 
 import os
 import pty
@@ -35,13 +35,16 @@ def in_a_terminal(checkout, *arguments):
 
 
 @pytest.mark.slow
-def test_bars_and_tensorboard(checkout):
+def test_a_live_line_and_tensorboard(checkout):
     preset = cells(checkout, {"norm": "batch", "epochs": 2})
     history = "results/cells/train/resnet-8/xavier_uniform/norm-batch/alpha-0.05/batch-128/epochs-2/seeds-0"
     plain = ["--configfile", preset, "--config", "tensorboard=True"]
-    shown = in_a_terminal(checkout, *plain, "--logger", "rich", "--", f"{history}/history.parquet")
-    assert re.search(r"train .*100%", shown), "a bar for each rule"
-    assert re.search(r"Total Progress .*100%", shown)
+    shown = in_a_terminal(checkout, *plain, "--logger", "brief", "--", f"{history}/history.parquet")
+    assert re.search(r"1 of 2  data/digits  \d+ s", shown), "a line for each job"
+    assert re.search(r"2 of 2  cells/train/resnet-8/\S+/seeds-0  \d+ s", shown)
+    assert "1 of 2 jobs · " in shown, "the live line"
+    assert "rule train" not in shown
+    assert "epochs" in (checkout.folder / "logs/cells" / f"{history.removeprefix('results/cells/')}.log").read_text()
     log = history.replace("/train/", "/tensorboard/").replace("/seeds-0", "/seed-0")
     events = EventAccumulator(str(checkout.folder / log)).Reload().Scalars("accuracy/test")
     accuracy = pd.read_parquet(checkout.folder / history / "history.parquet")["test_accuracy"]

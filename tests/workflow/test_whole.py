@@ -70,7 +70,7 @@ def test_every_figure_comes_in_three_formats(whole):
         assert png.with_suffix(".pdf").stat().st_size > 1000
         assert png.with_suffix(".csv").stat().st_size > 100
         with Image.open(png) as image:
-            assert image.width > 1000
+            assert image.width > 8.5 / 2.54 * 200  # a column's width
     assert {png.stem for png in figures.glob("*.png")} == FIGURES
 
 
@@ -98,9 +98,8 @@ def test_list_files_name_just_what_each_command_reads(whole):
 
     histories = written("history.parquet")
     assert list(inputs["fig1_accuracy"]) == ["histories"]
-    main = {path for path in histories if "batch-128" in path}  # the main network's
-    assert set(inputs["fig1_accuracy"]["histories"]) == main
-    assert (len(main), len(histories)) == (5, 6)
+    assert set(inputs["fig1_accuracy"]["histories"]) == histories
+    assert len(histories) == 6
     assert set((folder / "inputs/report.txt").read_text().splitlines()) == written("run.json")
     judged = inputs["claims"]
     assert set(judged["histories"]) == histories
