@@ -8,6 +8,7 @@ import itertools
 import math
 import warnings
 
+import extremes
 import grids
 import numpy as np
 import pandas as pd
@@ -79,6 +80,7 @@ SHOWN = {
 }
 SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
+MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
 OF_TRAINED = ("gradient_structure", "hessian_spectrum")
 
 
@@ -88,14 +90,7 @@ def changed(name, values, columns, case):
         return histories("overflow") if name == "histories" else measure.no_rows(name, name in OF_TRAINED)
     if case == "one row":
         return values.head(1)
-    values, rows = values.reset_index(drop=True), np.ones(len(values), dtype=bool)
-    if case.startswith("one norm"):
-        rows = values["norm"].to_numpy() == values["norm"].iloc[-1]
-    extreme = {"NaN": np.nan, "infinite": np.inf, "zero": 0.0}.get(case.split()[-1])
-    for column in set(columns) & set(values):
-        mixed = np.resize([np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0], len(values))
-        values[column] = np.where(rows, mixed if extreme is None else extreme, values[column])
-    return values
+    return extremes.replaced(values, set(columns) & set(values), case, MIXED)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,6 +5,7 @@ A figure is then drawn without a warning, or says in a sentence why it shows not
 
 import warnings
 
+import extremes
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,14 +66,7 @@ def changed(values, columns, case):
         return values.head(1)
     if case.endswith("rows"):
         return values.head(0)
-    values, rows = values.copy(), np.ones(len(values), dtype=bool)
-    if case.startswith("one norm"):
-        rows = values["norm"].to_numpy() == values["norm"].iloc[-1]
-    extreme = {"NaN": np.nan, "infinite": np.inf, "zero": 0.0}.get(case.split()[-1])
-    for column in columns:
-        mixed = np.resize([np.nan, np.inf, 0.0, 1e-30, 1e30, 1.0], len(values))
-        values[column] = np.where(rows, mixed if extreme is None else extreme, values[column])
-    return values
+    return extremes.replaced(values, columns, case)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import still_runs
 
 from understanding_bn import warm
 
@@ -138,21 +139,13 @@ def _caught(pid):
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
-def _gone(pid):
-    """Whether no process of this number runs."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_a_fork_does_not_outlive_its_command_nor_a_command_the_warm_process(command):
     with server(command, "waits") as (process, environment):
         job = command("waits", "x", env=environment)
         fork = int(job.stdout.readline())
         job.kill()
         job.communicate()
-        until(lambda: _gone(fork))
+        until(lambda: not still_runs(fork))
 
         left = command("waits", "x", env=environment)
         fork = int(left.stdout.readline())
@@ -160,7 +153,7 @@ def test_a_fork_does_not_outlive_its_command_nor_a_command_the_warm_process(comm
         _, errors = left.communicate()
         assert left.returncode == 1
         assert errors == "error: the process that runs the jobs of this run has ended; start the run again\n"
-        until(lambda: _gone(fork))
+        until(lambda: not still_runs(fork))
 
 
 def test_it_ends_with_its_run_but_not_before_its_last_job(command):

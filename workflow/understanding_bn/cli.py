@@ -4,7 +4,6 @@ python -m understanding_bn STAGE --help
 """
 
 import argparse
-import os
 import shutil
 import sys
 import textwrap
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understanding_bn import files, plugins
+from understanding_bn import files, plugins, warm
 from understanding_bn.benchmark import commands as benchmarks
 from understanding_bn.errors import Stopped, UserError
 
@@ -24,11 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one stage. A mistake of the user's is one line on stderr and exit status 2."""
     try:
         args = parser().parse_args(arguments)
-        # A notebook leaves its own here, which matplotlib refuses where that package is missing. Read at import, too.
-        os.environ["MPLBACKEND"] = "Agg"
-        # Sums depend on the number of threads. NumPy reads these once, when it is first imported, which is below.
-        for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ[variable] = str(getattr(args, "threads", 1))
+        warm.settle_libraries(getattr(args, "threads", 1))  # NumPy is first imported below
         args.run(args)
     except UserError as error:
         sys.exit(_fail(str(error)))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from understanding_bn import files
 from understanding_bn.progress import beat_of, clock
 
 QUIET_JOBS = "UNDERSTANDING_BN_QUIET_JOBS"  # an environment variable: jobs write to their logs alone
@@ -57,6 +58,8 @@ class Pace:
     kept: dict[str, float] = field(default_factory=dict)
     cores: int = 1
     ended: dict[str, list[float]] = field(default_factory=dict)  # seconds by kind
+    spent: float = 0.0  # seconds of the ended jobs that are in the record
+    foreseen: float = 0.0  # what the record says of these
 
     def end(self, name: str, seconds: float) -> None:
         """A job has ended."""
@@ -64,9 +67,6 @@ class Pace:
         self.ended.setdefault(kind(name), []).append(seconds)
         if name in self.kept:  # this machine's pace for all jobs of the record, as far as it is known
             self.spent, self.foreseen = self.spent + seconds, self.foreseen + self.kept[name]
-
-    spent: float = 0.0
-    foreseen: float = 0.0
 
     def left(self, running: dict[str, float]) -> float | None:
         """Seconds left, with these jobs running for so many seconds; None before anything is known.
@@ -89,7 +89,7 @@ class Pace:
 
 
 def kind(name: str) -> str:
-    """The kind of a job: what stands in its name before the first factor, such as `initialization`, and its last part.
+    """The kind of a job, its stage: what follows the preset in its name, or the last part of a shorter name.
 
     >>> kind("quick/figures/fig3_relative_loss"), kind("quick/train/resnet-8/norm-batch")
     ('figures', 'train')
@@ -110,7 +110,7 @@ def foresee(logs: list[str], preset: str, reference: Path = REFERENCE) -> None:
     """Say which jobs a run has, by their logs, before it begins. Their seconds in the kept record are looked up."""
     path, kept = reference / preset / "provenance.json", {}
     if path.is_file():
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        runs = files.read_json(path)["runs"]
         kept = {f"{preset}/{place}": run["wall_seconds"] for place, run in runs.items()}
     names = {name_of(log) for log in logs}
     _pace.waiting, _pace.kept = names, {name: seconds for name, seconds in kept.items() if name in names}
@@ -128,7 +128,6 @@ class Brief:
     def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic, pace: Pace = _pace):
         self.out, self.now, self.pace = out, now, pace
         self.live = out.isatty()
-        self.begun = now()
         self.total = self.done = 0
         self.running: dict[int, tuple[str, float]] = {}  # name and start by Snakemake's number of the job
         self.shown = ""

@@ -77,6 +77,15 @@ def start(jobs: int, also: Sequence[str] = ()) -> subprocess.Popen[bytes] | None
     return process
 
 
+def settle_libraries(threads: int) -> None:
+    """Set what libraries read from the environment when they are first imported."""
+    # A notebook leaves its own here, which matplotlib refuses where that package is missing. Read at import, too.
+    os.environ["MPLBACKEND"] = "Agg"
+    # Sums depend on the number of threads.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+
+
 def is_ready() -> bool:
     """Whether the warm process that this process started takes commands by now."""
     name, _, _ = os.environ.get(VARIABLE, "").partition(" ")
@@ -91,9 +100,7 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
     """
     heeded = (signal.SIGINT, *PASSED_ON)
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in heeded}
-    os.environ["MPLBACKEND"] = "Agg"
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
+    settle_libraries(threads=1)
     code = _code()
     for module in modules:
         _import(module)
@@ -192,13 +199,11 @@ def hand_over(arguments: Sequence[str]) -> None:
     if answer is None:
         os.close(held)
         return
-    pid = answer["pid"]
-    for number in PASSED_ON:
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+    fork = answer["pid"]
+    for number in (signal.SIGINT, *PASSED_ON):
+        signal.signal(number, lambda number, _: os.kill(fork, number))
     if answer["group"] == os.getpgrp():  # a terminal sends it to both
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGINT, lambda number, _: os.kill(pid, number))
     ending = _answer(connection)
     if ending is None:
         sys.exit("error: the process that runs the jobs of this run has ended; start the run again")

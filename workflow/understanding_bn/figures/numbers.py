@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from understanding_bn.messages import SUPERSCRIPTS
 
 
 def plain(value: float, digits: int = 3) -> str:
@@ -19,7 +19,7 @@ def plain(value: float, digits: int = 3) -> str:
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
         short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        text = f"{short}×10{str(power).translate(SUPERSCRIPT)}"
+        text = f"{short}×10{str(power).translate(SUPERSCRIPTS)}"
     return text.replace("-", "−")
 
 
@@ -44,7 +44,7 @@ def log_ticks(low: float, high: float, most: int = 5) -> dict[float, str]:
     if decades >= most - 2:
         every = max(1, math.ceil(decades / most))
         powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1, every)
-        return {10.0**power: f"10{str(power).translate(SUPERSCRIPT)}" for power in powers}
+        return {10.0**power: f"10{str(power).translate(SUPERSCRIPTS)}" for power in powers}
     digits = (1,) if decades > 2.5 else (1, 3) if decades > 1.3 else (1, 2, 5) if decades > 0.5 else range(10, 100, 5)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     places = [float(f"{digit}e{power}") for power in powers for digit in digits]
