@@ -1,4 +1,4 @@
-"""Values that some network, sooner or later, has: NaN, infinite, zero, or some of each; in all rows, or in one norm's."""
+"""Values that some network, sooner or later, has: NaN, infinite, zero, or some of each, in all rows or one norm's."""
 
 import numpy as np
 
