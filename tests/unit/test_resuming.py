@@ -29,6 +29,7 @@ from training_runs import (
     train,
 )
 
+from understanding_bn import locks
 from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
 from understanding_bn.stages import train as stage
@@ -294,13 +295,13 @@ def test_every_setting_names_another_run():
 
 
 def hold(folder, ready, release):
-    with checkpoint.claim(folder, lambda: None):
+    with locks.claim(folder, lambda: None):
         ready.set()
         release.wait()
 
 
 def test_a_run_is_one_processs_and_the_next_waits(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(checkpoint, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.01)
     ready, release = FORK.Event(), FORK.Event()
     holder = FORK.Process(target=hold, args=(tmp_path / "run", ready, release))
     holder.start()
@@ -312,7 +313,7 @@ def test_a_run_is_one_processs_and_the_next_waits(tmp_path, capsys, monkeypatch)
         if len(ticks) == 3:
             release.set()
 
-    with checkpoint.claim(tmp_path / "run", tick) as waited:
+    with locks.claim(tmp_path / "run", tick) as waited:
         assert waited
         holder.join()
     assert len(ticks) >= 3
@@ -328,7 +329,7 @@ def test_a_killed_holder_frees_the_run(tmp_path):
     assert ready.wait(20)
     holder.kill()
     holder.join()
-    with checkpoint.claim(tmp_path / "run", lambda: pytest.fail("it waited")) as waited:
+    with locks.claim(tmp_path / "run", lambda: pytest.fail("it waited")) as waited:
         assert not waited
 
 
@@ -339,7 +340,7 @@ def test_told_to_stop_while_waiting(tmp_path):
     assert ready.wait(20)
     stop = signals.Stop()
     stop.signal = signal.SIGTERM
-    with pytest.raises(Stopped, match="before it began"), checkpoint.claim(tmp_path / "run", stop.check):
+    with pytest.raises(Stopped, match="before it began"), locks.claim(tmp_path / "run", stop.check):
         pytest.fail("it had the run")
     release.set()
     holder.join()
@@ -350,14 +351,14 @@ def test_without_locks_it_says_so_and_goes_on(tmp_path, capsys, monkeypatch):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with checkpoint.claim(tmp_path / "run", lambda: None) as waited:
+    with locks.claim(tmp_path / "run", lambda: None) as waited:
         assert not waited
     assert "cannot be locked" in capsys.readouterr().err
 
 
 def test_two_jobs_at_once_train_once(digits_path, tmp_path, monkeypatch):
     """The second waits for the first and finds its work done."""
-    monkeypatch.setattr(checkpoint, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(locks, "WAIT_SECONDS", 0.05)
     arguments = (digits_path, tmp_path / "out", tmp_path / "state", [0, 1])
     processes = [CLEAN.Process(target=run, args=arguments, kwargs={"epochs": 4}) for _ in range(2)]
     for process in processes:

@@ -21,6 +21,7 @@ from processes import still_runs
 ONE = {"norm": "batch", "epochs": 30}
 SHORT = ONE | {"epochs": 2}
 TRAINED = "results/cells/train/resnet-8/xavier_uniform/norm-{}/alpha-0.05/batch-128/epochs-{}/seeds-0"
+TAKEN = "another start of this job has finished it: its results are taken"
 
 
 def target(cell):
@@ -133,8 +134,31 @@ def test_snakemake_is_killed_and_two_run_at_once(checkout, digits_path, tmp_path
     wait_until(lambda: waiting in checkout.said(), "a job that waits for the first", third)
     trainer.resume()
     assert third.wait(180) == 0, checkout.said()
-    assert "another process has finished these runs meanwhile" in checkout.said()
+    assert TAKEN in checkout.said()
     assert not still_runs(trainer.pid)
+    undisturbed(checkout, digits_path, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_job_ends_while_no_snakemake_is_there(checkout, digits_path, tmp_path):
+    """Snakemake counts it as incomplete, deletes its files and starts it again; but nothing is trained anew."""
+    process, trainer = begin(checkout, SHORT)
+    trainer.suspend()
+    process.kill()
+    process.wait()
+    trainer.resume()
+    run_json = checkout.folder / target(SHORT)
+    wait_until(run_json.is_file, "training to end alone")
+    wait_until(lambda: not still_runs(trainer.pid), "its process to end")
+    first = run_json.read_bytes()
+    assert checkout.run("--unlock", "--configfile", "cells.yaml", tiny=False).returncode == 0
+    assert TAKEN in again(checkout, target(SHORT))
+    assert run_json.read_bytes() == first
+    assert not list((checkout.folder / "results").rglob(".*.finished"))  # now it is recorded
+    undisturbed(checkout, digits_path, tmp_path)
+    # Who asks for it gets it trained once more.
+    assert TAKEN not in again(checkout, target(SHORT), "--forcerun", "train")
+    assert run_json.read_bytes() != first
     undisturbed(checkout, digits_path, tmp_path)
 
 

@@ -13,7 +13,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-from understanding_bn import architecture, files, fingerprint, terminal, warm
+from understanding_bn import architecture, files, fingerprint, finished, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -67,6 +67,7 @@ STORE = f"results/data/{DATA_TAG}/store.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 CAPTIONS = PROJECT / "workflow" / "report"
+os.environ[finished.VARIABLE] = "1"  # jobs leave their results aside, because Snakemake may die before it records them
 # An environment variable and no parameter of a rule: watching a run must not run it again.
 os.environ[event_log.VARIABLE] = str(Path(RESULTS, "tensorboard").resolve()) if CONFIG.tensorboard else ""
 JOBS = {job.folder: job for job in PLAN.measured}
@@ -133,6 +134,7 @@ onstart:
         for path, tables in LISTS.items():
             files.write_json(Path(path), tables)
         files.write_list(Path(RUN_LIST), RUNS)
+        forget_recorded()
     except OSError as error:
         sys.exit(f"error: {files.trouble(error) or error}")
     logs = [str(job.log[0]) for job in workflow.dag.needrun_jobs() if job.log]
@@ -143,15 +145,36 @@ onstart:
         WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 
-def started(first, then):
-    """What Snakemake calls when a run starts, made of two such functions."""
+def forget_recorded():
+    """Remove what jobs have left aside that Snakemake has recorded by now, or that it was told to run anew."""
+    dag, given = workflow.dag, workflow.dag_settings
+    # Snakemake's own word for these also holds for jobs that were not recorded.
+    told = {*given.forcerun, *(dag.targetfiles if given.forcetargets else ())}
+    for job in dag.jobs:
+        forced = job.rule in dag.forcerules or not told.isdisjoint(job.output)
+        if "run" in job.output.keys() and (forced or dag.finished(job) or not dag.needrun(job)):
+            finished.forget(Path(job.output.run).parent)
+
+
+onsuccess:
+    forget_recorded()
+
+
+onerror:
+    forget_recorded()
+
+
+def both(first, then):
+    """What Snakemake calls when a run starts or ends, made of two such functions."""
     return lambda log: (first(log), then(log))
 
 
-# Snakemake calls `onstart` of the main Snakefile only. A module's lists must be there too, so that it is called first;
-# a Snakefile with an `onstart` of its own after the module calls `NAME.onstart()` in it.
+# Snakemake calls those of the main Snakefile only. A module's lists must be there too, so that its own is called first;
+# a Snakefile with an `onstart` of its own after the module calls `NAME.onstart()` in it, and so on.
 if not workflow.modifier.is_main_snakefile():
-    workflow._onstart = started(workflow._onstart, lambda log: onstart())
+    workflow._onstart = both(workflow._onstart, lambda log: onstart())
+    workflow._onsuccess = both(workflow._onsuccess, lambda log: onsuccess())
+    workflow._onerror = both(workflow._onerror, lambda log: onerror())
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.

@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).resolve().parent
 # imports counts for it.
 SILENT = frozenset(
     {
-        *("cli", "errors", "files", "fingerprint", "messages", "paper", "plugins", "progress", "provenance", "record"),
-        *("runs", "settings", "status", "tables"),
+        *("cli", "errors", "files", "fingerprint", "finished", "locks", "messages", "paper", "plugins", "progress"),
+        *("provenance", "record", "runs", "settings", "status", "tables"),
         *("training.checkpoint", "training.event_log", "training.signals"),
     }
 )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from understanding_bn import files
+from understanding_bn import files, provenance
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 
@@ -102,6 +102,32 @@ class Record(BaseModel):
     def seeds(self) -> tuple[int, ...]:
         """The job's seeds; none for random matrices."""
         return () if isinstance(self.job, Matrices) else self.job.seeds
+
+    def rests_on(
+        self,
+        job: Train | Measure | Matrices,
+        *,
+        data: str | None,
+        device: str,
+        threads: int,
+        weights_sha256: str | None = None,
+    ) -> bool:
+        """Whether the same job with the same code would make these results now.
+
+        Args:
+            job: the job, which knows its code.
+            data: SHA-256 of its data store.
+            device: the type of device that it runs on, such as "cpu".
+            threads: how many threads it computes with.
+            weights_sha256: of the weights that it measures, where they are trained.
+        """
+        made_with = (self.job.spec, self.code_fingerprint, self.data and self.data.sha256, self.weights_sha256)
+        return (
+            made_with == (job.spec, job.code, data, weights_sha256)
+            and (self.device == "cpu") == (device == "cpu")
+            and self.threads == threads
+            and self.versions.get("torch") == provenance.versions().get("torch")
+        )
 
 
 def finish(out: Path, job: Train | Measure | Matrices, facts: dict[str, Any], **more: Any) -> None:

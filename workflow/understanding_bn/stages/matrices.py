@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from understanding_bn import provenance, record, tables
+from understanding_bn import finished, provenance, record, tables
 from understanding_bn.analysis.random_matrices import singular_values
 from understanding_bn.experiment.jobs import Matrices
 from understanding_bn.progress import Progress, heartbeat
@@ -16,7 +16,10 @@ def run(job: Matrices, out: Path, threads: int) -> None:
     stopwatch = provenance.Stopwatch()
     progress = Progress("products of Gaussian matrices", len(job.factors) * job.draws, "draws")
     parts: list[pd.DataFrame] = []
-    with heartbeat(out):
+    made_with = {"data": None, "device": "cpu", "threads": threads}
+    with finished.once(out, job, made_with) as done, heartbeat(out):
+        if done:
+            return
         for factors in job.factors:
             for draw in range(job.draws):
                 progress.show(len(parts))

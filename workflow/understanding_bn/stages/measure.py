@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, plugins, provenance, record, runs, tables
+from understanding_bn import files, finished, plugins, provenance, record, runs, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
@@ -78,6 +78,7 @@ def run(
     dtype = getattr(torch, _dtype(job))
     try_norm(network.norm, context.plugged, WIDTHS, network.batch_size, context.split.height, dtype)
     facts: dict[str, Any] = {}
+    made_with = {"data": store.info["sha256"], "device": device.type, "threads": threads}
     if isinstance(network, Cell):
         if weights is None:
             raise UserError("--weights: missing; a measurement on trained networks needs its training job's weights.pt")
@@ -85,7 +86,9 @@ def run(
         facts["weights_sha256"] = files.sha256(weights)
     else:
         points = _initial(job, context, store.info["tag"])
-    with heartbeat(out):
+    with finished.once(out, job, made_with | facts) as done, heartbeat(out):
+        if done:
+            return
         facts |= _measured(job, points, out)
         record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **facts)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, progress, provenance, record, tables
+from understanding_bn import files, finished, locks, progress, provenance, record, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
@@ -65,8 +65,8 @@ def run(
     splits = Split(store, False, job.augmentation.pad, device), Split(store, True, 0, device)
     cell, plugged = job.cell, [Path(name) for name in job.plugins]
     try_norm(cell.norm, plugged, WIDTHS, cell.batch_size, store.images.shape[1], torch.float32)
-    facts = job.model_dump(mode="json", exclude={"seeds", "plugins"})
-    facts |= {"data": store.info["sha256"], "device": device.type, "threads": threads}
+    made_with = {"data": store.info["sha256"], "device": device.type, "threads": threads}
+    facts = job.model_dump(mode="json", exclude={"seeds", "plugins"}) | made_with
     facts |= {"code": job.code, "torch": torch.__version__}
     keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in job.seeds}
     keep = [cell.epoch_at(share) for share in job.snapshots]
@@ -75,13 +75,13 @@ def run(
     rate = ("images", batches * cell.batch_size)
     display = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate, now=now)
     histories, weights, resumed, seconds, failures = [], {}, [], [], []
-    with signals.listening() as stop, ExitStack() as resources, progress.heartbeat(out):
+    with signals.listening() as stop, ExitStack() as resources:
+        if resources.enter_context(finished.once(out, job, made_with, stop.check)):
+            return
+        resources.enter_context(progress.heartbeat(out))
         for position, seed in enumerate(job.seeds):
             folder = state / keys[seed]
-            if resources.enter_context(checkpoint.claim(folder, stop.check)) and _finished(out, keys):
-                print(f"{out}: another process has finished these runs meanwhile", file=sys.stderr)
-                checkpoint.remove(folder)
-                return
+            resources.enter_context(locks.claim(folder, stop.check))  # another block of seeds may have this one too
             training = loop.start(cell, job.optimiser, seed, store.channels, store.classes, device, plugged)
             if checkpoint.restore(training, folder):
                 resumed.append(seed)
@@ -167,15 +167,6 @@ class _Watch:
             accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None
             ending = ", diverged" if run.diverged else f", test accuracy {accuracy:.1%}" if run.rows else ""
             self.progress.show(done, self.name + ending)
-
-
-def _finished(out: Path, keys: dict[int, str]) -> bool:
-    """Whether `out` holds the results of exactly these runs."""
-    path = out / "run.json"
-    if not path.is_file():
-        return False
-    training = record.read(path).training
-    return training is not None and training.state_keys == tuple(keys.values())
 
 
 def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -5,17 +5,12 @@ before it, and a lock. A checkpoint is a SHA-256 digest and then what `torch.sav
 before anything is loaded. The previous one is the fallback.
 """
 
-import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
-import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,49 +22,11 @@ from understanding_bn.training.divergence import Divergence
 from understanding_bn.training.loop import Run
 
 DIGEST = hashlib.sha256().digest_size
-WAIT_SECONDS = 2
 
 
 def key(facts: dict[str, Any]) -> str:
     """The name of a run's folder: a hash of everything that its result depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-
-
-@contextmanager
-def claim(folder: Path, tick: Callable[[], None]) -> Iterator[bool]:
-    """Hold the run of `folder` for this process, as long as the block runs; wait while another process has it.
-
-    Two processes get the same run if Snakemake was killed and started again while its jobs kept running on a cluster.
-    The system frees the lock however its holder ends. Yields whether this process had to wait: the other one may have
-    finished the run. `tick` is called while waiting and may raise.
-    """
-    waited = False
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "lock"
-        with path.open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not waited:
-                    handle.seek(0)
-                    print(f"{handle.read().strip()} is at this run already: waiting for it to end", file=sys.stderr)
-                waited = True
-                tick()
-                time.sleep(WAIT_SECONDS)
-                continue
-            except OSError as error:  # a file system without locks
-                print(f"{path}: cannot be locked ({error}); never start this run twice at once", file=sys.stderr)
-            # The last holder may have finished and removed the folder: then this is the lock of a file that is gone.
-            if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
-                continue
-            job = os.environ.get("SLURM_JOB_ID")
-            with files.named(path):
-                handle.truncate(0)
-                handle.write(f"process {os.getpid()} on {socket.gethostname()}" + f" (SLURM job {job})" * bool(job))
-                handle.flush()
-            yield waited
-            return
 
 
 def save(run: Run, folder: Path) -> None:
