@@ -15,7 +15,7 @@ from understanding_bn.analysis.context import flat
 from understanding_bn.data.batches import Split
 from understanding_bn.measurements import gradient_noise, gradient_structure
 from understanding_bn.measurements.gradient_structure import GradientStructure
-from understanding_bn.training.loop import state_of
+from understanding_bn.training.state import state_of
 
 
 @pytest.fixture(scope="module")

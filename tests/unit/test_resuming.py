@@ -13,15 +13,12 @@ import torch
 from clock import Clock
 from damage import flip_a_bit
 from training_runs import (
-    AUGMENTATION,
     BATCHES,
-    CPU,
     LOOKS,
-    MILESTONES,
-    OPTIMISER,
-    cell,
+    fresh,
     interrupted,
     job,
+    lane,
     results,
     run,
     run_saving_always,
@@ -30,10 +27,11 @@ from training_runs import (
 )
 
 from understanding_bn import locks
-from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
 from understanding_bn.stages import train as stage
 from understanding_bn.training import checkpoint, divergence, loop, signals
+from understanding_bn.training.state import Run
+from understanding_bn.training.update import step
 
 FORK = multiprocessing.get_context("fork")
 # Processes that train are forked from one that has torch loaded and has computed nothing: where gradients were taken in
@@ -72,27 +70,26 @@ def always_saving(monkeypatch):
 
 def test_a_run_taken_up_anew_after_every_mini_batch_ends_the_same(digits, tmp_path):
     """Every moment at which `tick` is called: in an epoch, while testing, and between epochs."""
-    splits = Split(digits, False, 1, CPU), Split(digits, True, 0, CPU)
-    whole = loop.start(cell(), OPTIMISER, 3, 1, 10, CPU)
-    loop.train(whole, cell(), 3, *splits, AUGMENTATION, MILESTONES, keep=[1])
+    whole = fresh(3)
+    loop.train([lane(whole, digits, 3, keep=[1])])
 
     class Interruption(Exception):
         pass
 
     folder, starts = tmp_path / "run", 0
     while True:
-        part = loop.start(cell(), OPTIMISER, 3, 1, 10, CPU)
+        part = fresh(3)
         assert checkpoint.restore(part, folder) == bool(starts)
         starts += 1
         before = part.epoch, len(part.losses)
 
-        def tick(part=part, before=before):
+        def tick(lane, part=part, before=before):
             if (part.epoch, len(part.losses)) != before:
                 checkpoint.save(part, folder)
                 raise Interruption
 
         try:
-            loop.train(part, cell(), 3, *splits, AUGMENTATION, MILESTONES, tick, keep=[1])
+            loop.train([lane(part, digits, 3, keep=[1])], tick)
             break
         except Interruption:
             continue
@@ -171,9 +168,9 @@ def test_training_seconds_count_every_start(digits_path, tmp_path):
         stop()
 
     with pytest.raises(Stopped):
-        stage.run(job(), *arguments, 1, "cpu", clock, tick)
+        stage.run(job(), *arguments, 1, "cpu", now=clock, tick=tick)
     assert clock.seconds == begun + 50
-    stage.run(job(), *arguments, 1, "cpu", clock, clock.advance)
+    stage.run(job(), *arguments, 1, "cpu", now=clock, tick=clock.advance)
     record = results(tmp_path / "out")[2]
     assert record.training.seconds == (10.0 * 2 * LOOKS,)
     assert record.wall_seconds == 10.0 * (2 * LOOKS - 5)
@@ -189,7 +186,9 @@ def test_saving_takes_a_hundredth_of_the_time_at_most(digits_path, tmp_path, mon
         clock.advance(2.0)
 
     monkeypatch.setattr(checkpoint, "save", save)
-    stage.run(job(epochs=10), digits_path, tmp_path / "out", tmp_path / "state", 1, "cpu", clock, clock.advance)
+    stage.run(
+        job(epochs=10), digits_path, tmp_path / "out", tmp_path / "state", 1, "cpu", now=clock, tick=clock.advance
+    )
     gaps = [later - earlier for earlier, later in itertools.pairwise(saves[:-1])]
     assert len(gaps) > 3
     assert all(200 <= gap <= 220 for gap in gaps)
@@ -233,7 +232,7 @@ def test_with_both_checkpoints_damaged_it_starts_anew(digits_path, tmp_path, cap
 
 def test_killed_between_the_two_renames_the_previous_checkpoint_is_there(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    part = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    part = fresh()
     checkpoint.save(part, folder)
     part.epoch = 1
 
@@ -249,9 +248,9 @@ def test_killed_between_the_two_renames_the_previous_checkpoint_is_there(tmp_pat
         with pytest.raises(KeyboardInterrupt):
             checkpoint.save(part, folder)
     assert not (folder / "newest.checkpoint").exists()
-    fresh = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
-    assert checkpoint.restore(fresh, folder)
-    assert fresh.epoch == 0
+    other = fresh()
+    assert checkpoint.restore(other, folder)
+    assert other.epoch == 0
 
 
 def plain(value):
@@ -265,23 +264,23 @@ def plain(value):
 
 
 def test_everything_that_a_run_is_made_of_is_saved(tmp_path):
-    part = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    part = fresh()
     part.epoch, part.steps, part.first_loss, part.last_loss, part.seconds = 3, 33, 2.25, 1.5, 4.75
-    part.losses, part.correct = [torch.tensor(0.5), torch.tensor(0.25)], [torch.tensor(7), torch.tensor(9)]
+    part.losses, part.correct = torch.tensor([0.5, 0.25]), torch.tensor([7, 9])
     part.rows = [{"epoch": 1, "test_accuracy": 0.125, "failure": None}]
     part.failure = divergence.Divergence("overflow", 30, 20, 1e6)
     part.snapshots = {2: {"linear.bias": torch.tensor([1.0, 2.0])}}
-    loop.step(part.model, part.optimiser, torch.ones(4, 1, 8, 8), torch.arange(4))  # momentum, and other weights
+    step(part.model, part.optimiser, torch.ones(4, 1, 8, 8), torch.arange(4))  # momentum, and other weights
     checkpoint.save(part, tmp_path)
-    fresh = loop.start(cell(), OPTIMISER, 1, 1, 10, CPU)
-    assert checkpoint.restore(fresh, tmp_path)
-    for field in fields(loop.Run):
-        saved, restored = getattr(part, field.name), getattr(fresh, field.name)
+    other = fresh(1)
+    assert checkpoint.restore(other, tmp_path)
+    for field in fields(Run):
+        saved, restored = getattr(part, field.name), getattr(other, field.name)
         assert plain(restored) == plain(saved), field.name
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys):
-    part = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    part = fresh()
     checkpoint.save(part, tmp_path / "one")
     (tmp_path / "one").rename(tmp_path / "two")
     assert not checkpoint.restore(part, tmp_path / "two")

@@ -23,7 +23,8 @@ from understanding_bn.data import decode, sources, store
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
 from understanding_bn.settings import Optimiser
-from understanding_bn.training import checkpoint, loop
+from understanding_bn.training import checkpoint
+from understanding_bn.training.state import start
 
 PACKAGE = Path(store.__file__).resolve().parent.parent
 ROOT = PACKAGE.parent.parent
@@ -59,7 +60,7 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path, marker, capsys):
     payload = buffer.getvalue()
     (tmp_path / "newest.checkpoint").write_bytes(hashlib.sha256(payload).digest() + payload)
     cell = Cell(arch="resnet-8", init="kaiming", norm="batch", alpha=0.1, batch_size=8, epochs=1)
-    run = loop.start(cell, Optimiser(), 0, 1, 10, torch.device("cpu"))
+    run = start(cell, Optimiser(), 0, 1, 10, torch.device("cpu"))
     assert not checkpoint.restore(run, tmp_path)
     assert not marker.exists()
     assert "newest.checkpoint: not used, it is no checkpoint" in capsys.readouterr().err

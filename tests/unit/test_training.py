@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
-from training_runs import AUGMENTATION, CPU, MILESTONES, OPTIMISER, cell, job, train
+from training_runs import AUGMENTATION, CPU, MILESTONES, fresh, job, lane, train
 
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
@@ -15,6 +15,8 @@ from understanding_bn.errors import UserError
 from understanding_bn.settings import Augmentation
 from understanding_bn.stages import train as stage
 from understanding_bn.training import divergence, loop
+from understanding_bn.training.state import state_of, weight_norm
+from understanding_bn.training.update import step
 
 
 @pytest.mark.parametrize(
@@ -93,12 +95,12 @@ def test_stuck_at_chance_is_what_guessing_gives():
 
 def test_first_update_is_momentum_sgd_with_weight_decay(digits):
     split = Split(digits, False, 1, CPU)
-    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
-    reference = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU).model.double()
+    run = fresh()
+    reference = fresh().model.double()
     images, labels = next(split.epoch(0, 0, 128, AUGMENTATION))
     loss = F.cross_entropy(reference(images.double()), labels)
     gradients = torch.autograd.grad(loss, list(reference.parameters()))
-    ours, _ = loop.step(run.model, run.optimiser, images, labels)
+    ours, _ = step(run.model, run.optimiser, images, labels)
     assert ours.item() == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs, gradient in zip(run.model.parameters(), reference.parameters(), gradients, strict=True):
         expected = theirs.detach() - 0.05 * (gradient + 5e-4 * theirs.detach())
@@ -112,7 +114,7 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
     assert history["learning_rate"].tolist() == pytest.approx([0.05, 0.005])
     assert history[["norm", "alpha", "batch_size"]].iloc[0].tolist() == ["batch", 0.05, 128]
     # Test accuracy and loss belong to the final weights, in eval mode.
-    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    run = fresh()
     run.model.load_state_dict(weights[0][2])
     run.model.eval()
     images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
@@ -132,7 +134,7 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
 def test_clean_accuracies_and_which_test_images_are_correct(digits_path, digits, tmp_path):
     """Of the final weights and the snapshot's, in eval mode, without augmentation; a bit for each test image."""
     history, weights, _ = train(digits_path, tmp_path / "a", tmp_path / "state", [0], epochs=4)
-    run = loop.start(cell(), OPTIMISER, 0, 1, 10, CPU)
+    run = fresh()
     for epoch in (2, 4):
         run.model.load_state_dict(weights[0][epoch])
         run.model.eval()
@@ -168,18 +170,17 @@ def test_snapshots_are_the_weights_of_their_moment(digits_path, tmp_path):
     _, long, record = train(digits_path, tmp_path / "long", tmp_path / "s", [0], epochs=4)
     assert record.job.snapshots == (0.5,)
     assert list(long[0]) == [2, 4]
-    splits = Split(stores.load(digits_path), False, 1, CPU), Split(stores.load(digits_path), True, 0, CPU)
-    run = loop.start(cell(epochs=4), OPTIMISER, 0, 1, 10, CPU)
+    run = fresh(epochs=4)
 
     class Stop(Exception):
         pass
 
-    def tick():
+    def tick(lane):
         if run.epoch == 2:
             raise Stop
 
     with pytest.raises(Stop):
-        loop.train(run, cell(epochs=4), 0, *splits, AUGMENTATION, MILESTONES, tick)
+        loop.train([lane(run, stores.load(digits_path), epochs=4)], tick)
     assert all(torch.equal(long[0][2][name], value) for name, value in run.model.state_dict().items())
     assert not torch.equal(long[0][2]["linear.weight"], long[0][4]["linear.weight"])
 
@@ -207,7 +208,7 @@ def test_weight_norm_is_that_of_all_parameters_together():
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[3.0, 4.0]]))
         model.bias.fill_(12.0)
-    assert loop.weight_norm(model) == pytest.approx(13)
+    assert weight_norm(model) == pytest.approx(13)
 
 
 def test_a_run_that_blows_up_in_its_last_update_has_diverged(digits_path, tmp_path):
@@ -222,10 +223,10 @@ def test_a_run_that_blows_up_in_its_last_update_has_diverged(digits_path, tmp_pa
 
 def test_judging_the_last_update_leaves_the_network_as_it_is(digits):
     split = Split(digits, False, 1, CPU)
-    training = loop.start(cell(norm="batch"), OPTIMISER, 0, 1, 10, CPU)
+    training = fresh()
     minibatch = next(iter(split.epoch(0, 0, 64, AUGMENTATION)))
     with torch.no_grad():
         expected = torch.nn.functional.cross_entropy(training.model.train()(minibatch[0]), minibatch[1]).item()
-    before = loop.state_of(training.model)
-    assert loop.loss_after(training.model, minibatch) == expected
-    assert all(torch.equal(value, before[name]) for name, value in loop.state_of(training.model).items())
+    before = state_of(training.model)
+    assert loop.loss_after(training.model, training.model, minibatch) == expected
+    assert all(torch.equal(value, before[name]) for name, value in state_of(training.model).items())

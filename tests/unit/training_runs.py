@@ -10,10 +10,13 @@ import torch
 
 from understanding_bn import record
 from understanding_bn.cell import Cell
+from understanding_bn.data.batches import Split
 from understanding_bn.errors import Stopped
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.stages import train as stage
+from understanding_bn.training import loop
+from understanding_bn.training.state import start
 
 CPU = torch.device("cpu")
 MILESTONES = (0.5, 0.75)
@@ -33,6 +36,17 @@ def job(seeds=(0,), snapshots=(0.5,), **changes):
     """The training job of a cell."""
     settings = {"optimiser": OPTIMISER, "augmentation": AUGMENTATION, "milestones": MILESTONES, "snapshots": snapshots}
     return Train(cell=cell(**changes), seeds=tuple(seeds), **settings)
+
+
+def fresh(seed=0, **changes):
+    """A run before its first step."""
+    return start(cell(**changes), OPTIMISER, seed, 1, 10, CPU)
+
+
+def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", **changes):
+    """A lane in which a run of the cell trains on these data."""
+    splits = Split(data, False, 1, CPU), Split(data, True, 0, CPU)
+    return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, keep, precision, recorder)
 
 
 def run(path, out, state, seeds, tick=lambda: None, **changes):

@@ -18,6 +18,8 @@ rule train:
         mem_mb=lambda wildcards, attempt: job_memory(wildcards.arch, int(wildcards.batch_size), attempt),
         runtime=training_minutes,
         gpu=LOCAL_GPU,
+        # No parameter of the rule, for runs do not depend on it.
+        lanes=CONFIG.lanes or 0,
     params:
         spec=spec(Train.PATTERN),
         out=lambda wildcards, output: Path(output.run).parent,
@@ -25,4 +27,4 @@ rule train:
         code=code(Train.PATTERN),
     shell:
         "python -m understanding_bn train --spec {params.spec:q} --store {input.store} --out {params.out}"
-        " --state {params.state} --threads {threads} 2>&1 | tee {log}"
+        " --state {params.state} --threads {threads} --lanes {resources.lanes} 2>&1 | tee {log}"

@@ -94,7 +94,7 @@ def _train(args: argparse.Namespace) -> None:
 
     job = _job(lambda: _jobs().Train, args.spec)
     with plugins.watched([Path(name) for name in job.plugins]):
-        train.run(job, args.store, args.out, args.state, args.threads, args.device)
+        train.run(job, args.store, args.out, args.state, args.threads, args.device, args.lanes)
 
 
 def _measure(args: argparse.Namespace) -> None:
@@ -213,6 +213,7 @@ def parser() -> argparse.ArgumentParser:
     _spec(p, '{"cell": …, "seeds": [0, 1], "optimiser": …, "augmentation": …, "milestones": [0.5, 0.75]}')
     _numeric(p)
     p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
+    p.add_argument("--lanes", type=int, help="runs side by side; by default what a GPU's memory holds, on a CPU one")
 
     p = stage(
         "measure", _measure, "make one measurement, at initialisation or on the networks that a training job left"

@@ -9,18 +9,18 @@ M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
 
 
-def prepare(threads: int, wanted: str = "auto") -> torch.device:
+def prepare(threads: int, wanted: str = "auto", tf32: bool = False) -> torch.device:
     """Set torch up for exact, repeatable float32 work and return the device to use.
 
-    A GPU is taken where there is one; otherwise the job runs on the CPU. TF32 is off, because cuDNN
-    would otherwise round convolutions to 10 bits. Denormals are flushed to zero: networks without normalisation
+    A GPU is taken where there is one; otherwise the job runs on the CPU. TF32 is off unless it is asked for, because
+    cuDNN would otherwise round convolutions to 10 bits. Denormals are flushed to zero: networks without normalisation
     are full of them, and they are slow.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"

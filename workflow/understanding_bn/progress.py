@@ -24,6 +24,7 @@ class Progress:
         rate: what the speed counts, and how many of these are in one unit: ("images", 50_000).
         interval: seconds between lines.
         now: returns the time in seconds, from any origin.
+        beat: the heartbeat to keep (see `beat_of`), if it is not that of the process's only job.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class Progress:
         rate: tuple[str, int] | None = None,
         interval: float = 10.0,
         now: Callable[[], float] = time.monotonic,
+        beat: Path | None = None,
     ):
+        self.beat = beat
         self.label, self.total, self.unit, self.rate, self.interval = label, total, unit, rate, interval
         self.now = now
         self.start = self.last = now()
@@ -64,7 +67,7 @@ class Progress:
         ]
         line = ", ".join(part for part in parts if part)
         print(line, file=sys.stderr, flush=True)
-        _beat({"line": line, "seconds_left": left})
+        _beat({"line": line, "seconds_left": left}, self.beat)
 
 
 def clock(seconds: float) -> str:
@@ -100,8 +103,9 @@ def beat_of(out: Path) -> Path:
     return out.parent / f".{out.name}.heartbeat.json"
 
 
-def _beat(state: dict[str, Any]) -> None:
-    """Write the heartbeat, if a job keeps one."""
-    if _beating is not None:
+def _beat(state: dict[str, Any], beat: Path | None = None) -> None:
+    """Write this heartbeat, or that of the process's job if it keeps one."""
+    beat = beat or _beating
+    if beat is not None:
         with suppress(OSError):
-            files.write_json(_beating, state | {"process": os.getpid(), "host": socket.gethostname()})
+            files.write_json(beat, state | {"process": os.getpid(), "host": socket.gethostname()})

@@ -34,6 +34,10 @@ ARCH = "^[a-z]+(-[a-z]+)*-[1-9][0-9]{0,4}$"
 ALLOWED = {ARCH: "resnet-D, resnet-padded-D or plain-D with depth D = 6n + 2"}
 
 
+# What networks compute in while they train. TF32 has the range of float32 with 10 bits after the point, bfloat16 has 7.
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+
 class Options(BaseModel):
     """A frozen block of keys. Unknown keys are refused."""
 

@@ -24,7 +24,7 @@ from understanding_bn.messages import columns
 from understanding_bn.progress import Progress
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.training import loop
-from understanding_bn.training.update import step
+from understanding_bn.training.state import start
 
 MODULE = "benchmark.train"
 SIDES = ("ours", "baseline")
@@ -170,19 +170,16 @@ def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
     cell = Cell(
         arch=case.arch, init="xavier_uniform", norm=case.norm, alpha=ALPHA, batch_size=case.batch_size, epochs=1
     )
-    training = loop.start(cell, OPTIMISER, 0, synthetic.CHANNELS, synthetic.CLASSES, device)
+    run = start(cell, OPTIMISER, 0, synthetic.CHANNELS, synthetic.CLASSES, device)
+    lane = loop.Lane(run, cell, 0, split, split, augmentation, ())
 
     def train(number: int, steps: int = case.steps) -> tuple[list[float], int]:
-        training.model.train()
-        losses, correct = [], []
-        for images, labels in itertools.islice(split.epoch(0, number, case.batch_size, augmentation), steps):
-            loss, logits = step(training.model, training.optimiser, images, labels)
-            # Jobs also count what was right, and look at each loss on a CPU but only at the epoch's end on a GPU.
-            losses.append(loss)
-            correct.append((logits.argmax(1) == labels).sum())
-            if device.type == "cpu":
-                bool(loss.isfinite())
-        return torch.stack(losses).tolist(), int(torch.stack(correct).sum())
+        lane.begin()
+        for _ in range(steps):
+            lane.advance()
+        done = run.losses.tolist(), int(run.correct.sum())
+        run.losses, run.correct = run.losses[:0], run.correct[:0]
+        return done
 
     train(0, WARM_UP)
     return _actions(train, device)

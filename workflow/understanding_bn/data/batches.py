@@ -55,35 +55,51 @@ class Split:
             images = images.lerp(images.flip(2), mirror.to(images.dtype)[:, None, None, None])
         return images.permute(0, 3, 1, 2)
 
-    def epoch(
-        self, seed: int, epoch: int, batch_size: int, augmentation: Augmentation, done: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The ⌊N/B⌋ mini-batches of one epoch, without replacement: images (B, C, H, W) and labels (B,).
+    def plan(self, seed: int, epoch: int, augmentation: Augmentation) -> list[Tensor]:
+        """The images of one epoch in their order, where each is cropped and, with flips, whether it is mirrored.
 
-        The first `done` of them are skipped, for a run that resumes in the middle of an epoch.
-
-        The N mod B images left over differ from epoch to epoch. Every mini-batch has the same size, because the
-        noise of SGD and batch statistics depend on it.
+        Three or four tensors on the CPU, (N,) each, as `minibatch` takes them.
         """
-        if batch_size > self.count:
-            raise UserError(f"batch_size: {batch_size} is more than the {self.count} training images; make it smaller")
         generator = torch.Generator().manual_seed(stream(seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
         mirror = torch.randint(0, 2, (self.count,), generator=generator).bool()  # drawn even without flips: one stream
-        drawn = (order, offsets[0], offsets[1], *([mirror] if augmentation.flip else []))
-        plan = [t.to(self.pixels.device) for t in drawn]
-        for start in range(done * batch_size, self.count - batch_size + 1, batch_size):
-            index, *where = (t[start : start + batch_size] for t in plan)
-            yield self.gather(index, *where), self.labels.index_select(0, index)
+        return [order, offsets[0], offsets[1], *([mirror] if augmentation.flip else [])]
+
+    def minibatch(self, plan: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The images (B, C, H, W) and labels (B,) of B entries of a plan, on the device."""
+        index, *where = plan
+        return self.gather(index, *where), self.labels.index_select(0, index)
+
+    def per_epoch(self, batch_size: int) -> int:
+        """How many mini-batches an epoch has: ⌊N/B⌋.
+
+        Raises:
+            UserError: it has none.
+        """
+        if batch_size > self.count:
+            raise UserError(f"batch_size: {batch_size} is more than the {self.count} training images; make it smaller")
+        return self.count // batch_size
+
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, augmentation: Augmentation
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The ⌊N/B⌋ mini-batches of one epoch, without replacement: images (B, C, H, W) and labels (B,).
+
+        The N mod B images left over differ from epoch to epoch. Every mini-batch has the same size, because the
+        noise of SGD and batch statistics depend on it.
+        """
+        count = self.per_epoch(batch_size)
+        plan = [drawn.to(self.pixels.device) for drawn in self.plan(seed, epoch, augmentation)]
+        for start in range(0, count * batch_size, batch_size):
+            yield self.minibatch([drawn[start : start + batch_size] for drawn in plan])
 
     def augmented(self, index: Tensor, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images `index`, (B,) on the CPU, with augmentation as in training, and their labels."""
         offsets = torch.randint(0, 2 * self.pad + 1, (2, len(index)), generator=generator)
         mirror = torch.randint(0, 2, (len(index),), generator=generator).bool()
         drawn = (index, offsets[0], offsets[1], *([mirror] if augmentation.flip else []))
-        index, *where = (t.to(self.pixels.device) for t in drawn)
-        return self.gather(index, *where), self.labels.index_select(0, index)
+        return self.minibatch([each.to(self.pixels.device) for each in drawn])
 
     def in_order(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """All images once, in the store's order, neither cropped nor mirrored."""

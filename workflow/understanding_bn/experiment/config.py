@@ -42,6 +42,7 @@ from understanding_bn.settings import (
     Number,
     Optimiser,
     Options,
+    Precision,
     Several,
     T,
     Whole,
@@ -280,7 +281,13 @@ class Config(Options):
     seeds: Seeds = (0, 1, 2, 3, 4)
     """How many seeds there are (0, 1, …), or which ones."""
     seeds_per_job: Annotated[Whole, Field(ge=1)] = 1
-    """How many seeds of a cell one job trains or measures, one after another."""
+    """How many seeds of a cell one job trains or measures, one after another; on a GPU, see `lanes`."""
+    lanes: Annotated[Whole, Field(ge=1, le=64)] | None = None
+    """How many of its seeds a job trains side by side; by default as many as a GPU's memory holds, on a CPU one."""
+    precision: Precision = "float32"
+    """What networks compute in while they train. What is measured of them stays in float32 or float64."""
+    compiled: Flag = False
+    """Whether torch.compile compiles the blocks of the networks that are trained. This changes rounding."""
     tensorboard: Flag = False
     """Whether training writes curves for TensorBoard to results/PRESET/tensorboard. This changes no result."""
     augmentation: Augmentation = Augmentation()

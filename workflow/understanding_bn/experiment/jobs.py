@@ -12,7 +12,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
-from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Optimiser, Options
+from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Optimiser, Options, Precision
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {
@@ -71,6 +71,8 @@ class Train(Job):
     augmentation: Augmentation
     milestones: tuple[InnerShare, ...]
     snapshots: tuple[InnerShare, ...] = ()
+    precision: Precision = "float32"
+    compiled: bool = False
     plugins: tuple[str, ...] = ()
 
     @property

@@ -88,6 +88,8 @@ def plan(config: Config) -> Plan:
             seeds=block,
             milestones=config.schedule.milestones,
             snapshots=config.snapshots,
+            precision=config.precision,
+            compiled=config.compiled,
             plugins=needed(cell.norm, cell.init),
             **shared,
         )

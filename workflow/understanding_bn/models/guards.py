@@ -95,6 +95,7 @@ def try_norm(
     Args:
         widths: the channels of the stages, each of half the height and width of the one before.
         side: the images' height and width.
+        dtype: what networks compute in. In bfloat16 a norm's parameters stay in float32, as in training.
 
     Raises:
         UserError: it fails, or its output has another shape or type than its input, or does not depend on it.
@@ -112,7 +113,9 @@ def try_norm(
             tag = getattr(module, plugins.TAG)
             images = torch.randn(batch_size, channels, length, length, dtype=dtype)
             for training in (True, False):
-                _pass(module.to(dtype).train(training), images, tag)
+                mixed = dtype is torch.bfloat16
+                with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                    _pass((module if mixed else module.to(dtype)).train(training), images, tag)
 
 
 def _pass(module: nn.Module, images: Tensor, tag: plugins.Tag) -> None:
@@ -125,7 +128,8 @@ def _pass(module: nn.Module, images: Tensor, tag: plugins.Tag) -> None:
     if not isinstance(output, Tensor):
         text = f"{what} returns {type(output).__name__}; expected a tensor"
         raise plugins.mistake(tag.path, tag.function, text)
-    if _kind(output) != _kind(images):
+    expected = {_kind(images), _kind(images.float())} if torch.is_autocast_enabled("cpu") else {_kind(images)}
+    if _kind(output) not in expected:
         text = f"{what} returns {_kind(output)}; expected {_kind(images)}, as its input"
         raise plugins.mistake(tag.path, tag.function, text)
     with plugins.blamed(tag.path, f"the gradient of {what} in {mode}", tag.function):

@@ -3,8 +3,9 @@
 import io
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.models.guards import try_norm
 from understanding_bn.models.resnet import WIDTHS
-from understanding_bn.training import checkpoint, loop, signals
+from understanding_bn.training import checkpoint, loop, precision, signals
 from understanding_bn.training.event_log import EventLog
+from understanding_bn.training.graphs import CudaGraphs
+from understanding_bn.training.state import MEASURED, finish, start
 
 CHECKPOINT_SECONDS = 30  # between checkpoints; more, if saving would take more than its share of the time
 SAVING_SHARE = 0.01
+MOST_LANES = 8  # by default; beyond that a GPU of today is busy
+MEMORY_SHARE = 0.9  # of what is free on a GPU, to be filled with lanes
 
 
 def run(
@@ -34,118 +39,234 @@ def run(
     state: Path,
     threads: int,
     wanted_device: str = "auto",
+    lanes: int | None = None,
     now: Callable[[], float] = time.monotonic,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train every seed of the job, one after the other, and write history.parquet, weights.pt and run.json to `out`.
+    """Train every seed of one job; see `together`."""
+    together([(job, out)], store_path, state, threads, wanted_device, lanes, now, tick)
+
+
+def together(
+    work: Sequence[tuple[Train, Path]],
+    store_path: Path,
+    state: Path,
+    threads: int,
+    wanted_device: str = "auto",
+    lanes: int | None = None,
+    now: Callable[[], float] = time.monotonic,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Train every seed of these jobs, and write history.parquet, weights.pt and run.json to the folder of each.
 
     weights.pt is {seed: {epochs done: weights}}, after each of the job's snapshots and at the end.
 
-    A seed's result does not depend on the others: nothing is shared between them but the data. However it was
-    interrupted, the job goes on from the last checkpoint in `state` when it is started again with the same settings.
+    A run's result does not depend on the others: nothing is shared between them but the data. However it was
+    interrupted, a job goes on from the last checkpoint in `state` when it is started again with the same settings.
 
     Args:
+        work: the jobs, each with its folder. They share the data, and are begun in this order.
+        lanes: how many runs go side by side; by default as many as a GPU's memory holds, on a CPU one.
         now: returns the time in seconds, from any origin.
         tick: called after every mini-batch, of training and of the test split, and after every epoch, before the run
             is saved. It may raise.
 
     Raises:
-        UserError: a setting does not suit the data.
-        Stopped: the job was asked to stop by a signal, and has saved its state.
+        UserError: a setting does not suit the data or the device.
+        Stopped: the process was asked to stop by a signal, and has saved the state of all runs.
     """
-    stopwatch = provenance.Stopwatch(now)
-    device = devices.prepare(threads, wanted_device)
-    if device.type == "cpu":
-        print(f"{job.cell.label}: running on the CPU", file=sys.stderr)
+    device = devices.prepare(threads, wanted_device, any(job.precision == "tf32" for job, _ in work))
     store = stores.load(store_path)
+    for job, _ in work:
+        _check(job, store, device)
+    test = Split(store, True, 0, device)
+    train = {pad: Split(store, False, pad, device) for pad in {job.augmentation.pad for job, _ in work}}
+    watches: dict[loop.Lane, _Watch] = {}
+
+    with signals.listening() as stop, ExitStack() as blocks:
+
+        def prepared() -> Iterator[loop.Lane]:
+            for job, out in work:
+                block = _Block(job, out, state, store, device, threads, now)
+                blocks.push(block.resources)
+                if not block.begin(stop):
+                    continue
+                for seed in job.seeds:
+                    lane = block.lane(seed, train[job.augmentation.pad], test, stop)
+                    watches[lane] = _Watch(lane, block, now)
+                    yield lane
+
+        def after_minibatch(lane: loop.Lane) -> None:
+            tick()
+            if stop.signal is not None:
+                for watch in watches.values():
+                    watch.save()
+                stop.check(watches[lane].where)
+            watches[lane].tick()
+
+        def ended(lane: loop.Lane) -> None:
+            watch = watches.pop(lane)
+            watch.save()
+            watch.block.ended(lane)
+
+        loop.train(prepared(), after_minibatch, _room(device, lanes), ended)
+
+
+def _check(job: Train, store: stores.Store, device: torch.device) -> None:
+    """Whether the job's settings suit the data and the device.
+
+    Raises:
+        UserError: one does not.
+    """
     if job.augmentation.flip and store.info["flip"] is False:
         raise UserError(
             f"augmentation.flip: true, but mirrored {store.info['dataset']} are different characters; set it to false"
         )
-    splits = Split(store, False, job.augmentation.pad, device), Split(store, True, 0, device)
-    cell, plugged = job.cell, [Path(name) for name in job.plugins]
-    try_norm(cell.norm, plugged, WIDTHS, cell.batch_size, store.images.shape[1], torch.float32)
-    made_with = {"data": store.info["sha256"], "device": device.type, "threads": threads}
-    facts = job.model_dump(mode="json", exclude={"seeds", "plugins"}) | made_with
-    facts |= {"code": job.code, "torch": torch.__version__}
-    keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in job.seeds}
-    keep = [cell.epoch_at(share) for share in job.snapshots]
-
-    batches = splits[0].count // cell.batch_size
-    rate = ("images", batches * cell.batch_size)
-    display = progress.Progress(cell.label, cell.epochs * len(job.seeds), "epochs", rate, now=now)
-    histories, weights, resumed, seconds, failures = [], {}, [], [], []
-    with signals.listening() as stop, ExitStack() as resources:
-        if resources.enter_context(finished.once(out, job, made_with, stop.check)):
-            return
-        resources.enter_context(progress.heartbeat(out))
-        for position, seed in enumerate(job.seeds):
-            folder = state / keys[seed]
-            resources.enter_context(locks.claim(folder, stop.check))  # another block of seeds may have this one too
-            training = loop.start(cell, job.optimiser, seed, store.channels, store.classes, device, plugged)
-            if checkpoint.restore(training, folder):
-                resumed.append(seed)
-                print(f"seed {seed}: going on after {training.where}", file=sys.stderr)
-            log = resources.enter_context(closing(EventLog(f"{cell.path}/seed-{seed}")))
-            watch = _Watch(training, f"seed {seed}", folder, stop, display, log, position * cell.epochs, batches, now)
-
-            def after_minibatch(watch: _Watch = watch) -> None:
-                tick()
-                watch.tick()
-
-            loop.train(training, cell, seed, *splits, job.augmentation, job.milestones, after_minibatch, keep)
-            watch.save()
-            seconds.append(round(training.seconds, 2))
-            rows = loop.finish(training, splits[0].count, store.info["majority_share"])
-            failures.append(rows[-1]["failure"])
-            histories += rows
-            weights[seed] = training.snapshots
-
-        tables.write(out / "history.parquet", _table(store.info["tag"], cell, histories))
-        buffer = io.BytesIO()  # torch does not pass on the system's error, such as a full disk
-        torch.save(weights, buffer)
-        files.write_bytes(out / "weights.pt", buffer.getbuffer())
-        record.finish(
-            out,
-            job,
-            stopwatch.facts(devices.name(device), threads),
-            data=store.info,
-            bn_mode="train mode in training, eval mode for test accuracy",
-            training=record.Training(
-                resumed_seeds=resumed, failures=failures, state_keys=list(keys.values()), seconds=seconds
-            ),
-        )
-        for key in keys.values():
-            checkpoint.remove(state / key)
+    if said := precision.check(job.precision, device):
+        print(f"{job.cell.label}: {said}", file=sys.stderr)
+    elif device.type == "cpu":
+        print(f"{job.cell.label}: running on the CPU", file=sys.stderr)
+    dtype = torch.bfloat16 if job.precision == "bfloat16" else torch.float32
+    plugged = [Path(name) for name in job.plugins]
+    try_norm(job.cell.norm, plugged, WIDTHS, job.cell.batch_size, store.images.shape[1], dtype)
 
 
-class _Watch:
-    """Watches one run: saves it regularly and when asked to stop, shows its progress and logs it."""
+def _room(device: torch.device, lanes: int | None) -> Callable[[int], bool]:
+    """Whether there is room for one more lane beside so many."""
+    if lanes or device.type == "cpu":
+        return lambda going: going < (lanes or 1)
+    before = torch.cuda.memory_reserved(device)
+
+    def has_room(going: int) -> bool:
+        each = (torch.cuda.memory_reserved(device) - before) / going if going else 0.0
+        free, _ = torch.cuda.mem_get_info(device)
+        return going < MOST_LANES and each < MEMORY_SHARE * free
+
+    return has_room
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What a job's files need of a run that has ended."""
+
+    rows: list[dict[str, Any]]
+    snapshots: dict[int, dict[str, torch.Tensor]]
+    seconds: float
+
+
+class _Block:
+    """One job under way: what its seeds' runs share, and what becomes of them."""
 
     def __init__(
         self,
-        training: loop.Run,
-        name: str,
-        folder: Path,
-        stop: signals.Stop,
-        display: progress.Progress,
-        log: EventLog,
-        before: int,
-        batches: int,
+        job: Train,
+        out: Path,
+        state: Path,
+        store: stores.Store,
+        device: torch.device,
+        threads: int,
         now: Callable[[], float],
     ):
-        self.training, self.name, self.folder, self.stop = training, name, folder, stop
-        self.progress, self.log, self.before, self.batches = display, log, before, batches
-        self.now = now
+        self.job, self.out, self.state, self.store, self.device, self.threads = job, out, state, store, device, threads
+        self.stopwatch = provenance.Stopwatch(now)
+        self.made_with = {"data": store.info["sha256"], "device": device.type, "threads": threads}
+        facts = job.model_dump(mode="json", exclude={"seeds", "plugins"}) | self.made_with
+        facts |= {"code": job.code, "torch": torch.__version__}
+        self.keys = {seed: checkpoint.key(facts | {"seed": seed}) for seed in job.seeds}
+        self.minibatches = int(store.info["train_images"]) // job.cell.batch_size
+        rate = ("images", self.minibatches * job.cell.batch_size)
+        epochs = job.cell.epochs * len(job.seeds)
+        self.progress = progress.Progress(job.cell.label, epochs, "epochs", rate, now=now, beat=progress.beat_of(out))
+        self.done: dict[int, float] = {}  # epochs, by seed
+        self.resumed: list[int] = []
+        self.ended_runs: dict[int, _Ended] = {}
+        self.resources = ExitStack()  # locks and the like, for as long as the job is under way
+
+    def begin(self, stop: signals.Stop) -> bool:
+        """Hold the job for this process. Returns whether there is anything to do."""
+        done = self.resources.enter_context(finished.once(self.out, self.job, self.made_with, stop.check))
+        if done:
+            self.resources.close()
+        else:
+            self.resources.enter_context(progress.heartbeat(self.out))
+        return not done
+
+    def lane(self, seed: int, train: Split, test: Split, stop: signals.Stop) -> loop.Lane:
+        """The run of a seed, restored from its checkpoint if there is one, ready to train."""
+        job, cell = self.job, self.job.cell
+        folder = self.folder(seed)
+        self.resources.enter_context(locks.claim(folder, stop.check))  # another block of seeds may have this one too
+        plugged = [Path(name) for name in job.plugins]
+        run = start(cell, job.optimiser, seed, self.store.channels, self.store.classes, self.device, plugged)
+        if job.compiled:
+            for block in run.model.blocks:
+                block.compile(dynamic=False)
+        if checkpoint.restore(run, folder):
+            self.resumed.append(seed)
+            print(f"seed {seed}: going on after {run.where}", file=sys.stderr)
+        keep = [cell.epoch_at(share) for share in job.snapshots]
+        recorder = CudaGraphs(self.device) if self.device.type == "cuda" else None
+        settings = (job.augmentation, job.milestones, keep, job.precision, recorder)
+        return loop.Lane(run, cell, seed, train, test, *settings)
+
+    def folder(self, seed: int) -> Path:
+        """Where the state of a seed's run is saved."""
+        return self.state / self.keys[seed]
+
+    def ended(self, lane: loop.Lane) -> None:
+        """A run has ended, and its network is needed no more. With the last one the job writes its files."""
+        run, info = lane.run, self.store.info
+        rows = finish(run, info["train_images"], info["majority_share"])
+        self.ended_runs[lane.seed] = _Ended(rows, run.snapshots, round(run.seconds, 2))
+        if len(self.ended_runs) == len(self.job.seeds):
+            self._finish()
+            self.resources.close()
+
+    def _finish(self) -> None:
+        ordered = {seed: self.ended_runs[seed] for seed in self.job.seeds}
+        rows = [row for run in ordered.values() for row in run.rows]
+        tables.write(self.out / "history.parquet", _table(self.store.info["tag"], self.job.cell, rows))
+        buffer = io.BytesIO()  # torch does not pass on the system's error, such as a full disk
+        torch.save({seed: run.snapshots for seed, run in ordered.items()}, buffer)
+        files.write_bytes(self.out / "weights.pt", buffer.getbuffer())
+        facts = self.stopwatch.facts(devices.name(self.device), self.threads)
+        facts["flags"] |= {"tf32": self.job.precision == "tf32", "compiled": self.job.compiled}
+        record.finish(
+            self.out,
+            self.job,
+            facts,
+            data=self.store.info,
+            dtype=self.job.precision,
+            bn_mode="train mode in training, eval mode for test accuracy",
+            training=record.Training(
+                resumed_seeds=self.resumed,
+                failures=[run.rows[-1]["failure"] for run in ordered.values()],
+                state_keys=list(self.keys.values()),
+                seconds=[run.seconds for run in ordered.values()],
+            ),
+        )
+        for seed in self.job.seeds:
+            checkpoint.remove(self.folder(seed))
+
+
+class _Watch:
+    """Watches one run: saves it regularly and when asked to, shows its progress and logs it."""
+
+    def __init__(self, lane: loop.Lane, block: _Block, now: Callable[[], float]):
+        self.lane, self.block, self.run, self.now = lane, block, lane.run, now
+        self.name = f"seed {lane.seed}"
+        self.log = block.resources.enter_context(closing(EventLog(f"{lane.cell.path}/seed-{lane.seed}")))
         self.saved_at = self.counted_at = now()
         self.interval: float = CHECKPOINT_SECONDS
         self._tell()
 
+    @property
+    def where(self) -> str:
+        """How far the run is, for the message of one that is stopped."""
+        return f"in {self.name} after {self.run.where}"
+
     def tick(self) -> None:
-        """After a mini-batch. Raises Stopped, with all saved, once a signal has come."""
-        if self.stop.signal is not None:
-            self.save()
-            self.stop.check(f"in {self.name} after {self.training.where}")
+        """After a mini-batch."""
         if self.now() - self.saved_at > self.interval:
             self.save()
         self._tell()
@@ -153,20 +274,23 @@ class _Watch:
     def save(self) -> None:
         """Write a checkpoint. The next one is due late enough that saving takes no more than its share of the time."""
         begun = self.now()
-        self.training.seconds += begun - self.counted_at
+        self.run.seconds += begun - self.counted_at
         self.counted_at = begun
-        checkpoint.save(self.training, self.folder)
+        with self.lane.place():
+            checkpoint.save(self.run, self.block.folder(self.lane.seed))
         self.saved_at = self.now()
         self.interval = max(CHECKPOINT_SECONDS, (self.saved_at - begun) / SAVING_SHARE)
 
     def _tell(self) -> None:
-        run = self.training
+        run, block = self.run, self.block
         self.log.add(run.rows)
-        done = self.before + run.epoch + len(run.losses) / (self.batches + 1)  # testing is the last part of an epoch
-        if self.progress.due(done):
+        # Testing is the last part of an epoch.
+        block.done[self.lane.seed] = run.epoch + len(run.losses) / (self.lane.minibatches + 1)
+        done = sum(block.done.values())
+        if block.progress.due(done):
             accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None
             ending = ", diverged" if run.diverged else f", test accuracy {accuracy:.1%}" if run.rows else ""
-            self.progress.show(done, self.name + ending)
+            block.progress.show(done, self.name + ending)
 
 
 def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -175,6 +299,6 @@ def _table(dataset: str, cell: Cell, rows: list[dict[str, Any]]) -> pd.DataFrame
     factors = {"dataset": dataset} | cell.factors
     for position, (name, value) in enumerate(factors.items()):
         table.insert(position, name, value)
-    measured = [name for name in loop.MEASURED if name != "test_correct"] + ["last_finite_loss"]
+    measured = [name for name in MEASURED if name != "test_correct"] + ["last_finite_loss"]
     steps = ["first_bad_step", "first_absolute_step"]
     return table.astype(dict.fromkeys(measured, "float64") | dict.fromkeys(steps, "Int64") | {"failure": "string"})

@@ -19,7 +19,7 @@ import torch
 
 from understanding_bn import files
 from understanding_bn.training.divergence import Divergence
-from understanding_bn.training.loop import Run
+from understanding_bn.training.state import Run
 
 DIGEST = hashlib.sha256().digest_size
 
@@ -39,8 +39,8 @@ def save(run: Run, folder: Path) -> None:
         "model": run.model.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         "epoch": run.epoch,
-        "losses": torch.stack(run.losses) if run.losses else torch.empty(0),
-        "correct": torch.stack(run.correct) if run.correct else torch.empty(0),
+        "losses": run.losses.clone(),  # a part of a longer tensor, which would be written whole
+        "correct": run.correct.clone(),
         "rows": run.rows,
         "steps": run.steps,
         "first_loss": run.first_loss,
@@ -74,7 +74,7 @@ def restore(run: Run, folder: Path) -> bool:
         run.model.load_state_dict(state["model"])
         run.optimiser.load_state_dict(state["optimiser"])
         run.epoch, run.rows, run.steps = state["epoch"], state["rows"], state["steps"]
-        run.losses, run.correct = list(state["losses"]), list(state["correct"])
+        run.losses, run.correct = state["losses"], state["correct"]
         run.first_loss, run.last_loss = state["first_loss"], state["last_loss"]
         run.failure, run.seconds = Divergence(**state["failure"]), state["seconds"]
         run.snapshots = {

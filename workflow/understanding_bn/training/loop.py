@@ -1,76 +1,29 @@
-"""The training loop: stochastic gradient descent as the paper ran it, one seed at a time."""
+"""The training loop: stochastic gradient descent as the paper ran it, on one run or on several side by side.
 
-from collections.abc import Callable, Container, Sequence
-from dataclasses import asdict, dataclass, field
+A run trains in a lane. A step of a lane reads and writes tensors at fixed places only: the plan of its epoch, the
+position in it, the learning rate, the losses. So a GPU can record it once, as a graph, and replay it without Python and
+without waiting. On a CPU the same step runs as it is, and the numbers do not depend on how many lanes there are.
+"""
+
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Split
-from understanding_bn.models.resnet import build
-from understanding_bn.settings import Augmentation, Optimiser
-from understanding_bn.training import divergence
-from understanding_bn.training.update import sgd, step
+from understanding_bn.settings import Augmentation, Precision
+from understanding_bn.training import divergence, graphs
+from understanding_bn.training.precision import forward
+from understanding_bn.training.state import MEASURED, Run, packed, state_of, weight_norm
+from understanding_bn.training.update import step
 
-# What a row of a history has where the run has not diverged; the last three only in some rows.
-MEASURED = (
-    "train_loss",
-    "train_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "weight_norm",
-    "clean_train_loss",
-    "clean_train_accuracy",
-    "test_correct",
-)
-
-
-@dataclass
-class Run:
-    """The state of one seed's training: everything that is needed to resume it."""
-
-    model: nn.Module
-    optimiser: torch.optim.SGD
-    epoch: int = 0  # epochs finished
-    losses: list[Tensor] = field(default_factory=list)  # of each mini-batch of the epoch under way
-    correct: list[Tensor] = field(default_factory=list)  # images classified correctly
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    steps: int = 0  # mini-batches of the finished epochs
-    first_loss: float | None = None  # of the run's first mini-batch
-    last_loss: float | None = None
-    failure: divergence.Divergence = field(default_factory=divergence.Divergence)
-    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # weights on the CPU, by epochs done
-    seconds: float = 0.0  # spent on training, in all processes that took part
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the run was stopped by a bad loss."""
-        return self.failure.first_bad_step is not None
-
-    @property
-    def where(self) -> str:
-        """How far the run has come, in words."""
-        return f"{self.epoch} epochs and {len(self.losses)} mini-batches"
-
-
-def start(
-    cell: Cell,
-    optimiser: Optimiser,
-    seed: int,
-    channels: int,
-    classes: int,
-    device: torch.device,
-    plugged: Sequence[Path] = (),
-) -> Run:
-    """A run of `seed` before its first step. `plugged`: files that may hold its norm or initialisation."""
-    model = build(cell.arch, cell.norm, cell.init, channels, classes, seed, plugged).to(device)
-    return Run(model, sgd(model, cell.alpha, optimiser, fused=True))
+END = object()
 
 
 def learning_rate(alpha: float, epoch: int, epochs: int, milestones: Sequence[float]) -> float:
@@ -82,139 +35,257 @@ def learning_rate(alpha: float, epoch: int, epochs: int, milestones: Sequence[fl
     return alpha * 0.1 ** sum(epoch >= Decimal(repr(float(share))) * epochs for share in milestones)
 
 
-def train(
-    run: Run,
-    cell: Cell,
-    seed: int,
-    train_split: Split,
-    test_split: Split,
-    augmentation: Augmentation,
-    milestones: Sequence[float],
-    tick: Callable[[], None] = lambda: None,
-    keep: Container[int] = (),
-) -> None:
-    """Train `run` from its current state to the end of `cell.epochs`, or until it diverges.
-
-    `tick` is called after every mini-batch, of training and of the test split, and after every epoch. It may save
-    the run, which can go on from any such moment, or raise.
-
-    The weights after each epoch in `keep`, counted from 1, and those at the end go into `run.snapshots`.
+class Lane:
+    """One run with its cell and its data, and the tensors that its steps read and write.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
-    (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in
-    which a run diverges these are None, because no mean is taken over infinities.
+    (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in which a
+    run diverges these are None, because no mean is taken over infinities.
 
     Each update is judged by the loss of the mini-batch after it, the last one by that of the mini-batch that would come
     next: a run can blow up in its last update.
 
-    Where weights are kept, the row also has loss and accuracy on the whole training split as the test split is
-    measured (eval mode, no augmentation): clean_train_loss and clean_train_accuracy. The last row of a run has
-    test_correct, which test images the network classifies correctly, in the store's order, as `packed` bits.
+    Where weights are kept, the row also has loss and accuracy on the whole training split as the test split is measured
+    (eval mode, no augmentation): clean_train_loss and clean_train_accuracy. The last row of a run has test_correct,
+    which test images the network classifies correctly, in the store's order, as `packed` bits.
+
+    Args:
+        run: the run, fresh or restored.
+        keep: the epochs, counted from 1, after which weights go into `run.snapshots`, in addition to the end.
+        recorder: records steps on the device and replays them; None on a CPU.
     """
-    while run.epoch < cell.epochs and not run.diverged:
-        rate = learning_rate(cell.alpha, run.epoch, cell.epochs, milestones)
+
+    def __init__(
+        self,
+        run: Run,
+        cell: Cell,
+        seed: int,
+        train_split: Split,
+        test_split: Split,
+        augmentation: Augmentation,
+        milestones: Sequence[float],
+        keep: Container[int] = (),
+        precision: Precision = "float32",
+        recorder: graphs.Recorder | None = None,
+    ):
+        self.run, self.cell, self.seed, self.keep = run, cell, seed, keep
+        self.train_split, self.test_split = train_split, test_split
+        self.augmentation, self.milestones, self.recorder = augmentation, milestones, recorder
+        self.minibatches = train_split.per_epoch(cell.batch_size)
+        self.network = forward(run.model, precision)
+        device = train_split.pixels.device
+        self._images = torch.arange(cell.batch_size, device=device)
+        self._plan = [drawn.to(device) for drawn in train_split.plan(seed, run.epoch, augmentation)]
+        self._position = torch.zeros(1, dtype=torch.int64, device=device)
+        self._losses = torch.zeros(self.minibatches, device=device)
+        self._correct = torch.zeros(self.minibatches, dtype=torch.int64, device=device)
+        self._test = Score(test_split)
+        self._advance: Callable[[], None] = self._step
+        self._test_whole: Callable[[], None] | None = None
+        if recorder is not None:
+            with recorder.place():
+                self._record(recorder)
+
+    def place(self) -> AbstractContextManager[object]:
+        """Where the lane's work belongs on its device: whatever reads or writes its run from outside goes there."""
+        return nullcontext() if self.recorder is None else self.recorder.place()
+
+    def steps(self) -> Iterator[None]:
+        """Train from the run's current state to the end of `cell.epochs`, or until it diverges.
+
+        Yields after every mini-batch, of training and of a split that is measured, after every epoch, and while it
+        waits for the device. At any such moment the run can be saved, and can go on from there.
+        """
+        run, cell = self.run, self.cell
+        while run.epoch < cell.epochs and not run.diverged:
+            rate = self.begin()
+            while len(run.losses) < self.minibatches and self.advance():
+                yield
+            yield from self._arrival()
+            epoch = run.epoch + 1
+            losses = run.losses.cpu().numpy()
+            run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
+            failure = self._judged(losses)
+            row: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "fraction": epoch / cell.epochs}
+            row |= {"learning_rate": rate} | dict.fromkeys(MEASURED)
+            last = epoch == cell.epochs or failure.first_bad_step is not None
+            kept = last or epoch in self.keep
+            if failure.first_bad_step is None:
+                row["train_loss"] = float(losses.mean(dtype=np.float64))
+                row["train_accuracy"] = int(run.correct.sum()) / (len(losses) * cell.batch_size)
+                row["test_loss"], row["test_accuracy"] = yield from self._tested()
+                row["test_correct"] = packed(self._test.hits) if last else None
+                if kept:
+                    whole = Score(self.train_split)
+                    yield from evaluate(self.run.model, self.network, whole)
+                    row["clean_train_loss"], row["clean_train_accuracy"] = whole.mean()
+                row["weight_norm"] = weight_norm(run.model)
+            if self.recorder is not None:
+                graphs.count(run.model, run.steps + len(losses))
+            snapshot = {epoch: state_of(run.model)} if kept else {}
+            # Together, and nothing in between can raise: a saved run is either before the epoch's end or after it.
+            run.rows.append(row)
+            run.steps, run.last_loss, run.epoch, run.failure = (
+                run.steps + len(losses),
+                float(losses[-1]),
+                epoch,
+                failure,
+            )
+            run.losses, run.correct = self._losses[:0], self._correct[:0]
+            run.snapshots = run.snapshots | snapshot
+            yield
+
+    def begin(self) -> float:
+        """Load the plan of the epoch under way, and what is done of it already. Returns its learning rate."""
+        run, done = self.run, len(self.run.losses)
+        for slot, drawn in zip(self._plan, self.train_split.plan(self.seed, run.epoch, self.augmentation), strict=True):
+            slot.copy_(drawn)
+        self._losses[:done], self._correct[:done] = run.losses, run.correct
+        self._position.fill_(done)
+        rate = learning_rate(self.cell.alpha, run.epoch, self.cell.epochs, self.milestones)
         for parameters in run.optimiser.param_groups:
-            parameters["lr"] = rate
-        _train_epoch(run, seed, cell.batch_size, train_split, augmentation, tick)
-        losses = torch.stack(run.losses).float().cpu().numpy()
-        correct = int(torch.stack(run.correct).sum())
-        run.first_loss = float(losses[0]) if run.first_loss is None else run.first_loss
-        epoch = run.epoch + 1
-        judged = losses
-        if epoch == cell.epochs and np.isfinite(losses).all():
-            following = loss_after(run.model, next(iter(train_split.epoch(seed, epoch, cell.batch_size, augmentation))))
-            judged = np.append(losses, np.float32(following))
-        failure = divergence.judge(judged, run.first_loss, run.failure, run.steps, run.last_loss)
-        row: dict[str, Any] = {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs, "learning_rate": rate}
-        row |= dict.fromkeys(MEASURED)
-        last = epoch == cell.epochs or failure.first_bad_step is not None
-        kept = last or epoch in keep
-        if failure.first_bad_step is None:
-            row["train_loss"] = float(losses.mean(dtype=np.float64))
-            row["train_accuracy"] = correct / (len(losses) * cell.batch_size)
-            row["test_loss"], hits = evaluate(run.model, test_split, tick)
-            row["test_accuracy"] = hits.sum().item() / test_split.count
-            row["test_correct"] = packed(hits) if last else None
-            if kept:
-                row["clean_train_loss"], hits = evaluate(run.model, train_split, tick)
-                row["clean_train_accuracy"] = hits.sum().item() / train_split.count
-            row["weight_norm"] = weight_norm(run.model)
-        snapshot = {epoch: state_of(run.model)} if kept else {}
-        # Together, and nothing in between can raise: a saved run is either before the epoch's end or after it.
-        run.rows.append(row)
-        run.steps, run.last_loss, run.epoch, run.failure = run.steps + len(losses), float(losses[-1]), epoch, failure
-        run.losses, run.correct, run.snapshots = [], [], run.snapshots | snapshot
-        tick()
+            if isinstance(parameters["lr"], Tensor):
+                parameters["lr"].fill_(rate)
+            else:
+                parameters["lr"] = rate
+        run.model.train()
+        return rate
+
+    def advance(self) -> bool:
+        """Train on the next mini-batch. Returns whether there is hope: no run recovers from a loss that is not finite.
+
+        To look at a loss would make a GPU wait. There it is found at the epoch's end, at the same step.
+        """
+        self._advance()
+        done = len(self.run.losses) + 1
+        self.run.losses, self.run.correct = self._losses[:done], self._correct[:done]
+        return self.recorder is not None or bool(self.run.losses[-1].isfinite())
+
+    def _step(self) -> None:
+        """One update on the mini-batch at the position, its loss and hits noted, and on to the next."""
+        at = self._position * self.cell.batch_size + self._images
+        images, labels = self.train_split.minibatch([drawn.index_select(0, at) for drawn in self._plan])
+        loss, logits = step(self.network, self.run.optimiser, images, labels)
+        self._losses.index_copy_(0, self._position, loss[None])
+        self._correct.index_copy_(0, self._position, (logits.argmax(1) == labels).sum()[None])
+        self._position += 1
+
+    def _record(self, recorder: graphs.Recorder) -> None:
+        """Record a step and a test. The run is then as it was, momentum included."""
+        run = self.run
+        before = {name: value.clone() for name, value in run.model.state_dict().items()}
+        momentum = {p: state["momentum_buffer"].clone() for p, state in run.optimiser.state.items() if state}
+        done = run.losses, run.correct
+        run.losses, run.correct = self._losses[:0], self._correct[:0]
+        self.begin()
+        with graphs.uncounted(run.model):
+            self._advance = recorder.record(self._step)
+            run.model.eval()
+            self._test_whole = recorder.record(lambda: _through(evaluate(run.model, self.network, self._test)))
+        run.losses, run.correct = done
+        run.model.load_state_dict(before)
+        for parameter, state in run.optimiser.state.items():
+            if "momentum_buffer" in state:
+                # A first step from zero is the same as one without: dampening is 0.
+                state["momentum_buffer"].copy_(momentum.get(parameter, torch.zeros_like(parameter)))
+
+    def _arrival(self) -> Iterator[None]:
+        """Wait for the device without keeping the other lanes from theirs."""
+        while self.recorder is not None and not self.recorder.arrived():
+            yield
+
+    def _judged(self, losses: np.ndarray) -> divergence.Divergence:
+        """The run's record of divergence after an epoch of these losses."""
+        run, epoch = self.run, self.run.epoch + 1
+        if epoch == self.cell.epochs and np.isfinite(losses).all():
+            plan = self.train_split.plan(self.seed, epoch, self.augmentation)
+            first = [drawn[: self.cell.batch_size].to(run.losses.device) for drawn in plan]
+            following = loss_after(run.model, self.network, self.train_split.minibatch(first))
+            losses = np.append(losses, np.float32(following))
+        assert run.first_loss is not None
+        return divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
+
+    def _tested(self) -> Generator[None, None, tuple[float, float]]:
+        """Mean loss (nats) and accuracy on the test split."""
+        if self._test_whole is None:
+            yield from evaluate(self.run.model, self.network, self._test)
+        else:
+            self._test_whole()
+            yield from self._arrival()
+        return self._test.mean()
 
 
-def finish(run: Run, train_images: int, majority_share: float) -> list[dict[str, Any]]:
-    """The finished run's history: its rows, each with how the run as a whole ended."""
-    failure = run.failure
-    if not run.diverged and divergence.stuck_at_chance(run.rows[-1]["train_accuracy"], train_images, majority_share):
-        failure = divergence.Divergence("stuck at chance", None, failure.first_absolute_step, run.last_loss)
-    ending = {"failure": failure.kind} | {k: v for k, v in asdict(failure).items() if k != "kind"}
-    return [row | ending for row in run.rows]
+def train(
+    lanes: Iterable[Lane],
+    tick: Callable[[Lane], None] = lambda lane: None,
+    room: Callable[[int], bool] = lambda going: going < 1,
+    ended: Callable[[Lane], None] = lambda lane: None,
+) -> None:
+    """Train every lane's run to its end, as many side by side as there is room for, a mini-batch of each in turn.
 
-
-@torch.no_grad()
-def evaluate(model: nn.Module, split: Split, tick: Callable[[], None] = lambda: None) -> tuple[float, Tensor]:
-    """A network on a whole split, in eval mode, without augmentation.
-
-    Returns:
-        The mean cross-entropy (nats, accumulated in float64), and (N,) bool: the images classified correctly.
+    Args:
+        lanes: the lanes; one is asked for when there is room for it.
+        tick: called whenever a lane yields (see `Lane.steps`). It may save the run, or raise.
+        room: whether there is room for one more lane beside so many.
+        ended: called when a lane's run has ended.
     """
-    model.eval()
-    loss = torch.zeros((), dtype=torch.float64, device=split.pixels.device)
-    hits = []
-    for images, labels in split.in_order():
-        logits = model(images)
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        hits.append(logits.argmax(1) == labels)
-        tick()
-    return loss.item() / split.count, torch.cat(hits)
+    waiting = iter(lanes)
+    going: list[tuple[Lane, Iterator[None]]] = []
+    while True:
+        while room(len(going)) and (lane := next(waiting, None)) is not None:
+            going.append((lane, lane.steps()))
+        if not going:
+            return
+        for each in list(going):
+            lane, steps = each
+            with lane.place():
+                if next(steps, END) is END:
+                    going.remove(each)
+                    ended(lane)
+                else:
+                    tick(lane)
+
+
+class Score:
+    """How a network does on a split: the sum of losses and which images it classifies correctly, on the device."""
+
+    def __init__(self, split: Split):
+        self.split = split
+        self.loss = torch.zeros((), dtype=torch.float64, device=split.pixels.device)
+        self.hits = torch.zeros(split.count, dtype=torch.bool, device=split.pixels.device)
+
+    def mean(self) -> tuple[float, float]:
+        """Mean loss (nats) and accuracy (a share)."""
+        return self.loss.item() / self.split.count, self.hits.sum().item() / self.split.count
 
 
 @torch.no_grad()
-def loss_after(model: nn.Module, minibatch: tuple[Tensor, Tensor]) -> float:
+def evaluate(model: torch.nn.Module, network: Callable[[Tensor], Tensor], score: Score) -> Iterator[None]:
+    """Pass a whole split through a network in eval mode, without augmentation. Yields after every mini-batch."""
+    model.eval()
+    score.loss.zero_()
+    start = 0
+    for images, labels in score.split.in_order():
+        logits = network(images)
+        score.loss += F.cross_entropy(logits, labels, reduction="sum").double()
+        torch.eq(logits.argmax(1), labels, out=score.hits[start : start + len(labels)])
+        start += len(labels)
+        yield
+
+
+@torch.no_grad()
+def loss_after(model: torch.nn.Module, network: Callable[[Tensor], Tensor], minibatch: tuple[Tensor, Tensor]) -> float:
     """The loss (nats) of one more mini-batch in train mode, which leaves the network as it is."""
     images, labels = minibatch
     before = [buffer.clone() for buffer in model.buffers()]
     model.train()
-    loss = F.cross_entropy(model(images), labels).item()
+    loss = F.cross_entropy(network(images), labels).item()
     for buffer, value in zip(model.buffers(), before, strict=True):
         buffer.copy_(value)
     return loss
 
 
-def packed(hits: Tensor) -> bytes:
-    """(N,) bool as ⌈N/8⌉ bytes, the first image in the highest bit of the first byte."""
-    return np.packbits(hits.cpu().numpy()).tobytes()
-
-
-def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's weights and running statistics on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
-
-
-def weight_norm(model: nn.Module) -> float:
-    """The Euclidean norm of all parameters together. BN can keep a loss finite while weights explode."""
-    return float(torch.stack([p.detach().double().square().sum() for p in model.parameters()]).sum().sqrt())
-
-
-def _train_epoch(
-    run: Run, seed: int, batch_size: int, split: Split, augmentation: Augmentation, tick: Callable[[], None]
-) -> None:
-    """Make the updates left in the epoch; append each mini-batch's loss (float32) and number of hits to `run`.
-
-    Ends early after a loss that is not finite, because no run recovers from one. On a GPU that check would force
-    a synchronisation, so there it is made once an epoch, from the recorded losses; the step found is the same.
-    """
-    run.model.train()
-    on_cpu = split.pixels.device.type == "cpu"
-    for images, labels in split.epoch(seed, run.epoch, batch_size, augmentation, done=len(run.losses)):
-        loss, logits = step(run.model, run.optimiser, images, labels)
-        run.losses.append(loss)
-        run.correct.append((logits.argmax(1) == labels).sum())
-        if on_cpu and not loss.isfinite():
-            return
-        tick()
+def _through(steps: Iterator[None]) -> None:
+    """Take all steps."""
+    for _ in steps:
+        pass

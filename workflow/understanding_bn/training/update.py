@@ -1,6 +1,7 @@
 """One update of the weights, as training makes it: the optimiser and a step on a mini-batch."""
 
 import inspect
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,16 +23,26 @@ class SGD(torch.optim.SGD):
     zero_grad = inspect.unwrap(torch.optim.SGD.zero_grad)
 
 
-def sgd(model: nn.Module, alpha: float, optimiser: Optimiser, fused: bool | None = None) -> SGD:
-    """Stochastic gradient descent on all parameters at learning rate α. `fused`: in one kernel; None: torch decides."""
+def sgd(model: nn.Module, alpha: float | Tensor, optimiser: Optimiser, fused: bool | None = None) -> SGD:
+    """Stochastic gradient descent on all parameters.
+
+    Args:
+        alpha: the learning rate α; a tensor, if a graph is to read it from the device.
+        fused: whether an update is one kernel; None: torch decides.
+    """
     return SGD(
         model.parameters(), lr=alpha, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay, fused=fused
     )
 
 
-def step(model: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """One update on a mini-batch. Returns its loss (nats, a scalar) and logits (B, classes) before the update."""
-    logits = model(images)
+def step(
+    network: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One update on a mini-batch. Returns its loss (nats, a scalar) and logits (B, classes) before the update.
+
+    `network`: the model, or a function that computes its logits.
+    """
+    logits = network(images)
     loss = F.cross_entropy(logits, labels)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
