@@ -138,11 +138,16 @@ def _room(device: torch.device, lanes: int | None) -> Callable[[int], bool]:
     before = torch.cuda.memory_reserved(device)
 
     def has_room(going: int) -> bool:
-        each = (torch.cuda.memory_reserved(device) - before) / going if going else 0.0
         free, _ = torch.cuda.mem_get_info(device)
-        return going < MOST_LANES and each < MEMORY_SHARE * free
+        return fits(going, torch.cuda.memory_reserved(device) - before, free)
 
     return has_room
+
+
+def fits(going: int, taken: int, free: int) -> bool:
+    """Whether one more lane goes beside so many that have taken so many bytes, where so many are free."""
+    each = taken / going if going else 0
+    return going < MOST_LANES and each < MEMORY_SHARE * free
 
 
 @dataclass(frozen=True)
