@@ -68,6 +68,8 @@ class Record(BaseModel):
         job: the job itself.
         data: its data set; None for random matrices.
         bn_mode: how batch norm normalised.
+        dtype: what the job computed networks in; in training, the precision that its config asks for.
+        trained_in: the same of the training whose networks were measured; None for a job that measured none.
         training: only of training jobs.
         weights_sha256: of the weights that were measured, where they were trained.
         code_fingerprint: what the code behind the numbers is known by.
@@ -83,6 +85,7 @@ class Record(BaseModel):
     data: Data | None
     bn_mode: str | None = None
     dtype: str
+    trained_in: str | None = None
     training: Training | None = None
     weights_sha256: str | None = None
     code_fingerprint: str
@@ -102,6 +105,11 @@ class Record(BaseModel):
     def seeds(self) -> tuple[int, ...]:
         """The job's seeds; none for random matrices."""
         return () if isinstance(self.job, Matrices) else self.job.seeds
+
+    @property
+    def precision(self) -> str | None:
+        """The precision of the training behind the result; None if there is none."""
+        return self.dtype if self.stage == "train" else self.trained_in
 
     def rests_on(
         self,

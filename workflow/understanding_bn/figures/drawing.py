@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import pandas as pd
 
 from understanding_bn import files, record, runs, tables
 from understanding_bn.errors import UserError
+from understanding_bn.record import Record
+
+NOTE = "note"  # of the text in a PNG that belongs below its caption
 
 
 def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
@@ -40,7 +43,9 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
     is_table = hasattr(module, "tabulate")
     function = module.tabulate if is_table else module.draw
     _must_fit(name, function, set(inputs))
-    _must_share_data([path for paths in inputs.values() for path in paths])
+    records = _records([path for paths in inputs.values() for path in paths])
+    runs.must_share_data(records)
+    note = precision_note(records.values())
     named = {table: tables.read(paths) for table, paths in inputs.items()}
     from understanding_bn.figures import nothing, style
 
@@ -51,14 +56,15 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
         sentence = str(reason)
         header = pd.DataFrame(columns=module.COLUMNS)
         shown, drawn = (header, f"{sentence}\n") if is_table else (nothing.picture(sentence), {"": header})
+    texts = {nothing.KEYWORD: sentence, NOTE: note}
     # Companions of an earlier drawing would stay beside a figure that has none now.
     for companion in out.glob(f"{name}_*.csv"):
         companion.unlink()
     if is_table:
         tables.write(out / f"{name}.csv", shown)
-        files.write_text(out / f"{name}.md", drawn)
+        files.write_text(out / f"{name}.md", f"{drawn}\n{note}\n" if note else drawn)
     else:
-        style.save(shown, drawn, out, name, {nothing.KEYWORD: sentence} if sentence else {})
+        style.save(shown, drawn, out, name, {keyword: text for keyword, text in texts.items() if text})
 
 
 def _must_fit(name: str, function: Callable[..., Any], given: set[str]) -> None:
@@ -69,7 +75,23 @@ def _must_fit(name: str, function: Callable[..., Any], given: set[str]) -> None:
         raise UserError(f"{name}: is drawn from {', '.join(parameters)}; got {', '.join(sorted(given)) or 'nothing'}")
 
 
-def _must_share_data(paths: list[Path]) -> None:
-    """See that files of different tables were made from the same images; `tables.read` sees to those of one table."""
-    run_files = {str(path): path.parent / "run.json" for path in paths}
-    runs.must_share_data({path: record.read(file) for path, file in run_files.items() if file.is_file()})
+def precision_note(records: Iterable[Record | None]) -> str | None:
+    """A sentence on the precision of the training behind a figure, unless that is float32 throughout."""
+    found = sorted({run.precision for run in records if run is not None and run.precision is not None})
+    if not set(found) - {"float32"}:
+        return None
+    return f"The networks were trained in {' and '.join(found)}; what is measured of them is in float32 or float64."
+
+
+def note_in(png: Path) -> str | None:
+    """That sentence, from a figure's PNG."""
+    from PIL import Image
+
+    with Image.open(png) as image:
+        return getattr(image, "text", {}).get(NOTE)
+
+
+def _records(paths: list[Path]) -> dict[str, Record | None]:
+    """The record of each file, where there is one."""
+    beside = {str(path): path.parent / "run.json" for path in paths}
+    return {path: record.read(file) for path, file in beside.items() if file.is_file()}

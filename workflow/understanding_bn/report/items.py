@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from understanding_bn.errors import UserError
-from understanding_bn.figures import nothing
+from understanding_bn.figures import drawing, nothing
 from understanding_bn.report import views
 
 MOST_ROWS = 60  # of a table of numbers that is printed in the page; longer ones are linked
@@ -23,6 +23,7 @@ def item(path: Path, captions: Path) -> dict[str, Any]:
     title, paragraphs = caption(captions, path.stem)
     table, notes = _table(path) if path.suffix == ".md" else (None, [])
     empty = nothing.sentence_in(path) if path.suffix == ".png" else None
+    notes += [note] if path.suffix == ".png" and (note := drawing.note_in(path)) else []
     return {
         "name": path.stem,
         "title": title,

@@ -90,6 +90,8 @@ def run(
         if done:
             return
         facts |= _measured(job, points, out)
+        if weights is not None:
+            facts["trained_in"] = record.read(weights.with_name("run.json")).dtype
         record.finish(out, job, stopwatch.facts(devices.name(device), threads), data=store.info, **facts)
 
 
