@@ -134,6 +134,9 @@ onstart:
         for path, tables in LISTS.items():
             files.write_json(Path(path), tables)
         files.write_list(Path(RUN_LIST), RUNS)
+        if any(job.rule.name == "ahead" for job in workflow.dag.needrun_jobs()):
+            listed_jobs = [{"spec": job.spec, "out": f"{RESULTS}/{job.folder}"} for job in AHEAD]
+            files.write_json(Path(RESULTS) / "inputs" / "ahead.json", listed_jobs)
         forget_recorded()
     except OSError as error:
         sys.exit(f"error: {files.trouble(error) or error}")

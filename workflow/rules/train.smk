@@ -28,3 +28,28 @@ rule train:
     shell:
         "python -m understanding_bn train --spec {params.spec:q} --store {input.store} --out {params.out}"
         " --state {params.state} --threads {threads} --lanes {resources.lanes} 2>&1 | tee {log}"
+
+
+# Breadth-first: every curve gets its first seeds before any gets more.
+AHEAD = sorted(PLAN.train, key=lambda job: job.seeds)
+
+
+rule ahead:
+    """Train all cells in one process, many runs side by side on one GPU; `train` then takes the results. Not part of all."""
+    input:
+        store=ancient(STORE),
+    log:
+        f"{LOGS}/ahead.log",
+    priority: 10
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        gpu=LOCAL_GPU,
+        lanes=CONFIG.lanes or 0,
+    params:
+        jobs=f"{RESULTS}/inputs/ahead.json",
+        state=STATE,
+    shell:
+        "python -m understanding_bn train-ahead --jobs {params.jobs} --store {input.store} --state {params.state}"
+        " --threads {threads} --lanes {resources.lanes} 2>&1 | tee {log}"

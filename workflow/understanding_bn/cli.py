@@ -97,6 +97,14 @@ def _train(args: argparse.Namespace) -> None:
         train.run(job, args.store, args.out, args.state, args.threads, args.device, args.lanes)
 
 
+def _train_ahead(args: argparse.Namespace) -> None:
+    from understanding_bn.stages import ahead
+
+    plugged = [Path(name) for job, _ in ahead.read(args.jobs) for name in job.plugins]
+    with plugins.watched(list(dict.fromkeys(plugged))):
+        ahead.run(args.jobs, args.store, args.state, args.threads, args.device, args.lanes)
+
+
 def _measure(args: argparse.Namespace) -> None:
     from understanding_bn.stages import measure
 
@@ -212,8 +220,12 @@ def parser() -> argparse.ArgumentParser:
     p = stage("train", _train, "train a cell of the grid for a block of seeds")
     _spec(p, '{"cell": …, "seeds": [0, 1], "optimiser": …, "augmentation": …, "milestones": [0.5, 0.75]}')
     _numeric(p)
-    p.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
-    p.add_argument("--lanes", type=int, help="runs side by side; by default what a GPU's memory holds, on a CPU one")
+    _in_lanes(p)
+
+    p = stage("train-ahead", _train_ahead, "train many cells side by side; Snakemake's jobs then take the results")
+    p.add_argument("--jobs", type=Path, required=True, help="the list that the rule `ahead` names")
+    _on_data(p)
+    _in_lanes(p)
 
     p = stage(
         "measure", _measure, "make one measurement, at initialisation or on the networks that a training job left"
@@ -310,7 +322,19 @@ def _spec(parser: argparse.ArgumentParser, example: str) -> None:
 
 def _numeric(parser: argparse.ArgumentParser) -> None:
     """Arguments of the stages that compute with networks: where files are, and on what to compute."""
-    parser.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    _on_data(parser)
+
+
+def _on_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+
+
+def _in_lanes(parser: argparse.ArgumentParser) -> None:
+    """Arguments of training."""
+    parser.add_argument("--state", type=Path, required=True, help="folder for checkpoints of unfinished runs")
+    parser.add_argument(
+        "--lanes", type=int, help="runs side by side; by default what a GPU's memory holds, on a CPU one"
+    )

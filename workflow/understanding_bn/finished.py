@@ -57,6 +57,23 @@ def once(
                 shutil.rmtree(kept, ignore_errors=True)
 
 
+def has_results(out: Path, job: Train | Measure | Matrices, facts: dict[str, Any]) -> bool:
+    """Whether the results of this job are there, recorded or left aside."""
+    return _sound(out, job, facts) or _sound(aside(out), job, facts)
+
+
+def leave(out: Path, job: Train | Measure | Matrices) -> None:
+    """Let results stand aside only, for Snakemake's own job to take.
+
+    Files in that job's folder it would take for complete, without knowing what they rest on.
+    """
+    if (aside(out) / "run.json").is_file():
+        for name in _names(job):
+            (out / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            out.rmdir()
+
+
 def forget(out: Path) -> None:
     """Remove what a job has left aside: it is recorded, or is to be done anew."""
     if aside(out).is_dir():

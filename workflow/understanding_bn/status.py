@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from understanding_bn import files, flops, record
+from understanding_bn import files, finished, flops, record
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.config import Config
 from understanding_bn.experiment.jobs import Matrices, Measure, Measured, Train
@@ -88,8 +88,9 @@ def _state(job: Measured, results: Path, now: float) -> State:
     """The job's state as its run.json and its heartbeat show it."""
     stage = f"{job.rule} {job.measurement}" if isinstance(job, Measure) else job.rule
     folder = results / job.folder
-    if (folder / "run.json").is_file():
-        return State(stage, job.folder, work(job), DONE, "", None, record.read(folder / "run.json"))
+    for results_of_it in (folder, finished.aside(folder)):  # where they wait for a Snakemake to take them
+        if (results_of_it / "run.json").is_file():
+            return State(stage, job.folder, work(job), DONE, "", None, record.read(results_of_it / "run.json"))
     path = beat_of(folder)
     if not path.is_file():
         return State(stage, job.folder, work(job), LEFT, "", None, None)

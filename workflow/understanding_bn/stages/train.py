@@ -56,6 +56,7 @@ def together(
     lanes: int | None = None,
     now: Callable[[], float] = time.monotonic,
     tick: Callable[[], None] = lambda: None,
+    done: Callable[[Path, Train], None] = lambda out, job: None,
 ) -> None:
     """Train every seed of these jobs, and write history.parquet, weights.pt and run.json to the folder of each.
 
@@ -70,6 +71,7 @@ def together(
         now: returns the time in seconds, from any origin.
         tick: called after every mini-batch, of training and of the test split, and after every epoch, before the run
             is saved. It may raise.
+        done: called with a job and its folder when that holds its results.
 
     Raises:
         UserError: a setting does not suit the data or the device.
@@ -77,8 +79,8 @@ def together(
     """
     device = devices.prepare(threads, wanted_device, any(job.precision == "tf32" for job, _ in work))
     store = stores.load(store_path)
-    for job, _ in work:
-        _check(job, store, device)
+    for said in dict.fromkeys(_check(job, store, device) for job, _ in work):
+        print(said, file=sys.stderr)
     test = Split(store, True, 0, device)
     train = {pad: Split(store, False, pad, device) for pad in {job.augmentation.pad for job, _ in work}}
     watches: dict[loop.Lane, _Watch] = {}
@@ -107,13 +109,14 @@ def together(
         def ended(lane: loop.Lane) -> None:
             watch = watches.pop(lane)
             watch.save()
-            watch.block.ended(lane)
+            if watch.block.ended(lane):
+                done(watch.block.out, watch.block.job)
 
         loop.train(prepared(), after_minibatch, _room(device, lanes), ended)
 
 
-def _check(job: Train, store: stores.Store, device: torch.device) -> None:
-    """Whether the job's settings suit the data and the device.
+def _check(job: Train, store: stores.Store, device: torch.device) -> str:
+    """Whether the job's settings suit the data and the device; what to tell the user of the device.
 
     Raises:
         UserError: one does not.
@@ -122,13 +125,10 @@ def _check(job: Train, store: stores.Store, device: torch.device) -> None:
         raise UserError(
             f"augmentation.flip: true, but mirrored {store.info['dataset']} are different characters; set it to false"
         )
-    if said := precision.check(job.precision, device):
-        print(f"{job.cell.label}: {said}", file=sys.stderr)
-    elif device.type == "cpu":
-        print(f"{job.cell.label}: running on the CPU", file=sys.stderr)
     dtype = torch.bfloat16 if job.precision == "bfloat16" else torch.float32
     plugged = [Path(name) for name in job.plugins]
     try_norm(job.cell.norm, plugged, WIDTHS, job.cell.batch_size, store.images.shape[1], dtype)
+    return precision.check(job.precision, device) or f"running on {devices.name(device).replace('cpu', 'the CPU')}"
 
 
 def _room(device: torch.device, lanes: int | None) -> Callable[[int], bool]:
@@ -218,14 +218,19 @@ class _Block:
         """Where the state of a seed's run is saved."""
         return self.state / self.keys[seed]
 
-    def ended(self, lane: loop.Lane) -> None:
-        """A run has ended, and its network is needed no more. With the last one the job writes its files."""
+    def ended(self, lane: loop.Lane) -> bool:
+        """A run has ended, and its network is needed no more. With the last one the job writes its files.
+
+        Returns whether it was the last.
+        """
         run, info = lane.run, self.store.info
         rows = finish(run, info["train_images"], info["majority_share"])
         self.ended_runs[lane.seed] = _Ended(rows, run.snapshots, round(run.seconds, 2))
-        if len(self.ended_runs) == len(self.job.seeds):
+        last = len(self.ended_runs) == len(self.job.seeds)
+        if last:
             self._finish()
             self.resources.close()
+        return last
 
     def _finish(self) -> None:
         ordered = {seed: self.ended_runs[seed] for seed in self.job.seeds}
