@@ -1,11 +1,11 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all verify test test-rest test-all lint lock record unlock help clean known
+.PHONY: all verify gpu test test-rest test-all lint lock record unlock help clean known
 
 CORES ?= all
 PRESET ?= quick
 PRESETS ?= $(PRESET)
-PRESET_FILE := $(firstword $(wildcard $(filter %.yaml,$(PRESET)) workflow/presets/$(PRESET).yaml))
+PRESET_FILE = $(firstword $(wildcard $(filter %.yaml,$(PRESET)) workflow/presets/$(PRESET).yaml))
 KNOWN := quick $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SNAKEMAKE := $(UV) run snakemake --logger brief --cores $(CORES) $(addprefix --configfile ,$(PRESET_FILE)) $(ARGS)
@@ -20,6 +20,15 @@ all: known .venv/ready ## set up, then run the whole of PRESET (default: quick):
 
 verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
 	@$(UV) run python -m understanding_bn verify $(PRESET)
+
+gpu: PRESET = paper-short
+gpu: known .venv/ready ## with a GPU and an evening: test and measure it, train PRESET (here: paper-short), keep the record
+	$(UV) run python -m understanding_bn benchmark train --device cuda --archs resnet-110 --sizes 32 --steps 30
+	$(UV) run pytest -m gpu
+	$(SNAKEMAKE) -- ahead
+	$(SNAKEMAKE)
+	@$(UV) run python -m understanding_bn verdicts $(PRESET)
+	@$(MAKE) --no-print-directory record PRESETS=$(PRESET)
 
 test: .venv/ready ## set up, then run the tests that a newcomer needs: at most 6 minutes on 2 cores
 	$(UV) run pytest

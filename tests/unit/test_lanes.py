@@ -9,6 +9,7 @@ from training_runs import BATCHES, LOOKS, cell, fresh, interrupted, job, lane, r
 from understanding_bn.errors import Stopped, UserError
 from understanding_bn.stages import train as stage
 from understanding_bn.training import checkpoint, graphs, loop, precision
+from understanding_bn.training.compiled import compile_blocks
 
 
 def same(left, right):
@@ -299,3 +300,16 @@ def test_interrupted_alone_or_side_by_side_is_the_same_checkpoint(digits_path, t
     assert ours[2].outputs == results(tmp_path / "whole")[2].outputs
     assert ours[2].training.resumed_seeds == (0,)
     assert cell().epochs == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_compiled_blocks_compute_the_same(digits):
+    """Up to rounding. Names of parameters stay, so that weights can be read without compiling."""
+    compiled, plain = fresh(), fresh()
+    compile_blocks(compiled.model)
+    assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+    for each in (compiled, plain):
+        loop.train([lane(each, digits)])
+    ours, theirs = (pd.DataFrame(each.rows)["train_loss"] for each in (compiled, plain))
+    assert ours.to_numpy() == pytest.approx(theirs.to_numpy(), rel=1e-2)

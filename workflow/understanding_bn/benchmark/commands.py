@@ -14,10 +14,14 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from understanding_bn.benchmark import train
+    from understanding_bn.benchmark import engine, train
 
+    if args.device == "cuda":
+        last = (args.archs[-1], args.sizes[-1], args.norms[-1], args.batch_sizes[-1])
+        engine.run(*last, args.steps, args.seconds, args.out, args.device)
+        return
     sides = (args.archs, args.sizes, args.norms, args.batch_sizes)
-    machine = (args.jobs, args.threads, args.device, args.neighbours)
+    machine = (args.jobs, args.threads, args.device, args.neighbours, args.precisions)
     train.run(*sides, args.rounds, args.steps, args.out, *machine)
 
 
@@ -75,6 +79,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     p.add_argument("--jobs", type=int, help="our processes side by side; by default as many as fill the cores")
     p.add_argument(
         "--neighbours", type=int, default=0, help="busy processes; if any, each side also has rounds with them"
+    )
+
+    p.add_argument(
+        "--precisions", nargs="*", choices=["bfloat16"], default=[], help="others than float32, for our side"
+    )
+
+    p.add_argument(
+        "--seconds", type=int, default=120, help="on a GPU, where the last case is trained in every way there is"
     )
 
     p = stage("hvp", _hvp, "Hessian-vector products, in gradients, and a spectral density against PyHessian's")

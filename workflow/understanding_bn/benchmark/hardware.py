@@ -92,10 +92,10 @@ def peak_memory_mib(device: torch.device) -> float:
     return provenance.peak_memory_mib()
 
 
-def matrix_products(device: torch.device) -> float:
-    """Do some float32 matrix products with the threads that torch now has. Returns the GFLOP that were done."""
+def matrix_products(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Do some matrix products with the threads that torch now has. Returns the GFLOP that were done."""
     side = MATRIX_SIDE[device.type]
-    left, right, result = (torch.ones(side, side, device=device) for _ in range(3))
+    left, right, result = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(3))
     for _ in range(PRODUCTS):
         torch.mm(left, right, out=result)
     synchronise(device)

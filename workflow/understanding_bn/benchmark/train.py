@@ -6,7 +6,8 @@ one process with all cores for the baseline. On a GPU it is one process each.
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,14 @@ from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.messages import columns
 from understanding_bn.progress import Progress
-from understanding_bn.settings import Augmentation, Optimiser
+from understanding_bn.settings import Augmentation, Optimiser, Precision
 from understanding_bn.training import loop
 from understanding_bn.training.state import start
 
 MODULE = "benchmark.train"
 SIDES = ("ours", "baseline")
 BESIDE = "beside neighbours, "  # before a side's name, where busy processes run at the same time
+RATIOS = {"images_per_second": 0, "ratio to baseline": 2, "ratio to ours": 2}  # of another precision, with decimals
 WARM_UP = 2  # mini-batches that are not counted: libraries choose kernels and allocate in the first ones
 ALPHA = 0.0001
 OPTIMISER = Optimiser(momentum=0.9, weight_decay=5e-4)
@@ -62,13 +64,15 @@ def run(
     threads: int = 1,
     wanted_device: str = "auto",
     neighbours: int = 0,
+    precisions: Sequence[Precision] = (),
 ) -> None:
     """Measure both sides for every arch × size × norm × B, print a table, and write the rounds to `out` (JSON).
 
     Our side is `jobs` processes of `threads` threads each, all at work at once; by default as many as fill the cores,
     one on a GPU. The baseline is one process with torch's own default of threads. The sides take turns, `rounds`
     times; in a round every process trains on `steps` mini-batches. With `neighbours`, each side also has rounds while
-    that many other processes are busy.
+    that many other processes are busy. With `precisions`, our side also takes turns in each of these: in float32 it
+    does always.
 
     Raises:
         UserError: an unknown name, an argument that is too small, a missing device, or a process that was ended.
@@ -90,8 +94,9 @@ def run(
     progress.show(0)
     cases = []
     for position, case in enumerate(planned):
-        raw = _rounds(case, rounds, jobs, threads, neighbours, device.type, progress, position * rounds)
-        cases.append(_summary(case, raw))
+        others = (neighbours, tuple(precisions))
+        raw = _rounds(case, rounds, jobs, threads, *others, device.type, progress, position * rounds)
+        cases.append(_summary(case, raw, tuple(precisions)))
 
     device_name = devices.name(device)
     print(f"Training step: ours against a plain script; {device_name}, processes × threads: {_shape(cases)},")
@@ -104,7 +109,12 @@ def run(
         print(columns(["network", "ours", "script"], costs))
     settings = {"archs": archs, "sizes": sizes, "norms": norms, "batch_sizes": batch_sizes, "rounds": rounds}
     settings |= {"steps": steps, "jobs": jobs, "threads_per_job": threads, "neighbours": neighbours}
-    settings |= {"device": device.type}
+    for precision in precisions:
+        print(f"\nOurs in {precision}\n")
+        names = ["network", "images/s", "times the script", "times ours in float32"]
+        rows = [[_name(c), *(measure.shown(c[precision][key], n) for key, n in RATIOS.items())] for c in cases]
+        print(columns(names, rows))
+    settings |= {"device": device.type, "precisions": list(precisions)}
     record = measure.facts(stopwatch, MODULE, device_name, threads)
     files.write_json(
         out,
@@ -126,19 +136,30 @@ def _check(case: Case) -> None:
 
 
 def _rounds(
-    case: Case, rounds: int, jobs: int, threads: int, neighbours: int, kind: str, progress: Progress, before: int
+    case: Case,
+    rounds: int,
+    jobs: int,
+    threads: int,
+    neighbours: int,
+    precisions: tuple[Precision, ...],
+    kind: str,
+    progress: Progress,
+    before: int,
 ) -> list[dict[str, Any]]:
     """Raw results of every round: {"ours": …, "baseline": …}, see `_round`; with neighbours too, if there are any."""
-    with (
-        workers.group(_ours, (case, threads, kind), jobs, threads) as ours,
-        workers.group(_baseline, (case, kind), 1, None) as theirs,
-    ):
-        for ask in (ours, theirs):  # both are built at once, and neither works while the other is measured
+    with ExitStack() as groups:
+        asks = {
+            "ours": groups.enter_context(workers.group(_ours, (case, threads, kind), jobs, threads)),
+            "baseline": groups.enter_context(workers.group(_baseline, (case, kind), 1, None)),
+        }
+        for precision in precisions:
+            started = workers.group(_ours, (case, threads, kind, precision), jobs, threads)
+            asks[precision] = groups.enter_context(started)
+        for ask in asks.values():  # all are built at once, and none works while another is measured
             ask(workers.READY, 0)
-        asks = dict(zip(SIDES, (ours, theirs), strict=True))
         sides: dict[str, Callable[[int], Any]] = {side: partial(_round, ask, case, 0) for side, ask in asks.items()}
         if neighbours:
-            sides |= {BESIDE + side: partial(_round, ask, case, neighbours) for side, ask in asks.items()}
+            sides |= {BESIDE + side: partial(_round, asks[side], case, neighbours) for side in SIDES}
         results = []
         for result in measure.interleave(sides, rounds):
             results.append(result)
@@ -161,7 +182,7 @@ def _round(ask: workers.Ask, case: Case, neighbours: int, number: int) -> dict[s
     }
 
 
-def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
+def _ours(case: Case, threads: int, kind: str, precision: Precision = "float32") -> dict[str, workers.Action]:
     """Our side's process: the step of `training.update` on mini-batches of `data.batches`."""
     device = hardware.device(threads, kind)
     pad = synthetic.padding(case.image_size)
@@ -171,7 +192,7 @@ def _ours(case: Case, threads: int, kind: str) -> dict[str, workers.Action]:
         arch=case.arch, init="xavier_uniform", norm=case.norm, alpha=ALPHA, batch_size=case.batch_size, epochs=1
     )
     run = start(cell, OPTIMISER, 0, synthetic.CHANNELS, synthetic.CLASSES, device)
-    lane = loop.Lane(run, cell, 0, split, split, augmentation, ())
+    lane = loop.Lane(run, cell, 0, split, split, augmentation, (), (), precision)
 
     def train(number: int, steps: int = case.steps) -> tuple[list[float], int]:
         lane.begin()
@@ -220,7 +241,7 @@ def _actions(train: Callable[[int], Any], device: torch.device) -> dict[str, wor
     return {"train": timed, "products": products}
 
 
-def _summary(case: Case, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(case: Case, rounds: list[dict[str, Any]], precisions: tuple[Precision, ...]) -> dict[str, Any]:
     """A case's settings, spreads over rounds and raw rounds."""
     flop = flops.step(case.arch, case.image_size, synthetic.CHANNELS, synthetic.CLASSES)
     ratios = [each["ours"]["images_per_second"] / each["baseline"]["images_per_second"] for each in rounds]
@@ -244,6 +265,13 @@ def _summary(case: Case, rounds: list[dict[str, Any]]) -> dict[str, Any]:
             costs = [each["images_per_second"] / rate for each, rate in zip(results, rates, strict=True)]
             loaded = {"images_per_second": measure.spread(rates), "cost": measure.spread(costs)}
             summary[side]["beside"] = loaded | {"rounds": [each[BESIDE + side] for each in rounds]}
+    for precision in precisions:
+        rates = [each[precision]["images_per_second"] for each in rounds]
+        pairs = {side: [each[side]["images_per_second"] for each in rounds] for side in SIDES}
+        summary[precision] = {"images_per_second": measure.spread(rates), "rounds": [r[precision] for r in rounds]} | {
+            f"ratio to {side}": measure.spread([rate / other for rate, other in zip(rates, pairs[side], strict=True)])
+            for side in SIDES
+        }
     return summary
 
 

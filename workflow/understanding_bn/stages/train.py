@@ -22,6 +22,7 @@ from understanding_bn.experiment.jobs import Train
 from understanding_bn.models.guards import try_norm
 from understanding_bn.models.resnet import WIDTHS
 from understanding_bn.training import checkpoint, loop, precision, signals
+from understanding_bn.training.compiled import compile_blocks
 from understanding_bn.training.event_log import EventLog
 from understanding_bn.training.graphs import CudaGraphs
 from understanding_bn.training.state import MEASURED, finish, start
@@ -204,8 +205,7 @@ class _Block:
         plugged = [Path(name) for name in job.plugins]
         run = start(cell, job.optimiser, seed, self.store.channels, self.store.classes, self.device, plugged)
         if job.compiled:
-            for block in run.model.blocks:
-                block.compile(dynamic=False)
+            compile_blocks(run.model)
         if checkpoint.restore(run, folder):
             self.resumed.append(seed)
             print(f"seed {seed}: going on after {run.where}", file=sys.stderr)
