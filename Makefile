@@ -8,7 +8,7 @@ PRESETS ?= $(PRESET)
 PRESET_FILE = $(firstword $(wildcard $(filter %.yaml,$(PRESET)) workflow/presets/$(PRESET).yaml))
 KNOWN := quick $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-SNAKEMAKE := $(UV) run snakemake --logger brief --cores $(CORES) $(addprefix --configfile ,$(PRESET_FILE)) $(ARGS)
+SNAKEMAKE = $(UV) run snakemake --logger brief --cores $(CORES) $(addprefix --configfile ,$(PRESET_FILE)) $(ARGS)
 
 all: known .venv/ready ## set up, then run the whole of PRESET (default: quick): data, training, figures, claims, report
 	$(SNAKEMAKE)
