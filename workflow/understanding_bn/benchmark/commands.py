@@ -25,6 +25,12 @@ def _train(args: argparse.Namespace) -> None:
     train.run(*sides, args.rounds, args.steps, args.out, *machine)
 
 
+def _precision(args: argparse.Namespace) -> None:
+    from understanding_bn.benchmark import precision
+
+    precision.run(args.store, args.precision, args.arch, args.epochs, args.seeds, args.out, args.device)
+
+
 def _hvp(args: argparse.Namespace) -> None:
     from understanding_bn.benchmark import hvp
 
@@ -88,6 +94,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--seconds", type=int, default=120, help="on a GPU, where the last case is trained in every way there is"
     )
+
+    p = stage("precision", _precision, "test accuracies after training in another precision than float32, seed by seed")
+    p.add_argument("--store", type=Path, required=True, help="the prepared data set (.npz)")
+    p.add_argument("--precision", choices=["bfloat16", "tf32"], default="bfloat16")
+    p.add_argument("--arch", default="resnet-8")
+    p.add_argument("--epochs", type=int, default=10)
+    p.add_argument("--seeds", type=int, default=10)
+    p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    p.add_argument("--out", type=Path, default=Path("results/benchmark/precision.json"))
 
     p = stage("hvp", _hvp, "Hessian-vector products, in gradients, and a spectral density against PyHessian's")
     measured(p, "hvp", "auto", sizes=(8,))  # 32 takes a quarter of an hour
