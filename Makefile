@@ -23,7 +23,8 @@ verify: .venv/ready ## compare results/PRESET (default: quick) with its kept rec
 
 gpu: PRESET = paper-short
 gpu: known .venv/ready ## with a GPU and an evening: test and measure it, train PRESET (here: paper-short), keep the record
-	$(UV) run python -m understanding_bn benchmark train --device cuda --archs resnet-110 --sizes 32 --steps 30
+	$(UV) run python -m understanding_bn benchmark train --device cuda --archs resnet-110 --sizes 32 --steps 30 \
+		--out results/reference/benchmark/engine.json
 	$(UV) run pytest -m gpu
 	$(SNAKEMAKE) -- ahead
 	$(SNAKEMAKE)

@@ -114,7 +114,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
     p = stage("plan", _plan, "what a preset's training costs, from the rates that `benchmark train` measured")
     p.add_argument("--preset", type=Path, help="the preset's file; config.yaml if none is given")
-    records = sorted(Path("results/reference/benchmark").glob("train*.json"))
+    kept = Path("results/reference/benchmark")
+    records = sorted([*kept.glob("train*.json"), *kept.glob("engine*.json")])
     p.add_argument("--records", type=Path, nargs="*", default=records, help="by default those in results/reference")
     p.add_argument("--store", type=Path, help="the prepared data set, for data sets of your own")
     p.add_argument("--out", type=Path, help="by default results/benchmark/plan-PRESET.json")

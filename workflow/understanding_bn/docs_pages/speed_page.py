@@ -40,6 +40,72 @@ def steps(record: Record) -> str:
     return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}")
 
 
+def bfloat16(record: Record) -> str:
+    """Training steps in bfloat16 next to ours in float32 and to a plain script, in turns."""
+    rows = [
+        {
+            "network": _network(case),
+            "ours in bfloat16, images/s": shown(case["bfloat16"]["images_per_second"]),
+            "times ours in float32": shown(case["bfloat16"]["ratio to ours"], 2),
+            "times the script": shown(case["bfloat16"]["ratio to baseline"], 2),
+        }
+        for case in record["cases"]
+    ]
+    return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}")
+
+
+def precision(record: Record) -> str:
+    """Whether another precision ends where float32 does."""
+    settings, data = record["settings"], record["data"]
+    rows = []
+    for case in record["cases"]:
+        low, high = case["interval"] or (float("nan"), float("nan"))
+        means = {side: _mean(case[side]) for side in ("other", "float32")}
+        rows.append(
+            {
+                "norm": case["norm"],
+                "α": f"{case['alpha']:g}",
+                f"test accuracy in {settings['precision']}": means["other"],
+                "in float32": means["float32"],
+                "difference, points": f"{case['difference']:+.2f}",
+                "95 % interval": f"{low:+.2f} to {high:+.2f}",
+                f"within ±{settings['bound']:g} points": "yes" if case["agree"] else "not shown",
+            }
+        )
+    what = (
+        f"{settings['arch']}, {settings['epochs']} epochs, {settings['seeds']} seeds, Student’s t on the differences; "
+        f"{data['source']}"
+    )
+    return _table(rows, record, what)
+
+
+def engine(record: Record) -> str:
+    """Training on a GPU in every way."""
+    rows = [
+        {
+            "way": row["way"],
+            "images/s": shown(row["images_per_second"]),
+            "times the script": f"{row['ratio']:.2f}",
+            "share of products": f"{row['share_of_matmul']:.0%}",
+            "share of copies": f"{row['share_of_copy']:.0%}",
+            "MiB": f"{row['peak_memory_mib']:,.0f}",
+        }
+        if "error" not in row
+        else {"way": row["way"], "images/s": row["error"]}
+        for row in record["ways"]
+    ]
+    settings = record["settings"]
+    what = f"{_network(settings)}, B = {settings['batch_size']}, {settings['steps']} mini-batches a run and round"
+    return _table(pd.DataFrame(rows).fillna(DASH), record, what)
+
+
+def _mean(accuracies: list[float | None]) -> str:
+    """The mean accuracy of the seeds that have one, and how many have none."""
+    sound = [value for value in accuracies if value is not None]
+    missing = f", {len(accuracies) - len(sound)} diverged" if len(sound) < len(accuracies) else ""
+    return f"{sum(sound) / len(sound):.1f} %{missing}" if sound else "all diverged"
+
+
 def neighbour(record: Record) -> str:
     """What a busy neighbour costs each side."""
     rows = [
@@ -133,11 +199,13 @@ def products(record: Record) -> str:
 def _table(rows: list[dict[str, str]] | pd.DataFrame, record: Record, what: str) -> str:
     """A table with its conditions and provenance below it."""
     where = record["processor"] if record["device"] == "cpu" else record["device"]
-    load = "unknown" if record["load_before"] is None else f"{record['load_before']:.1f}"
+    machine = [where]
+    if "host_cores" in record:
+        load = "unknown" if record["load_before"] is None else f"{record['load_before']:.1f}"
+        machine += [f"{record['host_cores']} cores", f"load before: {load}", "float32"]
     commit = record["commit"][:12] + " with changes" * ("+" in record["commit"])
     note = (
-        f"{what}; {where}, {record['host_cores']} cores, load before: {load}, float32, "
-        f"torch {record['versions']['torch']}, commit {commit}, {record['started'][:10]}."
+        f"{what}; {', '.join(machine)}, torch {record['versions']['torch']}, commit {commit}, {record['started'][:10]}."
     )
     return markdown.table(pd.DataFrame(rows), note)
 
