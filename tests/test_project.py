@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_commands_of_make_name_targets_and_presets_that_exist(command):
     names = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)) | {"reference"}
     drawn = [Draw(name=name, kind="figures") for name in (*plan.FIGURES, *plan.TABLES)]
     names |= {name for draw in drawn for name in (draw.name, draw.short)}
-    for word in command.split()[1:]:
+    for word in shlex.split(command)[1:]:
         variable, _, value = word.partition("=")
         if variable == "PRESET":
             assert value.endswith(".yaml") or (ROOT / f"workflow/presets/{value}.yaml").is_file()

@@ -113,6 +113,9 @@ KNOWN_TO = {
     "plugins": ([], {"train", "trained"}),  # one that has a norm of the grid
     "seeds": (3, NUMERIC),
     "seeds_per_job": (2, {"train", "trained"}),
+    "lanes": (3, set()),
+    "precision": ("bfloat16", {"train"}),
+    "compiled": (True, {"train"}),
     "tensorboard": (True, set()),
     "augmentation": ({"flip": False, "pad": 3}, NUMERIC),
     "optimiser": ({"momentum": 0.5}, NUMERIC),
