@@ -327,13 +327,15 @@ def test_networks_without_batch_statistics_are_measured_once(context):
     assert len(table[table["kind"] == "trace"]) == 1
 
 
-def test_a_network_that_has_diverged_has_no_rows(context):
+def test_a_network_that_has_diverged_has_nans_in_place_of_values(context):
     model = context.model("none", 0)
     with torch.no_grad():
         model.linear.weight.fill_(float("nan"))
     data = spectrum.partition(context.split, 16, 16, 0)
-    table = spectrum.spectrum(model, data, ["train"], 1, 1, 3, [], 0)
-    assert table.empty and list(table.columns) == spectrum.COLUMNS
+    table = spectrum.spectrum(model, data, ["train"], 2, 3, 3, [2], 0)
+    assert table[["value", "weight", "residual"]].isna().all(axis=None)
+    kinds = table.groupby(["block", "kind"]).size().to_dict()
+    assert kinds == {(b, k): n for b in ("2", "all") for k, n in (("top", 2), ("bottom", 2), ("node", 3), ("trace", 3))}
 
 
 def test_curvlinops_agrees_in_eval_mode():
