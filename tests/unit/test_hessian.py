@@ -286,7 +286,7 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
     assert [images.shape for images, _ in small] == [(16, 1, 8, 8)] * 2
     for (images, labels), (same, too) in zip(small, large, strict=False):
         assert torch.equal(images, same) and torch.equal(labels, too)
-    everything = spectrum.partition(context.split, 10**6, 16, 0)
+    everything = spectrum.partition(context.split, context.split.count, 16, 0)
     assert len(everything) == context.split.count // 16
     images = torch.cat([images.flatten(1) for images, _ in everything]).unique(dim=0)
     whole = torch.cat([images.flatten(1) for images, _ in context.split.in_order()]).unique(dim=0)
@@ -296,6 +296,14 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
     assert torch.equal(one[0], small[0][0])
     with pytest.raises(UserError, match="batch_size: 5000 is more than"):
         spectrum.partition(context.split, 8, 5000, 0)
+    with pytest.raises(UserError, match="subset: 1438 is more than the 1437 training images; expected at most 1437"):
+        spectrum.partition(context.split, 1438, 16, 0)
+
+
+def test_a_layer_must_have_more_weights_than_eigenvalues_asked_for(context):
+    data = spectrum.partition(context.split, 16, 16, 0)
+    with pytest.raises(UserError, match="top: 144 .* layer 1 has 144 weights; expected at most 143"):
+        spectrum.spectrum(context.model("none", 0), data, ["train"], 144, 1, 2, [1], 0)
 
 
 def test_a_spectrum_has_every_mode_block_and_probe():

@@ -65,8 +65,7 @@ class Split:
         The N mod B images left over differ from epoch to epoch. Every mini-batch has the same size, because the
         noise of SGD and batch statistics depend on it.
         """
-        if batch_size > self.count:
-            raise UserError(f"batch_size: {batch_size} is more than the {self.count} training images; make it smaller")
+        self.must_have("batch_size", batch_size)
         generator = torch.Generator().manual_seed(stream(seed, epoch))
         order = torch.randperm(self.count, generator=generator)
         offsets = torch.randint(0, 2 * self.pad + 1, (2, self.count), generator=generator)
@@ -76,6 +75,12 @@ class Split:
         for start in range(done * batch_size, self.count - batch_size + 1, batch_size):
             index, *where = (t[start : start + batch_size] for t in plan)
             yield self.gather(index, *where), self.labels.index_select(0, index)
+
+    def must_have(self, key: str, images: int) -> None:
+        """Raise UserError, which names `key`, if the split has fewer images than that."""
+        if images > self.count:
+            text = f"{images} is more than the {self.count} training images; expected at most {self.count}"
+            raise UserError(f"{key}: {text}")
 
     def augmented(self, index: Tensor, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images `index`, (B,) on the CPU, with augmentation as in training, and their labels."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole
+from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ class JacobianConditioning(Initial):
         return self.networks.inits
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from too_many(("batch_size",), self.batch_size, setting)
         if self.images > self.batch_size:
             yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}")
 
