@@ -302,7 +302,7 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
 
 def test_a_layer_must_have_more_weights_than_eigenvalues_asked_for(context):
     data = spectrum.partition(context.split, 16, 16, 0)
-    with pytest.raises(UserError, match="top: 144 .* layer 1 has 144 weights; expected at most 143"):
+    with pytest.raises(UserError, match=r"top: 144 .* layer 1 has 144 weights; expected at most 143"):
         spectrum.spectrum(context.model("none", 0), data, ["train"], 144, 1, 2, [1], 0)
 
 

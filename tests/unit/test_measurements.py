@@ -304,7 +304,12 @@ NOISE_OF_64 = "mini-batches of 64 images each take"
     [
         (22 * 64, 22, {}, []),
         (math.inf, 100_000, {}, []),
-        (1437, 23, {}, [f"23 {NOISE_OF_64} 1472, and an epoch has 1437; expected at most 22, or batch_sizes of at most 62"]),
+        (
+            1437,
+            23,
+            {},
+            [f"23 {NOISE_OF_64} 1472, and an epoch has 1437; expected at most 22, or batch_sizes of"],
+        ),
         (100, 16, {}, [f"16 {NOISE_OF_64} 1024, and an epoch has 100; expected batch_sizes of at most 6"]),
         (100, 60, {}, [f"60 {NOISE_OF_64} 3840, and an epoch has 100; expected more images"]),
         (1437, 22, {"batch_sizes": [4, 256, 64], "samplings": ["subset"]}, []),

@@ -145,7 +145,9 @@ def plain_networks_explode(results: Results) -> list[Check]:
         raise NotRunError("gradient_structure of a plain network with BN before training")
     deepest = max(table["arch"].unique(), key=architecture.depth)
     if architecture.depth(deepest) < LEAST_PLAIN:
-        raise NotRunError(f"gradient_structure of a plain network of {LEAST_PLAIN} layers or more with BN before training")
+        raise NotRunError(
+            f"gradient_structure of a plain network of {LEAST_PLAIN} layers or more with BN before training"
+        )
     rates = explosion(table[table["arch"] == deepest], architecture.depth(deepest))
     name = f"growth of the gradient per layer towards the input, {deepest} with BN, before training"
     ends = round(EXPLOSION - EXPLOSION_ERROR, 3), round(EXPLOSION + EXPLOSION_ERROR, 3)
@@ -162,7 +164,7 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
     per_stage = (depth - 2) // 3
     rates = []
     for _, of_seed in table[table["block"] != "all"].groupby("seed"):
-        wide = of_seed.pivot_table(index="block", columns="quantity", values="value")
+        wide = of_seed.pivot_table(index="block", columns="quantity", values="value", dropna=False)
         layer = wide.index.astype(int).to_numpy()
         inside = (layer > 1) & (layer < depth) & ((layer - 2) % per_stage != 0)
         stage = (layer[inside] - 2) // per_stage

@@ -15,7 +15,16 @@ MATRIX = ["arch", "norm", "bn_mode", "init", "seed", "image"]
 QUANTITIES = ("log10_condition", "log10_median_ratio")
 COLUMNS = [
     *("arch", "shortcut", "depth", "norm", "bn_mode", "init", "batch_size", "seed", "image"),
-    *("size", "rank", "resolved", "finite", "log10_condition", "log10_median_ratio", "log10_passed_ratio", "log10_largest"),
+    *(
+        "size",
+        "rank",
+        "resolved",
+        "finite",
+        "log10_condition",
+        "log10_median_ratio",
+        "log10_passed_ratio",
+        "log10_largest",
+    ),
 ]
 
 
