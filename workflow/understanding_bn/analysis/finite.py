@@ -1,4 +1,7 @@
-"""Linear algebra gets finite numbers only: its routines raise on others. Imports no torch: figures must not wait for it."""
+"""Linear algebra gets finite numbers only, for its routines raise on others.
+
+Imports no torch, which figures must not wait for.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

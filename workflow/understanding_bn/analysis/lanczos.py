@@ -40,7 +40,7 @@ class Krylov:
     length: float
 
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of the tridiagonal matrix, ascending, and its eigenvectors as columns; NaN if it is not finite."""
+        """Eigenvalues of the tridiagonal matrix, ascending, and eigenvectors as columns; NaN if it is not finite."""
         m = len(self.diagonal)
         unknown = np.full(m, math.nan), np.full((m, m), math.nan)
         return if_finite(eigh_tridiagonal, self.diagonal, self.off_diagonal, otherwise=unknown)
@@ -50,8 +50,8 @@ def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
     """The Krylov basis of `start` after each step, up to `most` of them.
 
     Lanczos (1950) with full reorthogonalisation, done twice, which keeps the basis orthogonal to rounding (Parlett
-    1998, §6.9). Ends earlier where the basis spans an invariant subspace: nothing is left to find from there; and with a
-    product that is not finite. The basis takes steps · n · 8 bytes.
+    1998, §6.9). Ends earlier where the basis spans an invariant subspace, for nothing is left to find from there, and
+    after a product that is not finite. The basis takes steps · n · 8 bytes.
     """
     most = min(most, len(start))
     basis = torch.empty(most, len(start), dtype=torch.float64, device=start.device)
@@ -80,7 +80,7 @@ class Quadrature:
     """What a probe v saw of the spectrum, with as many nodes as Lanczos took steps.
 
     Attributes:
-        nodes, weights: (m,) each; Σ w f(λ) estimates tr f(H) / n. Weights add up to 1. NaN where a product is not finite.
+        nodes, weights: (m,) each; Σ w f(λ) estimates tr f(H) / n. Weights add up to 1. NaN if a product is not finite.
         form: v·Hv, an unbiased estimate of tr H.
     """
 

@@ -99,7 +99,7 @@ def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tup
 
 
 def _product(objective: Objective) -> lanczos.Product:
-    """Products with the Hessian; NaN where the loss is not finite, for then it has no derivatives that mean anything."""
+    """Products with the Hessian; NaN where the loss is not finite, so that its derivatives mean nothing."""
     return objective.hvp if math.isfinite(objective.loss()) else lambda vector: torch.full_like(vector, math.nan)
 
 

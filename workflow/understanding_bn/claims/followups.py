@@ -21,6 +21,7 @@ STABLE_RATIO, DEEP = 10.0, 56  # of largest stable α, branches scaled over unsc
 EXPLOSION, EXPLOSION_ERROR = 1.21, 0.1  # factor per layer, √(π / (π − 1)) for wide networks
 EDGE_ERROR = 0.2  # of sharpness · α / (2 + 2β) about 1
 EDGE_LOSS = 0.1  # the edge is looked for above it: with less, sharpness of cross-entropy falls again
+UNKNOWN = np.full(4, np.nan)  # a fit of one slope and three intercepts
 LEAST_PLAIN = 14  # layers: in a network of 8, a stage has one kernel beyond its first, and no slope
 EARLY = 0.1  # share of training that the noise scale's growth is counted from
 SIGNAL_MINIBATCHES = 200  # for |g|², which is noise where it comes from few
@@ -145,9 +146,7 @@ def plain_networks_explode(results: Results) -> list[Check]:
         raise NotRunError("gradient_structure of a plain network with BN before training")
     deepest = max(table["arch"].unique(), key=architecture.depth)
     if architecture.depth(deepest) < LEAST_PLAIN:
-        raise NotRunError(
-            f"gradient_structure of a plain network of {LEAST_PLAIN} layers or more with BN before training"
-        )
+        raise NotRunError(f"gradient_structure of a plain network of {LEAST_PLAIN} layers or more with BN, at 0")
     rates = explosion(table[table["arch"] == deepest], architecture.depth(deepest))
     name = f"growth of the gradient per layer towards the input, {deepest} with BN, before training"
     ends = round(EXPLOSION - EXPLOSION_ERROR, 3), round(EXPLOSION + EXPLOSION_ERROR, 3)
@@ -171,9 +170,8 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             logarithm = 0.5 * np.log((wide["gradient_norm2"] + wide["noise"]).to_numpy()[inside])
         design = np.column_stack([layer[inside], *(stage == s for s in range(3))]).astype(float)
-        unknown = (np.full(4, np.nan), None, None, None)
-        fitted = if_finite(lambda y, x=design: np.linalg.lstsq(x, y, rcond=None), logarithm, otherwise=unknown)
-        rates.append(np.exp(-fitted[0][0]))
+        fit = if_finite(lambda x, y: np.linalg.lstsq(x, y, rcond=None)[0], design, logarithm, otherwise=UNKNOWN)
+        rates.append(np.exp(-fit[0]))
     return np.array(rates)
 
 

@@ -72,8 +72,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         epoch: disjoint ones, as in an epoch. That they share no image makes the estimate unbiased for C / B.
         replacement: each image drawn independently from all: C / B.
         subset: B different images, independently of other mini-batches: C / B · (N − B) / (N − 1).
-    Where an epoch has fewer than `minibatches` mini-batches, as it may of a size that `samplings` measure, it has no row:
-    those of several epochs share images.
+    Where an epoch has fewer than `minibatches` mini-batches, as it may of a size that `samplings` measure, it has no
+    row: those of several epochs share images.
 
     Columns: batch_size, sampling, images (N), alpha, epoch (0), minibatches, noise, constant (noise · B, the C of
     α²C/|B|), log_noise_error (the standard error of log noise, by the jackknife over mini-batches; NaN for two),

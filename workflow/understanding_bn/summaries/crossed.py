@@ -52,7 +52,7 @@ class Sample:
 
 
 def interval(sample: Sample) -> Interval | None:
-    """The 95 % interval of the mean; None and points as in `intervals.mean_interval`. Of one image, as of seeds alone."""
+    """The 95 % interval of the mean; None and points as in `intervals.mean_interval`. One image is as good as none."""
     if not sample.crossed:
         return intervals.mean_interval(sample.values)
     error, freedom = _error(sample)
