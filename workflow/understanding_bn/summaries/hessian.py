@@ -48,6 +48,7 @@ def largest_over_rms(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
     nodes = rows[rows["kind"] == "node"]
     squares = (nodes["weight"] * nodes["value"] ** 2).groupby([nodes[key] for key in keys]).sum(skipna=False)
     probes = nodes.groupby(keys)["probe"].nunique()
+    squares = squares.where(np.isfinite(squares))
     return (top / (np.sqrt(squares) / np.sqrt(probes))).rename("ratio").reset_index()
 
 

@@ -71,8 +71,11 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
     for key, group in table.groupby(NETWORK, sort=False):
         row = dict(zip(NETWORK, key, strict=True))
         row |= {"size": group["size"].iloc[0], "seeds": group["seed"].nunique(), "matrices": len(group)}
-        row |= {"unresolved": int((group["finite"] & ~group["resolved"]).sum()), "lowest_rank": group.loc[group["finite"], "rank"].min()}
-        row |= {"not_finite": int((~group["finite"]).sum())}
+        row |= {
+            "unresolved": int((group["finite"] & ~group["resolved"]).sum()),
+            "lowest_rank": group.loc[group["finite"], "rank"].min(),
+            "not_finite": int((~group["finite"]).sum()),
+        }
         for which, quantity in enumerate(QUANTITIES):
             whole = group.groupby("depth")[quantity].transform(lambda column: column.notna().all())
             fitted = group[whole]
