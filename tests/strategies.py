@@ -102,14 +102,14 @@ def searches(draw, largest_batch: int) -> dict[str, Any]:
 
 @st.composite
 def noises(draw, largest_batch: int) -> dict[str, Any]:
-    """Options of the noise at initialisation; mini-batches of two sizes always come from one epoch."""
+    """Options of the noise at initialisation; an epoch has the mini-batches of all sizes, or of two, with samplings."""
     sizes = draw(several(st.integers(2, largest_batch // 2), least=2))
-    samplings = several(st.sampled_from(["replacement", "subset"]), 2, least=0)
+    samplings = draw(several(st.sampled_from(["replacement", "subset"]), 2, least=0))
     required = {
-        "minibatches": whole(2, max(2, largest_batch // sorted(sizes)[1])),
+        "minibatches": whole(2, largest_batch // sorted(sizes)[1 if samplings else -1]),
         "alphas": several(alphas(), least=2),
     }
-    return draw(st.fixed_dictionaries(required, optional={"samplings": samplings})) | {"batch_sizes": sizes}
+    return draw(st.fixed_dictionaries(required)) | {"batch_sizes": sizes, "samplings": samplings}
 
 
 @st.composite
@@ -124,7 +124,8 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
     shared = {"at": several(st.sampled_from([0, 1, *snapshots]), least=0)}
     where = {"where": st.fixed_dictionaries({}, optional=factors)}
     gradients = {"minibatches": whole(2, 100_000)}
-    hessian = {name: whole(2, 1000) for name in ("subset", "top", "probes", "steps")}
+    hessian = {name: whole(2, 1000) for name in ("top", "probes", "steps")}
+    hessian |= {"subset": whole(2, min(1000, largest_batch))}
     modes = {"bn_modes": several(st.sampled_from(["train", "eval"])), "layers": several(whole(1, 8), least=0)}
     blocks = {
         "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),

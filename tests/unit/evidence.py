@@ -51,6 +51,16 @@ def measured_at_start(results, name, rows, **options):
     return paths
 
 
+def measured(folder, name, **columns):
+    """Values of a measurement with batch norm and without; a column may differ between them."""
+    facts = {"arch": "resnet-110", "init": "xavier_uniform", "batch_size": 4}
+    files = []
+    for norm in ("batch", "none"):
+        rows = {key: value[norm] if isinstance(value, dict) else value for key, value in columns.items()}
+        files += measured_at_start(folder, name, pd.DataFrame({"norm": norm, **facts, **rows}))
+    return files
+
+
 def measured_at_end(results, name, rows):
     """Values of a measurement on trained networks, one job for each cell."""
     options = MEASUREMENTS[name].model_validate(AT_END[name])

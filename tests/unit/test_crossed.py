@@ -91,3 +91,13 @@ def test_p_is_that_of_the_interval_and_scale_changes_nothing():
     assert crossed.p(crossed.difference(one, ratio[0] * Sample(other.values + 9, other.images + 9)), 0) == (
         pytest.approx(0.05, rel=0.3)
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_test_image_says_nothing_of_others():
+    values = np.array([1.0, 2.0, 4.0])
+    one, alone = Sample(values, values[:, None]), Sample(values)
+    assert crossed.interval(one) == crossed.interval(alone)
+    assert crossed.p(one, 0) == crossed.p(alone, 0)
+    assert crossed.ratio_interval(one, one) == crossed.ratio_interval(alone, alone)
+    assert one.method == "Student’s t over seeds alone: there is one test image"

@@ -262,6 +262,43 @@ def test_outliers_and_traces_with_batch_norm_and_without(tmp_path, outlier, shal
     assert "ResNet-8" in claims["L9"]["measure"]
 
 
+def test_networks_without_a_spectrum_are_counted(tmp_path):
+    rows = [run(n, 0.04, 64, s, arch="resnet-8") for n in ("batch", "none") for s in SEEDS]
+    hessian = []
+    for norm, seed in itertools.product(("batch", "none"), SEEDS):
+        spectrum = curvature(norm, 0.04, 64, seed, top=2.0 + seed, arch="resnet-8")
+        bad = norm == "none" and seed == 1
+        hessian += [row | ({"value": np.nan, "weight": np.nan} if bad else {}) for row in spectrum]
+    claims = judged(tmp_path, rows, hessian=hessian)
+    for claim in (claims["L8"], claims["L9"]):
+        assert f"(1 of {len(SEEDS)} have none); 1 of {len(SEEDS)} without a value" in claim["measure"]
+        assert claim["seeds"] == len(SEEDS) - 1
+
+
+def test_a_plain_network_of_one_block_a_stage_has_no_rate_per_layer(tmp_path):
+    structure = [
+        row | {"arch": "plain-8"}
+        for seed in SEEDS
+        for row in gradients("batch", np.nan, 64, seed, epoch=0, layers=dict.fromkeys(range(1, 9), 1.0))
+    ]
+    claim = judged(tmp_path, [run("batch", 0.04, 64, s) for s in SEEDS], structure)["L6"]
+    assert claim["verdict"] == NOT_RUN
+    assert "plain network of 14 layers or more" in claim["note"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_a_gradient_that_is_not_finite_or_zero_has_no_rate_per_layer(bad):
+    squares = [dict.fromkeys(range(1, 21), value) for value in (1.0, bad)]
+    structure = [row for seed in (0, 1) for row in gradients("batch", np.nan, 64, seed, epoch=0, layers=squares[seed])]
+    table = pd.DataFrame(structure)
+    lost = (table["seed"] == 1) & table["quantity"].isin(["noise", "gradient_norm2"])
+    table.loc[lost, "value"] = bad
+    rates = explosion(table, 20)
+    assert rates[0] == pytest.approx(1)
+    assert np.isnan(rates[1])
+
+
 def test_what_was_not_run_says_so(tmp_path):
     claims = judged(tmp_path, [run("batch", 0.04, 64, 0)])
     assert {claim["verdict"] for claim in claims.values()} == {NOT_RUN}

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from understanding_bn.analysis.context import flat
 from understanding_bn.analysis.gradient_moments import Variance, jackknife_error
+from understanding_bn.errors import UserError
 from understanding_bn.measurements import gradient_noise
 from understanding_bn.measurements.gradient_noise import GradientNoise
 
@@ -116,3 +117,8 @@ def test_the_first_update_is_that_of_plain_descent_and_leaves_the_weights_where_
     assert update.dtype == torch.float64
     for parameter, start in zip(model.parameters(), origin, strict=True):
         assert torch.equal(parameter, start)
+
+
+def test_no_mini_batch_is_smaller_than_asked_for(context):
+    with pytest.raises(UserError, match="batch_size: 1438 is more than the 1437 training images"):
+        next(replace(context, batch_size=1438).draws("subset", 1, 0, 0))

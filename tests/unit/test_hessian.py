@@ -286,7 +286,7 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
     assert [images.shape for images, _ in small] == [(16, 1, 8, 8)] * 2
     for (images, labels), (same, too) in zip(small, large, strict=False):
         assert torch.equal(images, same) and torch.equal(labels, too)
-    everything = spectrum.partition(context.split, 10**6, 16, 0)
+    everything = spectrum.partition(context.split, context.split.count, 16, 0)
     assert len(everything) == context.split.count // 16
     images = torch.cat([images.flatten(1) for images, _ in everything]).unique(dim=0)
     whole = torch.cat([images.flatten(1) for images, _ in context.split.in_order()]).unique(dim=0)
@@ -296,6 +296,14 @@ def test_the_partition_is_fixed_and_grows_by_adding(context):
     assert torch.equal(one[0], small[0][0])
     with pytest.raises(UserError, match="batch_size: 5000 is more than"):
         spectrum.partition(context.split, 8, 5000, 0)
+    with pytest.raises(UserError, match="subset: 1438 is more than the 1437 training images; expected at most 1437"):
+        spectrum.partition(context.split, 1438, 16, 0)
+
+
+def test_a_layer_must_have_more_weights_than_eigenvalues_asked_for(context):
+    data = spectrum.partition(context.split, 16, 16, 0)
+    with pytest.raises(UserError, match=r"top: 144 .* layer 1 has 144 weights; expected at most 143"):
+        spectrum.spectrum(context.model("none", 0), data, ["train"], 144, 1, 2, [1], 0)
 
 
 def test_a_spectrum_has_every_mode_block_and_probe():
@@ -327,13 +335,15 @@ def test_networks_without_batch_statistics_are_measured_once(context):
     assert len(table[table["kind"] == "trace"]) == 1
 
 
-def test_a_network_that_has_diverged_has_no_rows(context):
+def test_a_network_that_has_diverged_has_nans_in_place_of_values(context):
     model = context.model("none", 0)
     with torch.no_grad():
         model.linear.weight.fill_(float("nan"))
     data = spectrum.partition(context.split, 16, 16, 0)
-    table = spectrum.spectrum(model, data, ["train"], 1, 1, 3, [], 0)
-    assert table.empty and list(table.columns) == spectrum.COLUMNS
+    table = spectrum.spectrum(model, data, ["train"], 2, 3, 3, [2], 0)
+    assert table[["value", "weight", "residual"]].isna().all(axis=None)
+    kinds = table.groupby(["block", "kind"]).size().to_dict()
+    assert kinds == {(b, k): n for b in ("2", "all") for k, n in (("top", 2), ("bottom", 2), ("node", 3), ("trace", 3))}
 
 
 def test_curvlinops_agrees_in_eval_mode():

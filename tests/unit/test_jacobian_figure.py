@@ -101,3 +101,14 @@ def test_networks_of_one_depth_or_no_rank_are_drawn_all_the_same():
     _, tables = figure.draw(one)
     assert tables[""]["log10_condition"].isna().all()
     assert tables["summary"]["condition_theory"].isna().all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_jacobian_that_is_not_finite_is_counted_apart_and_its_depth_is_not_fitted(bad):
+    values = made_up()
+    lost = (values["arch"] == "plain-20") & (values["seed"] == 0) & (values["init"] == "xavier_uniform")
+    table = conditions(values.assign(singular_value=values["singular_value"].where(~lost, bad)))
+    row = slopes(table).set_index(NETWORK).loc["none", "none", "none", "xavier_uniform"]
+    assert (row["not_finite"], row["unresolved"], row["lowest_rank"]) == (1, 0, 3)
+    assert row["condition_slope"] == pytest.approx(0.1)
+    assert table.loc[~table["finite"], ["log10_condition", "log10_median_ratio", "log10_largest"]].isna().all(axis=None)

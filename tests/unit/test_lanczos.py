@@ -64,3 +64,22 @@ def test_ends_that_were_not_found_in_time_are_missing(monkeypatch):
     diagonal = torch.linspace(0, 1, 5000, dtype=torch.float64)
     ends = lanczos.extremes(lambda v: diagonal * v, 5000, 2, 1e-8, seed=0)
     assert all(np.isnan(each).all() for end in ends.values() for each in end)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_product_that_is_not_finite_makes_all_unknown(bad):
+    diagonal = torch.arange(1.0, 51, dtype=torch.float64)
+    products = iter(range(1000))
+
+    def product(vector):
+        return diagonal * vector * (bad if next(products) >= 3 else 1)
+
+    ends = lanczos.extremes(product, 50, 2, 1e-6, 0)
+    assert all(np.isnan(each).all() for end in ends.values() for each in end)
+    (seen,) = lanczos.quadrature(lambda vector: vector * bad, 50, 1, 9, torch.Generator().manual_seed(0))
+    assert np.isnan(seen.nodes).all()
+    assert np.isnan(seen.weights).all()
+    products = iter([3])
+    value, vector = lanczos.largest(product, torch.ones(50, dtype=torch.float64), 1e-6)
+    assert np.isnan(value)
+    assert torch.equal(vector, torch.ones(50, dtype=torch.float64))

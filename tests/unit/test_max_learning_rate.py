@@ -57,6 +57,12 @@ def test_a_sound_a_collapsed_and_a_diverging_network_are_told_apart(context):
     assert "collapsed" in outcomes
 
 
+def test_a_network_that_blows_up_in_its_last_update_is_not_stable(context):
+    bad = trial(context, "none", 0, 1e4, 8)[1]
+    assert bad > 1
+    assert trial(context, "none", 0, 1e4, bad - 1) == ("diverged", bad - 1)
+
+
 def test_a_trial_depends_on_its_seed_alone(context):
     options = MaxLearningRate(batch_size=32, updates=4, **GRID)
     first, again = (max_learning_rate.measure(context, "batch", 3, options) for _ in range(2))

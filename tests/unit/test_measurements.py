@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import pkgutil
 import subprocess
 import sys
@@ -295,15 +296,52 @@ def test_a_search_needs_a_learning_rate_to_try():
     assert grid(0.2, 0.9, 1) == []
 
 
-def test_two_batch_sizes_must_fit_into_an_epoch():
-    # 1437 images have 22 mini-batches of 64.
-    sizes = [4, 256, 64]
-    assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=22) == []
-    text = "23 of two batch sizes must come from one epoch of 1437 images; expected at most 22"
-    assert mistakes("gradient_noise", batch_sizes=sizes, minibatches=23) == [Mistake(("minibatches",), text)]
-    assert mistakes("gradient_noise", Setting(22 * 64, (), ()), batch_sizes=sizes, minibatches=22) == []
-    unknown = Setting(float("inf"), (), ())
-    assert mistakes("gradient_noise", unknown, batch_sizes=sizes, minibatches=100_000) == []
+NOISE_OF_64 = "mini-batches of 64 images each take"
+
+
+@pytest.mark.parametrize(
+    ("images", "count", "changes", "texts"),
+    [
+        (22 * 64, 22, {}, []),
+        (math.inf, 100_000, {}, []),
+        (
+            1437,
+            23,
+            {},
+            [f"23 {NOISE_OF_64} 1472, and an epoch has 1437; expected at most 22, or batch_sizes of"],
+        ),
+        (100, 16, {}, [f"16 {NOISE_OF_64} 1024, and an epoch has 100; expected batch_sizes of at most 6"]),
+        (100, 60, {}, [f"60 {NOISE_OF_64} 3840, and an epoch has 100; expected more images"]),
+        (1437, 22, {"batch_sizes": [4, 256, 64], "samplings": ["subset"]}, []),
+        (1437, 22, {"batch_sizes": [4, 256, 64]}, ["22 mini-batches of 256 images each take 5632"]),
+        (1437, 23, {"batch_sizes": [4, 256, 64], "samplings": ["subset"]}, [f"23 {NOISE_OF_64} 1472"]),
+    ],
+)
+def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others_are_drawn(
+    images, count, changes, texts
+):
+    changes = {"batch_sizes": [8, 64], "minibatches": count} | changes
+    found = mistakes("gradient_noise", Setting(images, (), ()), **changes)
+    assert [mistake.place for mistake in found] == [("minibatches",)] * len(texts)
+    assert all(mistake.text.startswith(text) for mistake, text in zip(found, texts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("gradient_noise", "batch_sizes", [8, 65]),
+        ("max_learning_rate", "batch_size", 65),
+        ("jacobian_conditioning", "batch_size", 65),
+        ("edge_of_stability", "images", 65),
+        ("hessian_spectrum", "subset", 65),
+    ],
+)
+def test_no_more_different_images_are_asked_for_than_there_are(name, key, value):
+    changes = {key: value} | ({"minibatches": 2, "samplings": ["subset"]} if name == "gradient_noise" else {})
+    (mistake,) = [m for m in mistakes(name, Setting(64, (), ("batch",)), **changes) if m.place[0] == key]
+    assert mistake.text == "65 is more than the 64 training images; expected at most 64"
+    at_most = [8, 64] if key == "batch_sizes" else 64
+    assert not [m for m in mistakes(name, Setting(64, (), ("batch",)), **changes | {key: at_most}) if m.place[0] == key]
 
 
 def test_images_must_be_in_the_minibatch():
@@ -354,9 +392,6 @@ def test_descents_name_known_norms_and_each_kind_once():
     unknown = kind | {"alphas": {"default": [0.1], "bath": [0.1]}}
     text = "key 'bath' is unknown; expected one of default, batch, none (did you mean 'batch'?)"
     assert mistakes("edge_of_stability", descents=[unknown]) == [Mistake(("descents", 0, "alphas"), text)]
-    text = "1438 is more than the 1437 training images; expected at most that"
-    assert mistakes("edge_of_stability", images=1438) == [Mistake(("images",), text)]
-    assert mistakes("edge_of_stability", images=1437) == []
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():

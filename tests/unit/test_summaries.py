@@ -111,3 +111,14 @@ def imported(file):
             names |= {parts[1]} if len(parts) > 1 and parts[0] == PACKAGE.name else {parts[0]}
             names |= {alias.name for alias in node.names} if node.module == PACKAGE.name else set()
     return names
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_trace_and_no_mean_square_leaves_a_probe_out(bad):
+    rows = [RUN | {"kind": "top", "value": 7.0}]
+    rows += [RUN | {"kind": "trace", "probe": probe, "value": value} for probe, value in enumerate((1.0, np.nan))]
+    rows += [RUN | {"kind": "node", "probe": 0, "value": value, "weight": 0.5} for value in (2.0, bad)]
+    (row,) = hessian.sharpness_and_trace(pd.DataFrame(rows)).to_dict("records")
+    assert np.isnan(row["trace"])
+    (ratio,) = hessian.largest_over_rms(pd.DataFrame(rows))["ratio"]
+    assert np.isnan(ratio)

@@ -46,7 +46,7 @@ def test_a_measurement_does_not_shrink_with_its_data(digits_path, tmp_path):
     facts = {"optimiser": OPTIMISER, "augmentation": AUGMENTATION, "seeds": (0,)}
     made = Measure(measurement="gradient_noise", network=network, options=options, **facts)
     key = r"config key initialization\.measurements\.gradient_noise\.minibatches: "
-    with pytest.raises(UserError, match=key + "30 of two batch sizes .* 1437 images; expected at most 22"):
+    with pytest.raises(UserError, match=key + "30 mini-batches of 64 images .* 1437; expected at most 22"):
         measure.run(made, digits_path, None, tmp_path / "out", 1, "cpu")
     assert not (tmp_path / "out").exists()
 

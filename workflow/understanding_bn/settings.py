@@ -243,6 +243,13 @@ def layers_too_deep(layers: dict[tuple[str | int, ...], int], archs: tuple[str, 
             yield Mistake(place, f"layer {layer} is too deep; expected 1 to {top} in {shallowest}")
 
 
+def too_many(place: tuple[str | int, ...], wanted: int, setting: Setting) -> Iterator[Mistake]:
+    """A mistake if so many different images are wanted, and there are fewer to train on."""
+    if wanted > setting.images:
+        text = f"{wanted} is more than the {setting.images} training images; expected at most {setting.images}"
+        yield Mistake(place, text)
+
+
 def _counterparts(layers: int | tuple[int, ...], arch: str) -> int | tuple[int, ...]:
     """A default layer of ResNet-110, or several of them, in another network, each once."""
     if isinstance(layers, int):

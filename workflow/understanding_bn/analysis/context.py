@@ -67,7 +67,12 @@ class Context:
         Args:
             sampling: "subset": B different images; "replacement": each image drawn independently from all.
             domain: a number that keeps these draws apart from those for other purposes with the same seed.
+
+        Raises:
+            UserError: there are fewer than B different images.
         """
+        if sampling == "subset":
+            self.split.must_have("batch_size", self.batch_size)
         generator = torch.Generator().manual_seed(stream(seed, domain))
         images = self.split.count
         for _ in range(count):

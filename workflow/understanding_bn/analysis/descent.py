@@ -30,10 +30,10 @@ LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": half_squared
 
 
 def balanced(split: Split, count: int) -> tuple[Tensor, Tensor]:
-    """The first `count` images of the split by their number within their class, so that classes differ by one at most.
+    """The first `count` images of the split by their number within their class; all of them for 0.
 
-    The same for every seed; all images where there are no more, or for 0. Not augmented: (B, C, H, W), channels-last,
-    and labels (B,).
+    So classes differ by one at most, but for those that have no more. The same for every seed. Not augmented:
+    (B, C, H, W), channels-last, and labels (B,).
     """
     labels = split.labels.cpu().numpy()
     within = np.zeros(len(labels), dtype=int)

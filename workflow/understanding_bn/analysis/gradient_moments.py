@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from understanding_bn.analysis.finite import if_finite
 from understanding_bn.models.resnet import ResNet
 
 
@@ -96,7 +97,7 @@ def of_layer(gradients: Tensor, mean: Tensor) -> dict[str, float]:
     return moments(gradients) | {
         "entry_variance": gradients.var(1).mean().item(),
         "unit_variation": variation(mean.square().mean(1).sqrt()),
-        "rank": effective_rank(torch.linalg.svdvals(mean)),
+        "rank": effective_rank(if_finite(torch.linalg.svdvals, mean, otherwise=mean.new_full((1,), math.nan))),
         "full_rank": float(min(mean.shape)),
     }
 
@@ -114,6 +115,13 @@ def gram(gradients: Tensor) -> Tensor:
     """Inner products of the rows of (n, parameters), in float64: (n, n)."""
     pieces = (piece.double() for piece in gradients.split(2**18, dim=1))
     return sum((piece @ piece.T for piece in pieces), torch.zeros(()).double())
+
+
+def rank_between(gradients: Tensor) -> float:
+    """Effective rank of the (n, parameters) matrix of mini-batch gradients; NaN if one of them is not finite."""
+    products = gram(gradients)
+    squares = if_finite(torch.linalg.eigvalsh, products, otherwise=products.new_full((1,), math.nan))
+    return effective_rank(squares.clamp_min(0).sqrt())
 
 
 def effective_rank(singular_values: Tensor) -> float:

@@ -12,6 +12,8 @@ import torch
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
+from understanding_bn.analysis.finite import if_finite
+
 Product = Callable[[Tensor], Tensor]
 
 # A new direction this small compared with the matrix is rounding: the Krylov space is used up.
@@ -37,13 +39,19 @@ class Krylov:
     off_diagonal: np.ndarray
     length: float
 
+    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of the tridiagonal matrix, ascending, and eigenvectors as columns; NaN if it is not finite."""
+        m = len(self.diagonal)
+        unknown = np.full(m, math.nan), np.full((m, m), math.nan)
+        return if_finite(eigh_tridiagonal, self.diagonal, self.off_diagonal, otherwise=unknown)
+
 
 def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
     """The Krylov basis of `start` after each step, up to `most` of them.
 
     Lanczos (1950) with full reorthogonalisation, done twice, which keeps the basis orthogonal to rounding (Parlett
-    1998, §6.9). Ends earlier where the basis spans an invariant subspace: nothing is left to find from there. The basis
-    takes steps · n · 8 bytes.
+    1998, §6.9). Ends earlier where the basis spans an invariant subspace, for nothing is left to find from there, and
+    after a product that is not finite. The basis takes steps · n · 8 bytes.
     """
     most = min(most, len(start))
     basis = torch.empty(most, len(start), dtype=torch.float64, device=start.device)
@@ -61,7 +69,7 @@ def steps_of(product: Product, start: Tensor, most: int) -> Iterator[Krylov]:
         scale = max(scale, abs(diagonal[-1]), length)
         whole = step + 1 == len(start) or length <= BREAKDOWN * scale
         yield Krylov(known, np.array(diagonal), np.array(off_diagonal), 0.0 if whole else length)
-        if whole:
+        if whole or not math.isfinite(length):
             return
         off_diagonal.append(length)
         direction = image / length
@@ -72,7 +80,7 @@ class Quadrature:
     """What a probe v saw of the spectrum, with as many nodes as Lanczos took steps.
 
     Attributes:
-        nodes, weights: (m,) each; Σ w f(λ) estimates tr f(H) / n. Weights add up to 1.
+        nodes, weights: (m,) each; Σ w f(λ) estimates tr f(H) / n. Weights add up to 1. NaN if a product is not finite.
         form: v·Hv, an unbiased estimate of tr H.
     """
 
@@ -94,7 +102,7 @@ def quadrature(
         signs = torch.randint(0, 2, (size,), generator=generator, device=generator.device)
         probe = (2 * signs - 1).to(device=device, dtype=torch.float64)
         *_, krylov = steps_of(product, probe, steps)
-        nodes, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
+        nodes, vectors = krylov.eigen()
         yield Quadrature(nodes, vectors[0] ** 2, size * krylov.diagonal[0])
 
 
@@ -106,8 +114,9 @@ def extremes(
     Both ends come from one Krylov basis that grows, without restarts, until the residuals of all are at most
     tolerance · (width of the spectrum): half the products that ARPACK's implicitly restarted Lanczos takes, which must
     be run once for each end and starts anew. A residual is ‖Hv − λv‖ for a unit v, a bound on the distance to an
-    eigenvalue, measured with a product of its own. Values that did not converge in `MOST` steps are NaN. Of an
-    eigenvalue that occurs several times the basis holds one vector, so it may be found once.
+    eigenvalue, measured with a product of its own. Values that did not converge in `MOST` steps are NaN, and so are all
+    where a product is not finite. Of an eigenvalue that occurs several times the basis holds one vector, so it may be
+    found once.
 
     Raises:
         ValueError: the matrix has no more than `count` rows; take a dense one.
@@ -116,7 +125,7 @@ def extremes(
         raise ValueError(f"{count} eigenvalues of a matrix of {size} rows")
     start = torch.from_numpy(np.random.default_rng(seed).standard_normal(size)).to(device)
     for krylov in steps_of(product, start, MOST):
-        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
+        values, vectors = krylov.eigen()
         bounds = krylov.length * np.abs(vectors[-1])  # residuals, exact but for rounding (Parlett 1998, §13.2)
         converged = bounds <= tolerance * (values[-1] - values[0])
         if len(values) >= max(LEAST, 2 * count) and converged[:count].all() and converged[-count:].all():
@@ -142,9 +151,7 @@ def largest(product: Product, start: Tensor, tolerance: float, least: int = LEAS
         (NaN, start) where the eigenvalue did not converge in `MOST` steps, or a product is not finite.
     """
     for krylov in steps_of(product, start, MOST):
-        if not math.isfinite(krylov.diagonal[-1]):
-            break
-        values, vectors = eigh_tridiagonal(krylov.diagonal, krylov.off_diagonal)
+        values, vectors = krylov.eigen()
         converged = krylov.length * abs(vectors[-1, -1]) <= tolerance * abs(values[-1])
         if krylov.length == 0 or (len(values) >= least and converged):
             return float(values[-1]), krylov.basis.T @ torch.from_numpy(vectors[:, -1]).to(start.device)

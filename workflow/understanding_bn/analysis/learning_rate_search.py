@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from understanding_bn.analysis.context import Context
+from understanding_bn.analysis.context import Context, loss_at
 from understanding_bn.training import divergence
 from understanding_bn.training.update import step
 
@@ -27,16 +27,22 @@ def bisect(alphas: list[float], outcome_at: Callable[[float], tuple[str, int]]) 
 
 
 def trial(context: Context, norm: str, seed: int, alpha: float, updates: int) -> tuple[str, int]:
-    """(outcome, last update) of `updates` ordinary updates at learning rate α: stable, diverged or collapsed."""
+    """(outcome, last update) of `updates` ordinary updates at learning rate α: stable, diverged or collapsed.
+
+    Each update is judged by the loss of the mini-batch after it, the last one, too: a network can blow up in it.
+    """
     model = context.model(norm, seed)
     optimiser = context.sgd(model, alpha)
     record, first_loss, last_loss = divergence.Divergence(), None, None
-    for update, (images, labels) in enumerate(islice(context.minibatches(seed), updates), start=1):
-        loss, logits = step(model, optimiser, images, labels)
-        last = loss.item()
+    for number, (images, labels) in enumerate(islice(context.minibatches(seed), updates + 1)):
+        if number < updates:
+            loss, logits = step(model, optimiser, images, labels)
+            last = loss.item()
+        else:
+            last = loss_at(model, images, labels)
         first_loss = last if first_loss is None else first_loss
-        record = divergence.judge(np.array([last]), first_loss, record, update - 1, last_loss)
+        record = divergence.judge(np.array([last]), first_loss, record, number, last_loss)
         if record.first_bad_step is not None:
-            return "diverged", update
+            return "diverged", min(number + 1, updates)
         last_loss = last
-    return ("collapsed" if divergence.collapsed(logits) else STABLE), update
+    return ("collapsed" if divergence.collapsed(logits) else STABLE), updates

@@ -51,8 +51,11 @@ def spectrum(
         - kind "top" and "bottom": the index-th eigenvalue from that end (value), with the residual ‖Hv − λv‖.
         - kind "trace": v·Hv of each probe (value), an unbiased estimate of the trace.
 
-        Eigenvalues are in nats per squared unit of weight. Cells without meaning are NaN. A network whose loss or
-        products are not finite has no rows.
+        Eigenvalues are in nats per squared unit of weight. Cells without meaning are NaN, and so is all that is
+        measured of a network whose loss or products are not finite; its probes then have a node each.
+
+    Raises:
+        UserError: a block has no more than `top` weights.
     """
     modes = {mode: mode for mode in bn_modes} if batch_norms(model) else {"train": "none"}
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
@@ -64,8 +67,9 @@ def spectrum(
         objective = Objective(model, batches, mode)
         for number, (block, only) in enumerate(blocks.items()):
             chosen = objective if only is None else objective.block(only)
-            if not _finite(chosen):
-                continue
+            if top >= chosen.size:
+                text = f"layer {block} has {chosen.size} weights; expected at most {chosen.size - 1}"
+                raise UserError(f"top: {top} eigenvalues at each end are too many, for {text}")
             for part in _parts(chosen, top, probes, steps, stream(seed, number)):
                 rows += [(label, block, *row) for row in part]
                 done += 1
@@ -76,15 +80,15 @@ def spectrum(
 def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """⌊subset / B⌋ mini-batches of different images, at least one, not augmented, the same for the same seed.
 
-    A `subset` larger than the split is the whole split. The mini-batches are the first ones of one random
-    order, so a larger subset only adds to a smaller one. Each is images (B, C, H, W), channels-last, and labels (B,).
+    The mini-batches are the first ones of one random order, so a larger subset only adds to a smaller one. Each is
+    images (B, C, H, W), channels-last, and labels (B,).
 
     Raises:
-        UserError: there are not enough images for a mini-batch.
+        UserError: there are not enough images.
     """
-    if batch_size > split.count:
-        raise UserError(f"batch_size: {batch_size} is more than the {split.count} training images; make it smaller")
-    count = max(1, min(subset, split.count) // batch_size)
+    split.must_have("batch_size", batch_size)
+    split.must_have("subset", subset)
+    count = max(1, subset // batch_size)
     order = torch.randperm(split.count, generator=torch.Generator().manual_seed(stream(seed, _PARTITION)))
     batches = []
     for index in order[: count * batch_size].to(split.pixels.device).split(batch_size):
@@ -94,23 +98,22 @@ def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tup
     return batches
 
 
-def _finite(objective: Objective) -> bool:
-    """Whether the loss and a product with the Hessian are finite."""
-    ones = torch.ones(objective.size, dtype=torch.float64, device=objective.device)
-    return math.isfinite(objective.loss()) and bool(objective.hvp(ones).isfinite().all())
+def _product(objective: Objective) -> lanczos.Product:
+    """Products with the Hessian; NaN where the loss is not finite, so that its derivatives mean nothing."""
+    return objective.hvp if math.isfinite(objective.loss()) else lambda vector: torch.full_like(vector, math.nan)
 
 
 def _parts(objective: Objective, top: int, probes: int, steps: int, seed: int) -> Iterator[list[tuple]]:
     """Rows (kind, index, probe, value, weight, residual): first of both ends, then of each probe."""
-    size, device, nan = objective.size, str(objective.device), math.nan
-    ends = lanczos.extremes(objective.hvp, size, top, TOLERANCE, seed, device)
+    size, device, nan, product = objective.size, str(objective.device), math.nan, _product(objective)
+    ends = lanczos.extremes(product, size, top, TOLERANCE, seed, device)
     yield [
         (kind, index, nan, value, nan, residual)
         for kind, (values, residuals) in ends.items()
         for index, (value, residual) in enumerate(zip(values, residuals, strict=True))
     ]
     generator = torch.Generator().manual_seed(seed)
-    for probe, seen in enumerate(lanczos.quadrature(objective.hvp, size, probes, steps, generator, device)):
+    for probe, seen in enumerate(lanczos.quadrature(product, size, probes, steps, generator, device)):
         nodes = zip(seen.nodes, seen.weights, strict=True)
         rows = [("node", index, probe, value, weight, nan) for index, (value, weight) in enumerate(nodes)]
         yield [*rows, ("trace", nan, probe, seen.form, nan, nan)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from understanding_bn.summaries import crossed, intervals
@@ -30,7 +31,7 @@ class Check:
     """One comparison of a claim.
 
     Attributes:
-        name: what is measured, with its unit.
+        name: what is measured, with its unit; and how many seeds have no value, where some have none.
         value: the point estimate; NaN or infinite if it has none.
         interval: its 95 % interval, or None if there is no such thing.
         relation: "≥", "≤", ">" or "<".
@@ -67,6 +68,8 @@ class Check:
     @property
     def verdict(self) -> str:
         """By the whole interval against the bound; `combine` corrects refutations for their number."""
+        if self.seeds == 0:
+            return INCONCLUSIVE
         if self.universal:
             return REFUTED if not self._holds(self.value) else REPRODUCED if self.seeds >= LEAST_RUNS else INCONCLUSIVE
         if self.interval is None or self.seeds < LEAST_SEEDS or not math.isfinite(self.value):
@@ -115,15 +118,17 @@ def mean_check(
     evidence: bool = True,
     beside: str = "",
 ) -> Check:
-    """A check of the mean of one value a seed, by Student's t. NaNs, of seeds that have no value, are left out.
+    """A check of the mean of one value a seed, by Student's t. NaNs, of seeds without one, are left out and counted.
 
     The interval of a `Sample` covers the choice of test images, too.
     """
     sample, method = _sample(values)
-    values = sample.values
+    name, values = _without(name, values), sample.values
+    with np.errstate(invalid="ignore"):  # +∞ and −∞ have no mean
+        mean = float(values.mean()) if len(values) else math.nan
     return Check(
         name,
-        float(values.mean()) if len(values) else math.nan,
+        mean,
         crossed.interval(sample),
         relation,
         bound,
@@ -141,7 +146,7 @@ def mean_check(
 
 def ratio_check(name: str, values: np.ndarray, relation: str, bound: float, zero: float | None = None) -> Check:
     """A check of the geometric mean of one ratio, step size or eigenvalue a seed, by Student's t on its logarithms."""
-    values = np.asarray(values, dtype=float)
+    name, values = _without(name, values), np.asarray(values, dtype=float)
     values = values[~np.isnan(values)]
     with np.errstate(divide="ignore"):
         logs = np.log(np.maximum(values, 0))  # −∞, which has no interval, for what is not positive
@@ -206,13 +211,12 @@ def within(
 
 
 def every(name: str, flags: np.ndarray) -> Check:
-    """A check that something holds for every seed, one flag each."""
-    flags = np.asarray(flags, dtype=bool)
+    """A check that something holds for every seed, one flag each. Seeds without one (NA) are left out and counted."""
+    known = pd.Series(flags).dropna()
+    name, flags = _without(name, pd.Series(flags)), known.to_numpy(dtype=bool)
     holds, total = int(flags.sum()), len(flags)
-    interval = intervals.share_interval(holds, total)
-    return Check(
-        name, holds / total, interval, "≥", 1.0, total, SHARE, universal=True, values=tuple(flags.astype(float))
-    )
+    share, interval = (holds / total, intervals.share_interval(holds, total)) if total else (math.nan, None)
+    return Check(name, share, interval, "≥", 1.0, total, SHARE, universal=True, values=tuple(flags.astype(float)))
 
 
 def majority(name: str, flags: np.ndarray) -> Check:
@@ -270,6 +274,12 @@ def _sample(values: np.ndarray | Sample) -> tuple[Sample, str]:
         return values, values.method
     values = np.asarray(values, dtype=float)
     return Sample(values[~np.isnan(values)]), "Student’s t"
+
+
+def _without(name: str, values: np.ndarray | pd.Series | Sample) -> str:
+    """The name of a check, and how many of its seeds have no value, where some have none."""
+    missing = 0 if isinstance(values, Sample) else int(pd.isna(values).sum())
+    return f"{name}; {missing} of {len(values)} without a value" if missing else name  # type: ignore[arg-type]
 
 
 def _against(checks: Sequence[Check]) -> set[int]:

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn import architecture
+from understanding_bn.analysis.finite import if_finite
 from understanding_bn.claims import roles, scores
 from understanding_bn.claims.checks import Check, mean_check, quotient_check, ratio_check, within
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.summaries import edge_of_stability, max_learning_rate
 from understanding_bn.summaries.gradient_structure import along_training
-from understanding_bn.summaries.hessian import largest_over_rms
+from understanding_bn.summaries.hessian import largest_over_rms, sharpness_and_trace
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, largest_grid, neighbours
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import main_network, of_network, with_failures
@@ -20,6 +21,8 @@ STABLE_RATIO, DEEP = 10.0, 56  # of largest stable α, branches scaled over unsc
 EXPLOSION, EXPLOSION_ERROR = 1.21, 0.1  # factor per layer, √(π / (π − 1)) for wide networks
 EDGE_ERROR = 0.2  # of sharpness · α / (2 + 2β) about 1
 EDGE_LOSS = 0.1  # the edge is looked for above it: with less, sharpness of cross-entropy falls again
+UNKNOWN = np.full(4, np.nan)  # a fit of one slope and three intercepts
+LEAST_PLAIN = 14  # layers: in a network of 8, a stage has one kernel beyond its first, and no slope
 EARLY = 0.1  # share of training that the noise scale's growth is counted from
 SIGNAL_MINIBATCHES = 200  # for |g|², which is noise where it comes from few
 
@@ -39,6 +42,8 @@ def equal_ratio_equal_accuracy(results: Results) -> list[Check]:
     means = pd.concat([side.mean(axis=1) for side in sides], axis=1).dropna()
     name = "mean |difference| of test accuracy with BN between neighbouring cells, "
     name += f"{len(alike)} pairs of equal α/B over {len(others)} of unequal"
+    lost, total = (sum(int(count) for count in counts) for counts in zip(*map(_lost, sides), strict=True))
+    name += f" ({lost} of {total} differences have a run that failed)" if lost else ""
     return [quotient_check(name, means[0].to_numpy(), means[1].to_numpy(), "≤", SAME_RATIO, zero=1)]
 
 
@@ -50,7 +55,7 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
     for size in (small, large):
         accuracy = _by_cell(table[table["batch_size"] == size], "test_accuracy")
         best[size] = accuracy.dropna(how="all").idxmax(axis=1).map(lambda cell: cell[0]).astype(float)
-    change = np.log2(best[large] / best[small]).dropna()
+    change = np.log2(best[large] / best[small])
     return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0, zero=0)]
 
 
@@ -122,12 +127,13 @@ def noise_scale_grows(results: Results) -> list[Check]:
         )
         if 1 not in wide or EARLY not in wide:
             raise NotRunError(f"gradient_structure at {EARLY:.0%} and at the end of training, {text}")
-        logarithms = np.log10(wide[1] / wide[EARLY])
-        growth = logarithms.groupby("seed").mean()
+        growth = wide[1] / wide[EARLY]
+        logarithms = np.log10(growth.where(growth > 0))
+        by_seed = logarithms.groupby("seed").mean()
         name = f"log10 of tr Σ / |g|² at the end over that at {EARLY:.0%}, {text}, mean over α"
         drowned = int(logarithms.isna().sum())
         name += f"; {drowned} of {len(logarithms)} networks have no |g|² above noise" if drowned else ""
-        checks.append(mean_check(name, growth.to_numpy(), ">", 0, zero=0))
+        checks.append(mean_check(name, by_seed.to_numpy(), ">", 0, zero=0))
     return checks
 
 
@@ -139,6 +145,8 @@ def plain_networks_explode(results: Results) -> list[Check]:
     if table.empty:
         raise NotRunError("gradient_structure of a plain network with BN before training")
     deepest = max(table["arch"].unique(), key=architecture.depth)
+    if architecture.depth(deepest) < LEAST_PLAIN:
+        raise NotRunError(f"gradient_structure of a plain network of {LEAST_PLAIN} layers or more with BN, at 0")
     rates = explosion(table[table["arch"] == deepest], architecture.depth(deepest))
     name = f"growth of the gradient per layer towards the input, {deepest} with BN, before training"
     ends = round(EXPLOSION - EXPLOSION_ERROR, 3), round(EXPLOSION + EXPLOSION_ERROR, 3)
@@ -150,18 +158,20 @@ def explosion(table: pd.DataFrame, depth: int) -> np.ndarray:
 
     Least squares of the logarithm of √E‖g_B‖² (signal and noise together) on the layer's number with an intercept for
     each stage, because kernels of different stages differ in shape. The first kernel of a stage has another shape than
-    the others and is left out, as are stem and linear layer.
+    the others and is left out, as are stem and linear layer. NaN where a gradient is zero or not finite.
     """
     per_stage = (depth - 2) // 3
     rates = []
     for _, of_seed in table[table["block"] != "all"].groupby("seed"):
-        wide = of_seed.pivot_table(index="block", columns="quantity", values="value")
+        wide = of_seed.pivot_table(index="block", columns="quantity", values="value", dropna=False)
         layer = wide.index.astype(int).to_numpy()
         inside = (layer > 1) & (layer < depth) & ((layer - 2) % per_stage != 0)
         stage = (layer[inside] - 2) // per_stage
-        logarithm = 0.5 * np.log((wide["gradient_norm2"] + wide["noise"]).to_numpy()[inside])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logarithm = 0.5 * np.log((wide["gradient_norm2"] + wide["noise"]).to_numpy()[inside])
         design = np.column_stack([layer[inside], *(stage == s for s in range(3))]).astype(float)
-        rates.append(np.exp(-np.linalg.lstsq(design, logarithm, rcond=None)[0][0]))
+        fit = if_finite(lambda x, y: np.linalg.lstsq(x, y, rcond=None)[0], design, logarithm, otherwise=UNKNOWN)
+        rates.append(np.exp(-fit[0]))
     return np.array(rates)
 
 
@@ -192,23 +202,25 @@ def fewer_outliers(results: Results) -> list[Check]:
     """Ghorbani, Krishnan & Xiao (2019): BN suppresses the Hessian's outliers. λ_max over the spectrum's rms is less."""
     table = results.trained("hessian_spectrum")
     ratio = largest_over_rms(table[table["fraction"] == 1])
-    ratio["ratio"] = np.log10(ratio["ratio"])
-    difference = _none_minus_batch(ratio, "ratio")
-    return [mean_check("log10 of λ_max / rms λ, none − BN, mean over α and B", difference, ">", 0, zero=0)]
+    ratio["ratio"] = np.log10(ratio["ratio"].where(ratio["ratio"] > 0))
+    difference, lost = _none_minus_batch(ratio, "ratio")
+    return [mean_check(f"log10 of λ_max / rms λ, none − BN, mean over α and B{lost}", difference, ">", 0, zero=0)]
 
 
 def shallow_networks_sharper(results: Results) -> list[Check]:
     """Yao et al. (2020): in a shallow residual network BN makes the Hessian's trace larger, not smaller."""
-    table = _measured(results)
-    table = table[table["arch"].map(lambda a: architecture.parse(a)[0] != "none") & (table["trace"] > 0)]
+    histories, spectra = results.histories(), results.trained("hessian_spectrum")
+    table = with_failures(sharpness_and_trace(spectra[spectra["fraction"] == 1]), histories)
+    table = table[table["arch"].map(lambda a: architecture.parse(a)[0] != "none") & (table["failure"] == "")]
     both = table.groupby("arch")["norm"].apply(lambda norms: {"batch", "none"} <= set(norms))
     if not both.any():
         raise NotRunError("hessian_spectrum of residual networks with BN and without")
     arch = min(both.index[both], key=architecture.depth)
-    traces = table.loc[table["arch"] == arch].assign(logarithm=lambda rows: np.log10(rows["trace"]))
-    difference = -_none_minus_batch(traces, "logarithm")
-    name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}"
-    return [mean_check(name, difference, ">", 0, zero=0)]
+    traces = table[table["arch"] == arch]
+    traces = traces.assign(logarithm=np.log10(traces["trace"].where(traces["trace"] > 0)))
+    difference, lost = _none_minus_batch(traces, "logarithm")
+    name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}{lost}"
+    return [mean_check(name, -difference, ">", 0, zero=0)]
 
 
 def _grid(results: Results, norm: str) -> pd.DataFrame:
@@ -225,27 +237,22 @@ def _by_cell(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot_table(index="seed", columns=["alpha", "batch_size"], values=column, dropna=False)
 
 
-def _measured(results: Results) -> pd.DataFrame:
-    """All runs, with the curvature of their networks at the end."""
-    return runs(results.histories(), hessian_spectrum=results.trained("hessian_spectrum"))
+def _none_minus_batch(table: pd.DataFrame, column: str) -> tuple[np.ndarray, str]:
+    """By seed, the mean difference none − BN over the cells that both norms have, all else equal.
 
-
-def _init_runs(results: Results, init: str | None) -> pd.DataFrame:
-    """The runs without norm of the main architecture and B, with this initialisation (None: the main one)."""
-    table = runs(results.histories())
-    assert results.main is not None  # there are histories
-    arch, main_init, size = results.main
-    table = table[(table["norm"] == "none") & (table["init"] == (init or main_init))]
-    table = table[(table["arch"] == arch) & (table["batch_size"] == size)]
-    if table.empty:
-        raise NotRunError(f"training without norm, {init or main_init} initialisation")
-    return table
-
-
-def _none_minus_batch(table: pd.DataFrame, column: str) -> np.ndarray:
-    """By seed, the mean difference none − BN over the cells that both norms have, all else equal."""
+    Also how many of these differences have no value, for a name; "" where all have.
+    """
     keys = ["arch", "init", "alpha", "batch_size", "epochs", "seed"]
-    wide = table[table["norm"].isin(["batch", "none"])].pivot_table(index=keys, columns="norm", values=column)
-    if not {"batch", "none"} <= set(wide.columns):
+    sides = [table[table["norm"] == norm].set_index(keys)[column].rename(norm) for norm in ("none", "batch")]
+    wide = pd.concat(sides, axis=1, join="inner")
+    if wide.empty:
         raise NotRunError("the same cells with BN and without")
-    return (wide["none"] - wide["batch"]).dropna().groupby("seed").mean().to_numpy()
+    differences = wide["none"] - wide["batch"]
+    lost = int(differences.isna().sum())
+    text = f" ({lost} of {len(differences)} have none)" if lost else ""
+    return differences.groupby("seed").mean().to_numpy(), text
+
+
+def _lost(differences: pd.DataFrame) -> tuple[int, int]:
+    """How many differences, by seed and pair of cells, have no value; and how many there are."""
+    return int(differences.isna().to_numpy().sum()), differences.size

@@ -33,8 +33,16 @@ INIT_RATIO = 10.0
 
 
 def noise_scales(results: Results) -> list[Check]:
-    """Claim 6, as an equivalence. That an update's noise grows as α² is an identity: it checks the code."""
-    table = gradient_noise.slopes(results.measurement("gradient_noise"))
+    """Claim 6, as an equivalence. That an update's noise grows as α² is an identity: it checks the code.
+
+    Raises:
+        NotRunError: a slope over B has fewer than two points.
+    """
+    values = results.measurement("gradient_noise")
+    sizes = values[values["sampling"] == "epoch"].groupby("norm")["batch_size"].nunique()
+    if sizes.reindex(["none", "batch"], fill_value=0).min() < 2:
+        raise NotRunError("gradient_noise at two batch sizes, from mini-batches of an epoch")
+    table = gradient_noise.slopes(values)
     checks = []
     for norm, text in (("none", "none"), ("batch", "BN")):
         of_norm = table[table["norm"] == norm]
@@ -50,10 +58,11 @@ def noise_scales(results: Results) -> list[Check]:
 
 
 def gradient_spread(results: Results) -> list[Check]:
-    """Claim 7."""
+    """Claim 7. A network of which an entry of the gradient is not finite has neither moment."""
     grouped = results.measurement("gradient_histogram").groupby(["norm", "seed"])["gradient"]
-    sd = grouped.std().unstack("norm")
-    kurtosis = grouped.apply(lambda g: float(pd.Series(g).astype(float).kurt()) + 3).unstack("norm")
+    finite = grouped.apply(lambda g: bool(np.isfinite(g).all())).unstack("norm")
+    sd = grouped.std().unstack("norm").where(finite)
+    kurtosis = grouped.apply(lambda g: float(pd.Series(g).astype(float).kurt()) + 3).unstack("norm").where(finite)
     return [
         ratio_check("sd of the kernel gradient, none / BN", sd["none"] / sd["batch"], "≥", SD_RATIO, zero=1),
         # A ratio of moments, and so judged on logarithms.
@@ -62,7 +71,11 @@ def gradient_spread(results: Results) -> list[Check]:
 
 
 def larger_steps(results: Results) -> list[Check]:
-    """Claim 8, on mini-batch 1."""
+    """Claim 8, on mini-batch 1. Where a curve is NaN after a finite loss, the loss has overflowed.
+
+    Raises:
+        NotRunError: the sweep does not reach the steps that the claim is about.
+    """
     table = results.measurement("relative_loss")
     table = table[table["minibatch"] == 1]
     if table.empty:
@@ -71,6 +84,13 @@ def larger_steps(results: Results) -> list[Check]:
     for (norm, seed), curve in table.groupby(["norm", "seed"]):
         curve = curve.sort_values("step_size")
         steps, losses = curve["step_size"].to_numpy(), curve["relative_loss"].to_numpy()
+        if len(curve) == 1 and not 0 < curve["loss"].iloc[0] < np.inf:  # no loss to compare with
+            useful[norm, seed] = explodes[norm, seed] = highest[norm, seed] = np.nan
+            continue
+        losses = np.where(np.isnan(losses), np.inf, losses)
+        short = norm == "batch" and steps[-1] < TAME_UP_TO and losses[-1] < TAME
+        if short or steps[0] > EXPLODES_BEFORE:
+            raise NotRunError(f"relative_loss for steps from {EXPLODES_BEFORE:g} or less to {TAME_UP_TO:g} or more")
         below = steps[losses < 1]
         useful[norm, seed] = below.max() if len(below) else np.nan
         past = steps[~(losses <= EXPLODED)]
@@ -88,18 +108,23 @@ def larger_steps(results: Results) -> list[Check]:
 
 
 def moments_rise_with_depth(results: Results) -> list[Check]:
-    """Claim 9: natural logarithms of the ratio between neighbouring layers, at the last finite part of the step."""
-    table = _diverged_without_norm(results)
+    """Claim 9: natural logarithms of the ratio between neighbouring layers, at the last finite part of the step.
+
+    Seeds that did not diverge, or are not finite from the start, have no value.
+    """
+    table, seeds = _diverged_without_norm(results)
     layers = sorted(table["layer"].unique())
+    if len(layers) < 3:
+        raise NotRunError("divergence_path at three layers")
     checks = []
     for statistic in ("mean", "variance"):
-        peaks = table.assign(size=table[statistic].abs()).groupby(["seed", "percent", "layer"])["size"].max()
-        peaks = peaks.unstack("layer")
+        sizes = table.assign(size=table[statistic].abs().fillna(np.inf))
+        peaks = sizes.groupby(["seed", "percent", "layer"])["size"].max().unstack("layer")
         finite = peaks[np.isfinite(peaks).all(axis=1)]
-        last = finite.groupby("seed").tail(1)
+        last = finite.groupby("seed").tail(1).droplevel("percent").reindex(seeds)
         for low, high in pairwise(layers):
             name = f"log of largest |channel {statistic}|, layer {high} − {low}"
-            checks.append(mean_check(name, np.log(last[high] / last[low]), ">", 0, zero=0))
+            checks.append(mean_check(name, _log(last[high] / last[low]), ">", 0, zero=0))
     return checks
 
 
@@ -117,17 +142,21 @@ def activations_grow(results: Results) -> list[Check]:
     table = moments_by_layer(results.measurement("channel_moments"))
     table = table[(table["statistic"] == "log_std") & (table["site"] == MAIN_SITE)]
     # The last layer is the classifier where it was measured; the claim is about the convolutions before it.
-    layers = sorted(table["layer"].unique())
     depth = max(architecture.depth(arch) for arch in results.measurement("channel_moments")["arch"].unique())
-    first, last = layers[0], max(layer for layer in layers if layer < depth)
-    none = table[table["norm"] == "none"].pivot(index="seed", columns="layer", values="value")
-    batch = table[(table["norm"] == "batch") & (table["layer"] < depth)].groupby("seed")["value"]
+    layers = sorted(layer for layer in table["layer"].unique() if layer < depth)
+    if len(layers) < 2:
+        raise NotRunError("channel_moments at two convolutions")
+    first, last = layers[0], layers[-1]
+    none, batch = (
+        table[table["norm"] == norm].pivot(index="seed", columns="layer", values="value")[layers]
+        for norm in ("none", "batch")
+    )
     return [
         mean_check(
             f"rise of log-std from layer {first} to {last}, none", none[last] - none[first], "≥", LOG_STD_RISE, zero=0
         ),
-        mean_check("smallest log-std, BN", batch.min(), "≥", LOG_STD_RANGE[0]),
-        mean_check("largest log-std, BN", batch.max(), "≤", LOG_STD_RANGE[1]),
+        mean_check("smallest log-std, BN", batch.min(axis=1, skipna=False), "≥", LOG_STD_RANGE[0]),
+        mean_check("largest log-std, BN", batch.max(axis=1, skipna=False), "≤", LOG_STD_RANGE[1]),
     ]
 
 
@@ -143,6 +172,8 @@ def one_class_for_all(results: Results) -> list[Check]:
 def gradients_cancel(results: Results) -> list[Check]:
     """Claim 13."""
     ratio = results.measurement("gradient_sums").pivot(index=["norm", "seed"], columns="layer", values="ratio")
+    if len(ratio.columns) < 3:
+        raise NotRunError("gradient_sums at three layers")
     batch, none = ratio.loc["batch"], ratio.loc["none"]
     checks = [ratio_check(f"a/b, BN, layer {layer}", batch[layer], "≥", CANCELS) for layer in ratio.columns[:2]]
     return checks + [ratio_check(f"a/b, none, layer {layer}", none[layer], "≤", ADDS_UP) for layer in ratio.columns]
@@ -186,8 +217,11 @@ def inits_alike(results: Results) -> list[Check]:
 def gradients_follow_means(results: Results) -> list[Check]:
     """Claim 20: Spearman's correlation over the input channels of a layer, its mean over layers 2 … depth − 1."""
     table = input_mean_correlation.by_layer(results.measurement("input_mean_correlation"))
-    mean = table[table["norm"] == "none"].groupby("seed")["spearman"].mean()
-    return [mean_check("mean over layers of the rank correlation, none", mean, ">", 0, zero=0)]
+    correlations = table.loc[table["norm"] == "none", ["seed", "spearman"]]
+    missing = int(correlations["spearman"].isna().sum())
+    name = "mean over layers of the rank correlation, none"
+    name += f" ({missing} of {len(correlations)} layers have none)" if missing else ""
+    return [mean_check(name, correlations.groupby("seed")["spearman"].mean(), ">", 0, zero=0)]
 
 
 def _searches(results: Results, factor: str) -> pd.DataFrame:
@@ -203,10 +237,16 @@ def _searches(results: Results, factor: str) -> pd.DataFrame:
     return table
 
 
-def _diverged_without_norm(results: Results) -> pd.DataFrame:
-    """Moments along the diverging update, over the seeds without normalisation that did diverge."""
+def _diverged_without_norm(results: Results) -> tuple[pd.DataFrame, list[int]]:
+    """Moments along the diverging update, over the seeds without normalisation that did diverge; and all seeds."""
     table = results.measurement("divergence_path")
-    table = table[(table["norm"] == "none") & table["diverged"]]
-    if table.empty:
+    table = table[table["norm"] == "none"]
+    if not table["diverged"].any():
         raise NotRunError("a run without BN that diverges within the updates followed")
-    return table
+    return table[table["diverged"]], sorted(table["seed"].unique())
+
+
+def _log(ratios: pd.Series) -> pd.Series:
+    """Natural logarithms, −∞ of zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(ratios)

@@ -100,7 +100,7 @@ def _check(check: Check, verdict: str) -> dict[str, Any]:
 def _why_undecided(check: Check) -> str:
     """Why a check could not decide, where it is not that its interval straddles the bound."""
     if check.universal:
-        few = check.value == 1 and check.seeds < LEAST_RUNS
+        few = not check.value < 1 and check.seeds < LEAST_RUNS
         return f"{check.seeds} seeds are too few for a claim about every run: {LEAST_RUNS} are needed" if few else ""
     if check.seeds < LEAST_SEEDS:
         count = "1 seed is" if check.seeds == 1 else f"{check.seeds} seeds are"

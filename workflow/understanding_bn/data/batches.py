@@ -77,8 +77,7 @@ class Split:
         Raises:
             UserError: it has none.
         """
-        if batch_size > self.count:
-            raise UserError(f"batch_size: {batch_size} is more than the {self.count} training images; make it smaller")
+        self.must_have("batch_size", batch_size)
         return self.count // batch_size
 
     def epoch(
@@ -93,6 +92,12 @@ class Split:
         plan = [drawn.to(self.pixels.device) for drawn in self.plan(seed, epoch, augmentation)]
         for start in range(0, count * batch_size, batch_size):
             yield self.minibatch([drawn[start : start + batch_size] for drawn in plan])
+
+    def must_have(self, key: str, images: int) -> None:
+        """Raise UserError, which names `key`, if the split has fewer images than that."""
+        if images > self.count:
+            text = f"{images} is more than the {self.count} training images; expected at most {self.count}"
+            raise UserError(f"{key}: {text}")
 
     def augmented(self, index: Tensor, augmentation: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The images `index`, (B,) on the CPU, with augmentation as in training, and their labels."""

@@ -13,7 +13,7 @@ from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.summaries.channel_moments import MAIN_SITE, distance_from_paper, moments_by_layer
 
-COLUMNS = ["norm", "seed", "layer", "statistic", "value", "spread", "site", "dead_channels"]
+COLUMNS = ["norm", "seed", "layer", "statistic", "value", "spread", "site", "dead_channels", "not_finite"]
 TITLES = {
     "log_mean": ("channel means", "mean of ln |channel mean|"),
     "log_std": ("channel standard deviations", "mean of ln (channel standard deviation)"),

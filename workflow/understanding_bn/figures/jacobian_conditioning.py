@@ -12,7 +12,7 @@ from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import span
 from understanding_bn.figures.titles import count, listed
-from understanding_bn.summaries.jacobian_conditioning import COLUMNS, MATRIX, conditions, slopes, theory
+from understanding_bn.summaries.jacobian_conditioning import COLUMNS, conditions, slopes, theory
 
 __all__ = ["COLUMNS", "draw"]
 
@@ -43,16 +43,16 @@ def draw(jacobian_conditioning: pd.DataFrame) -> tuple[Figure, dict[str, pd.Data
 
     Dots are seeds and images, lines their medians. What is infinite to working precision is a circle on a line at the
     top, with its rank. Where every condition number is, σ₁ over the median singular value is drawn instead. The summary
-    has the slopes of both.
+    has the slopes of both, and how many Jacobians are not finite, which are not drawn.
 
     Raises:
         NothingToShow: no Jacobian is finite and has a direction that passes.
     """
-    measured = jacobian_conditioning.groupby(MATRIX)["singular_value"].transform(lambda sigma: np.isfinite(sigma).all())
-    table = conditions(jacobian_conditioning[measured.astype(bool)])
-    if not (table["rank"] > 0).any():
+    found = conditions(jacobian_conditioning)
+    if not (found["rank"] > 0).any():
         raise NothingToShow("No Jacobian has finite singular values and a direction that passes through the network.")
-    summary = slopes(table)
+    summary, table = slopes(found), found[found["finite"]]
+    known = summary[summary["matrices"] > summary["not_finite"]]
     quantity = next((ratio for ratio in RATIOS if table[ratio].notna().any()), "log10_condition")
     modes = _modes(table)
     shortcuts = [kind for kind in SHORTCUTS if kind in set(table["shortcut"])]
@@ -76,11 +76,11 @@ def draw(jacobian_conditioning: pd.DataFrame) -> tuple[Figure, dict[str, pd.Data
             ax.tick_params(labelleft=ax is row[0])
         row[0].set_ylabel(RATIOS[quantity])
         if sloped:
-            _slopes(row[-1], summary[summary["shortcut"] == shortcut], modes, inits, quantity)
+            _slopes(row[-1], known[known["shortcut"] == shortcut], modes, inits, quantity)
     for ax in axes[-1]:
         ax.set_xlabel("decades per layer" if sloped and ax is axes[-1, -1] else "depth (layers)")
     _key(figure, table, inits, modes if sloped else [], quantity, theorised)
-    return figure, {"": table, "summary": summary}
+    return figure, {"": found, "summary": summary}
 
 
 def _modes(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
     """Means over seeds of a/b, and of b, the mean |gradient| of a kernel entry, whose unit in the paper is unknown."""
     rows = []
     for (norm, layer), group in gradient_sums.groupby(["norm", "layer"]):
-        shared = {"site": "", "norm": norm, "seeds": group["seed"].nunique()}
+        shared = {"site": "", "norm": norm}
         published = paper.GRADIENT_SUM_RATIO.value.get((norm, layer), math.nan)
         known: dict[str, Any] = {
             "paper": published,
@@ -66,10 +66,12 @@ def _ratios(gradient_sums: pd.DataFrame) -> list[dict]:
         }
         name = f"Table 1, {{}} at layer {layer:g}"
         for quantity, values, theirs in (("a/b", group["ratio"], known), ("b", group["b"], {"paper": math.nan})):
+            finite = values[np.isfinite(values)]
             row = {
                 "quantity": name.format(quantity),
-                "value": values.mean(),
-                "sd": values.std() if np.isfinite(values).all() else math.nan,
+                "value": finite.mean(),
+                "sd": values.std() if len(finite) == len(values) else math.nan,
+                "seeds": len(finite),
             }
             rows.append(shared | row | theirs)
     return rows
@@ -81,7 +83,8 @@ def _one_class(logit_gradients: pd.DataFrame) -> list[dict]:
     rows = []
     for norm, some in one_class_for_all(logit_gradients).groupby("norm"):
         published = paper.ONE_CLASS_FOR_ALL.value.get(norm, math.nan)
-        rows.append({"site": "", "norm": norm, "quantity": name, "value": some.mean(), "seeds": len(some)})
+        known = some.dropna().astype(float)
+        rows.append({"site": "", "norm": norm, "quantity": name, "value": known.mean(), "seeds": len(known)})
         rows[-1] |= {"paper": published, "paper_origin": _origin(paper.ONE_CLASS_FOR_ALL.origin, published)}
     return rows
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from understanding_bn.messages import choice, shown
-from understanding_bn.settings import Alpha, Initial, Mistake, Number, Optimiser, Options, Several, Whole
+from understanding_bn.settings import Alpha, Initial, Mistake, Number, Optimiser, Options, Several, Whole, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ class EdgeOfStability(Initial):
     descents: Several[Descent]
     """What is descended, and how. Each loss and momentum stands once."""
     images: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
-    """On how many images, the same number of each class; 0 means all."""
+    """On how many images, the same number of each class where it has so many; 0 means all."""
     updates: Annotated[Whole, Field(ge=1, le=1_000_000)]
     """The most updates of a descent."""
     every: Annotated[Whole, Field(ge=1, le=1_000_000)]
@@ -75,9 +75,7 @@ class EdgeOfStability(Initial):
                 text = f"{descent.loss} with momentum {descent.momentum:g} stands here twice; expected it once"
                 yield Mistake(("descents", number), text)
             seen.add(kind)
-        if self.images > setting.images:
-            text = f"{self.images} is more than the {setting.images} training images; expected at most that"
-            yield Mistake(("images",), text)
+        yield from too_many(("images",), self.images, setting)
 
 
 COLUMNS = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from understanding_bn.settings import Alpha, BatchSize, Distinct, Initial, Mistake, Whole
+from understanding_bn.settings import Alpha, BatchSize, Distinct, Initial, Mistake, Whole, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ class GradientNoise(Initial):
     """Noise of mini-batch gradients against B, and of updates against α (claim 6)."""
 
     batch_sizes: Annotated[Distinct[BatchSize], Field(min_length=2)]
-    """Sizes B of the mini-batches."""
+    """Sizes B of the mini-batches. An epoch must have `minibatches` of each; with `samplings`, of the two smallest."""
     minibatches: Annotated[Whole, Field(ge=2, le=100_000)]
     """How many mini-batches of each size."""
     alphas: Annotated[Distinct[Alpha], Field(min_length=2)]
@@ -34,15 +34,16 @@ class GradientNoise(Initial):
     """Further ways to draw mini-batches. `subset`: B different images. `replacement`: every image from all."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
-        # A slope over B needs two sizes, and an epoch has few mini-batches of a large one.
-        second = sorted(self.batch_sizes)[1]
-        if second * self.minibatches > setting.images:
+        for position, size in enumerate(self.batch_sizes):
+            yield from too_many(("batch_sizes", position), size, setting)
+        # An epoch has few mini-batches of a large size. A slope over B needs two sizes; others can be drawn otherwise.
+        size, count = sorted(self.batch_sizes)[1 if self.samplings else -1], self.minibatches
+        if size * count > setting.images:
             images = int(setting.images)
-            yield Mistake(
-                ("minibatches",),
-                f"{self.minibatches} of two batch sizes must come from one epoch of {images} images; "
-                f"expected at most {images // second}",
-            )
+            fewer = [f"at most {images // size}"] if images // size > 1 else []
+            smaller = [f"batch_sizes of at most {images // count}"] if images // count > 1 else []
+            text = f"{count} mini-batches of {size} images each take {size * count}, and an epoch has {images}"
+            yield Mistake(("minibatches",), f"{text}; expected {', or '.join(fewer + smaller) or 'more images'}")
 
 
 COLUMNS = {
@@ -71,7 +72,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientNoise) -> p
         epoch: disjoint ones, as in an epoch. That they share no image makes the estimate unbiased for C / B.
         replacement: each image drawn independently from all: C / B.
         subset: B different images, independently of other mini-batches: C / B · (N − B) / (N − 1).
-    Where an epoch has fewer than `minibatches` mini-batches, it is not measured: those of several epochs share images.
+    Where an epoch has fewer than `minibatches` mini-batches, as it may of a size that `samplings` measure, it has no
+    row: those of several epochs share images.
 
     Columns: batch_size, sampling, images (N), alpha, epoch (0), minibatches, noise, constant (noise · B, the C of
     α²C/|B|), log_noise_error (the standard error of log noise, by the jackknife over mini-batches; NaN for two),

@@ -65,6 +65,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     sample_constant ("all"): C from the gradients of `samples` single images, where normalisation does not join the
         images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics, which
         are those of training after the n mini-batches measured here have updated them.
+
+    Values are NaN where a gradient is not finite, and those that are shares or logarithms of it where it is zero.
     """
     import pandas as pd
     import torch
@@ -79,7 +81,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     gradients = torch.stack([gm.gradient(model, *batch) for batch in islice(batches, options.minibatches)])
     whole = gm.moments(gradients)
     whole["constant"] = gm.constant(whole["noise"], context.batch_size, context.split.count)
-    whole["minibatch_rank"] = gm.effective_rank(torch.linalg.eigvalsh(gm.gram(gradients)).clamp_min(0).sqrt())
+    whole["minibatch_rank"] = gm.rank_between(gradients)
     rows = [("all", bn_mode, *each) for each in whole.items()]
     logarithms = []
     for layer, (start, weight) in gm.weights(model).items():

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BNMode, Distinct, Layer, Several, Trained, Whole, layers_too_deep, numbered
+from understanding_bn.settings import (
+    BNMode,
+    Distinct,
+    Layer,
+    Several,
+    Trained,
+    Whole,
+    layers_too_deep,
+    numbered,
+    too_many,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +31,7 @@ class HessianSpectrum(Trained):
     """Eigenvalues, trace and spectral density of the Hessian on a fixed part of the images."""
 
     subset: Annotated[Whole, Field(ge=2, le=1_000_000)]
-    """How many images; at least one mini-batch of the cell is used."""
+    """How many images, rounded down to whole mini-batches of the cell, of which there is one at least."""
     bn_modes: Several[BNMode] = ("train",)
     """Statistics of batch norm. `train`: those of the mini-batch. `eval`: the running ones."""
     top: Annotated[Whole, Field(ge=1, le=1000)]
@@ -34,6 +44,7 @@ class HessianSpectrum(Trained):
     """Layers whose own Hessian is measured too, by the paper's numbers."""
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from too_many(("subset",), self.subset, setting)
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole
+from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ class JacobianConditioning(Initial):
         return self.networks.inits
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from too_many(("batch_size",), self.batch_size, setting)
         if self.images > self.batch_size:
             yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}")
 
@@ -71,12 +72,13 @@ def measure(context: Context, norm: str, seed: int, options: JacobianConditionin
     The others are the same in both modes, and measured once, with bn_mode "none". All in float64.
 
     Columns: arch, init, batch_size, bn_mode, image (from 0), outputs and inputs (rows and columns of the Jacobian),
-    index (from 1), singular_value, descending.
+    index (from 1), singular_value, descending; NaN where an entry of the Jacobian is not finite.
     """
     import numpy as np
     import pandas as pd
     import torch
 
+    from understanding_bn.analysis.finite import if_finite
     from understanding_bn.analysis.jacobian import in_modes, jacobian, seen
 
     context = replace(context, batch_size=options.batch_size)
@@ -88,7 +90,8 @@ def measure(context: Context, norm: str, seed: int, options: JacobianConditionin
         for bn_mode in in_modes(model, pixels, options.bn_modes):
             for image in range(options.images):
                 matrix = jacobian(model, *seen(pixels, image, bn_mode))
-                values = torch.linalg.svdvals(matrix).cpu().numpy()
+                unknown = matrix.new_full((min(matrix.shape),), float("nan"))
+                values = if_finite(torch.linalg.svdvals, matrix, otherwise=unknown).cpu().numpy()
                 keys = {"arch": arch, "init": init, "batch_size": options.batch_size, "bn_mode": bn_mode}
                 keys |= {"image": image, "outputs": matrix.shape[0], "inputs": matrix.shape[1]}
                 tables.append(pd.DataFrame(keys | {"index": np.arange(1, len(values) + 1), "singular_value": values}))

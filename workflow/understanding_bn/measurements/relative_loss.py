@@ -48,6 +48,11 @@ class RelativeLoss(Initial):
     steps_per_decade: Annotated[Whole, Field(ge=1, le=1000)]
     """How many steps there are for each factor of 10."""
 
+    @property
+    def intervals(self) -> int:
+        """How many steps there are after the smallest; the last is the largest."""
+        return max(1, round(math.log10(self.largest_step / self.smallest_step) * self.steps_per_decade))
+
     def check(self, setting: Setting) -> Iterator[Mistake]:
         known = ["default", *setting.norms]
         for norm in self.alpha.model_extra or {}:
@@ -85,8 +90,7 @@ def measure(context: Context, norm: str, seed: int, options: RelativeLoss) -> pd
     model = context.model(norm, seed)
     alpha = options.alpha.of(norm)
     optimiser = context.sgd(model, alpha)
-    decades = math.log10(options.largest_step / options.smallest_step)
-    sizes = np.geomspace(options.smallest_step, options.largest_step, round(decades * options.steps_per_decade) + 1)
+    sizes = np.geomspace(options.smallest_step, options.largest_step, options.intervals + 1)
     rows = []
     for number, (images, labels) in enumerate(islice(context.minibatches(seed), max(options.minibatches)), start=1):
         if number in options.minibatches:

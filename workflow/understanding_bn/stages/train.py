@@ -126,6 +126,12 @@ def _check(job: Train, store: stores.Store, device: torch.device) -> str:
         raise UserError(
             f"augmentation.flip: true, but mirrored {store.info['dataset']} are different characters; set it to false"
         )
+    images = store.info["train_images"]
+    if job.cell.batch_size > images:
+        raise UserError(
+            f"config key grid: batch_size {job.cell.batch_size} of {job.cell.path} is more than the {images} training "
+            f"images; expected at most {images}"
+        )
     dtype = torch.bfloat16 if job.precision == "bfloat16" else torch.float32
     plugged = [Path(name) for name in job.plugins]
     try_norm(job.cell.norm, plugged, WIDTHS, job.cell.batch_size, store.images.shape[1], dtype)

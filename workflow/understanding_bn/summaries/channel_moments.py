@@ -11,8 +11,9 @@ MAIN_SITE = "stream"  # after the ReLU, where the paper took its moments
 def moments_by_layer(channel_moments: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over channels of log|mean| and log std, for every site, norm, seed and layer.
 
-    Natural logarithms. Channels that are exactly zero have none; they are left out and counted in `dead_channels`.
-    Columns: site, norm, seed, layer, value, spread, dead_channels, statistic ("log_mean" or "log_std").
+    Natural logarithms. Channels that are exactly zero have none; they are left out and counted in `dead_channels`. A
+    layer with channels that are not finite, which `not_finite` counts, has no value.
+    Columns: site, norm, seed, layer, value, spread, dead_channels, not_finite, statistic ("log_mean" or "log_std").
     """
     keys = ["site", "norm", "seed", "layer"]
     parts = []
@@ -21,8 +22,11 @@ def moments_by_layer(channel_moments: pd.DataFrame) -> pd.DataFrame:
         ("log_std", channel_moments["variance"] ** 0.5),
     ):
         logs = np.log(raw.where((raw > 0) & np.isfinite(raw)))
-        grouped = channel_moments.assign(log=logs, dead=raw == 0).groupby(keys, as_index=False)
-        part = grouped.agg(value=("log", "mean"), spread=("log", "std"), dead_channels=("dead", "sum"))
+        counted = channel_moments.assign(log=logs, dead=raw == 0, lost=~np.isfinite(raw)).groupby(keys, as_index=False)
+        part = counted.agg(
+            value=("log", "mean"), spread=("log", "std"), dead_channels=("dead", "sum"), not_finite=("lost", "sum")
+        )
+        part.loc[part["not_finite"] > 0, ["value", "spread"]] = np.nan
         parts.append(part.assign(statistic=statistic))
     return pd.concat(parts, ignore_index=True)
 

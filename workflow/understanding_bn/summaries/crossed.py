@@ -40,13 +40,20 @@ class Sample:
     @property
     def method(self) -> str:
         """How its interval is made."""
-        over = "seeds alone: the test images’ part is not recorded" if self.images is None else "seeds and test images"
-        return f"Student’s t over {over}"
+        if self.images is None:
+            return "Student’s t over seeds alone: the test images’ part is not recorded"
+        one = self.images.shape[1] < 2
+        return f"Student’s t over {'seeds alone: there is one test image' if one else 'seeds and test images'}"
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the parts of seeds and images can be told, which takes two of each."""
+        return self.images is not None and min(self.images.shape) > 1
 
 
 def interval(sample: Sample) -> Interval | None:
-    """The 95 % interval of the mean; None and points as in `intervals.mean_interval`."""
-    if sample.images is None or len(sample.values) < 2:
+    """The 95 % interval of the mean; None and points as in `intervals.mean_interval`. One image is as good as none."""
+    if not sample.crossed:
         return intervals.mean_interval(sample.values)
     error, freedom = _error(sample)
     mean = float(sample.values.mean())
@@ -55,8 +62,8 @@ def interval(sample: Sample) -> Interval | None:
 
 
 def p(sample: Sample, bound: float) -> float:
-    """Two-sided p that the mean is `bound`; as `intervals.t_p` where no images were recorded or nothing varies."""
-    if sample.images is None or len(sample.values) < 2:
+    """Two-sided p that the mean is `bound`; as `intervals.t_p` without two images, or where nothing varies."""
+    if not sample.crossed:
         return intervals.t_p(sample.values, bound)
     error, freedom = _error(sample)
     if error == 0:
@@ -69,8 +76,9 @@ def ratio_interval(part: Sample, whole: Sample) -> Interval | None:
 
     The t of Fieller's equation is that of part − r·whole at the estimated ratio r. None as `intervals.ratio_interval`.
     """
-    if part.images is None or whole.images is None or len(part.values) < 2 or whole.values.mean() == 0:
+    if not (part.crossed and whole.crossed) or whole.values.mean() == 0:
         return intervals.ratio_interval(part.values, whole.values)
+    assert part.images is not None and whole.images is not None
     ratio = part.values.mean() / whole.values.mean()
     error, freedom = _error(difference(part, ratio * whole))
     if error == 0:

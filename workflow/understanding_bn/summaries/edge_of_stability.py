@@ -44,5 +44,5 @@ def by_seed(descents: pd.DataFrame) -> pd.Series:
 
     `descents`: rows of `by_descent` of one norm, loss and momentum.
     """
-    settled = descents[descents["outcome"] == SETTLED]
+    settled = descents[(descents["outcome"] == SETTLED) & (descents["median"] > 0)]
     return np.exp(np.log(settled["median"]).groupby(settled["seed"]).mean())

@@ -16,7 +16,8 @@ def by_network(gradient_structure: pd.DataFrame, extra: tuple[str, ...] = ()) ->
     """One row per network: CELL, `extra`, seed, and a column for each quantity of the whole network.
 
     The quantities of layers enter as means over layers: mean_unit_variation, mean_entry_variance, and rank_share, the
-    effective rank of a layer's gradient over the largest possible one.
+    effective rank of a layer's gradient over the largest possible one. Layers whose gradient is zero have no rank, and
+    are left out of its mean. A network whose noise is not finite has no means.
     """
     keys = [*CELL, *extra, "seed"]
     rows = gradient_structure.fillna({"alpha": -1.0})  # NaN, at initialisation, is no key to group by
@@ -25,6 +26,7 @@ def by_network(gradient_structure: pd.DataFrame, extra: tuple[str, ...] = ()) ->
     layers = layers.assign(rank_share=layers["rank"] / layers["full_rank"])
     means = layers.groupby(keys)[["unit_variation", "entry_variance", "rank_share"]].mean()
     means = means.rename(columns={name: f"mean_{name}" for name in ("unit_variation", "entry_variance")})
+    means = means.where(np.isfinite(whole["noise"]).reindex(means.index, fill_value=False), axis=0)
     return whole.join(means).reset_index().replace({"alpha": {-1.0: np.nan}})
 
 

@@ -25,11 +25,14 @@ def of_whole_network(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
 
 
 def sharpness_and_trace(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
-    """CELL, seed, sharpness (largest eigenvalue) and trace of every network in the table, BN in train mode."""
+    """CELL, seed, sharpness (largest eigenvalue) and trace of every network in the table, BN in train mode.
+
+    The trace is a mean over all probes: NaN where one of them is.
+    """
     rows = of_whole_network(hessian_spectrum)
     keys = [*CELL, "seed"]
     sharpness = rows[rows["kind"] == "top"].groupby(keys)["value"].max().rename("sharpness")
-    traces = rows[rows["kind"] == "trace"].groupby(keys)["value"].mean().rename("trace")
+    traces = rows[rows["kind"] == "trace"].groupby(keys)["value"].mean(skipna=False).rename("trace")
     return pd.concat([sharpness, traces], axis=1).reset_index()
 
 
@@ -37,14 +40,15 @@ def largest_over_rms(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
     """CELL, seed and ratio: the largest eigenvalue over the root mean square of all, BN in train mode.
 
     A probe's nodes with their weights are a distribution of eigenvalues: Σ w λ² is one estimate of tr H² / n. The mean
-    square is their mean over probes.
+    square is their mean over probes, all of which must be finite; else the ratio is NaN.
     """
     rows = of_whole_network(hessian_spectrum)
     keys = [*CELL, "seed"]
     top = rows[rows["kind"] == "top"].groupby(keys)["value"].max()
     nodes = rows[rows["kind"] == "node"]
-    squares = (nodes["weight"] * nodes["value"] ** 2).groupby([nodes[key] for key in keys]).sum()
+    squares = (nodes["weight"] * nodes["value"] ** 2).groupby([nodes[key] for key in keys]).sum(skipna=False)
     probes = nodes.groupby(keys)["probe"].nunique()
+    squares = squares.where(np.isfinite(squares))
     return (top / (np.sqrt(squares) / np.sqrt(probes))).rename("ratio").reset_index()
 
 

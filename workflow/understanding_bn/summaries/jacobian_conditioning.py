@@ -15,7 +15,16 @@ MATRIX = ["arch", "norm", "bn_mode", "init", "seed", "image"]
 QUANTITIES = ("log10_condition", "log10_median_ratio")
 COLUMNS = [
     *("arch", "shortcut", "depth", "norm", "bn_mode", "init", "batch_size", "seed", "image"),
-    *("size", "rank", "resolved", "log10_condition", "log10_median_ratio", "log10_passed_ratio", "log10_largest"),
+    *(
+        "size",
+        "rank",
+        "resolved",
+        "finite",
+        "log10_condition",
+        "log10_median_ratio",
+        "log10_passed_ratio",
+        "log10_largest",
+    ),
 ]
 
 
@@ -25,20 +34,21 @@ def conditions(jacobian_conditioning: pd.DataFrame) -> pd.DataFrame:
     rank counts σ > σ₁ · max(m, n) · 2^−52, as NumPy's matrix_rank does. Where it is less than size, resolved is False,
     for the condition number σ₁/σ_size is infinite to working precision, and log10_condition NaN; log10_passed_ratio
     is of σ₁/σ_rank, of the directions that pass. log10_median_ratio is of σ₁ over the median, NaN where that is zero
-    to working precision. All are NaN for a matrix of zeros.
+    to working precision. All are NaN for a matrix of zeros, and for one that is not finite, whose rank is 0.
     """
     rows = []
     for key, jacobian in jacobian_conditioning.groupby(MATRIX, sort=False):
         singular = np.sort(jacobian["singular_value"].to_numpy())[::-1]
+        finite = bool(np.isfinite(singular).all())
         facts = jacobian.iloc[0]
         shortcut, depth = architecture.parse(facts["arch"])
         tolerance = singular[0] * max(facts["outputs"], facts["inputs"]) * np.finfo(np.float64).eps
-        rank = int((singular > tolerance).sum())
+        rank = int((singular > tolerance).sum()) if finite else 0
         size, median = len(singular), float(np.median(singular))
         rows.append(
             dict(zip(MATRIX, key, strict=True))
             | {"shortcut": shortcut, "depth": depth, "batch_size": facts["batch_size"]}
-            | {"size": size, "rank": rank, "resolved": rank == size}
+            | {"size": size, "rank": rank, "resolved": rank == size, "finite": finite}
             | {
                 "log10_condition": _log10_ratio(singular[0], singular[-1]) if rank == size else math.nan,
                 "log10_median_ratio": _log10_ratio(singular[0], median) if median > tolerance else math.nan,
@@ -54,13 +64,18 @@ def slopes(table: pd.DataFrame) -> pd.DataFrame:
 
     One row per shortcut, norm, bn_mode and init. Fitted are depths at which every seed and image is resolved, for an
     infinite condition number has no place in a mean; NaN if these are fewer than two. `*_theory` is Theorem 1's slope
-    over the same depths, or over all where there is none. `unresolved` counts matrices of infinite condition.
+    over the same depths, or over all where there is none. `unresolved` counts matrices of infinite condition,
+    `not_finite` those that are not finite.
     """
     rows = []
     for key, group in table.groupby(NETWORK, sort=False):
         row = dict(zip(NETWORK, key, strict=True))
         row |= {"size": group["size"].iloc[0], "seeds": group["seed"].nunique(), "matrices": len(group)}
-        row |= {"unresolved": int((~group["resolved"]).sum()), "lowest_rank": group["rank"].min()}
+        row |= {
+            "unresolved": int((group["finite"] & ~group["resolved"]).sum()),
+            "lowest_rank": group.loc[group["finite"], "rank"].min(),
+            "not_finite": int((~group["finite"]).sum()),
+        }
         for which, quantity in enumerate(QUANTITIES):
             whole = group.groupby("depth")[quantity].transform(lambda column: column.notna().all())
             fitted = group[whole]
