@@ -108,22 +108,22 @@ def kills(count):
     return [(choose.randint(2, 9), choose.choice(numbers)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "lanes"), [(6, 1), (4, 2), pytest.param(30, 1, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("always_saving")
-def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, count):
+def test_killed_at_random_moments_it_ends_the_same(digits_path, tmp_path, count, lanes):
     out, state = tmp_path / "killed", tmp_path / "s2"
     epochs = 1 + sum(look for look, _ in kills(count)) // (2 * LOOKS)  # two seeds' epochs outlast all starts
     expected = train(digits_path, tmp_path / "whole", tmp_path / "s1", [0, 1], epochs=epochs)
     for look, number in kills(count):
         arguments = (digits_path, out, state, [0, 1], signal_at(look, number))
-        process = CLEAN.Process(target=run_saving_always, args=arguments, kwargs={"epochs": epochs})
+        process = CLEAN.Process(target=run_saving_always, args=arguments, kwargs={"epochs": epochs, "lanes": lanes})
         process.start()
         process.join()
         assert process.exitcode == (-number if number == signal.SIGKILL else 1)
         assert not (out / "run.json").exists()
-    finished = train(digits_path, out, state, [0, 1], epochs=epochs)
+    finished = train(digits_path, out, state, [0, 1], epochs=epochs, lanes=lanes)
     same(finished, expected)
-    assert finished[2].training.resumed_seeds
+    assert set(finished[2].training.resumed_seeds) >= {*range(lanes)}
     assert not any(state.iterdir())
     assert not list(out.glob(".*"))
 

@@ -49,9 +49,9 @@ def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", **chang
     return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, keep, precision, recorder)
 
 
-def run(path, out, state, seeds, tick=lambda: None, **changes):
+def run(path, out, state, seeds, tick=lambda: None, lanes=None, **changes):
     """The training job itself, in this process."""
-    stage.run(job(seeds, **changes), path, out, state, threads=1, wanted_device="cpu", tick=tick)
+    stage.run(job(seeds, **changes), path, out, state, threads=1, wanted_device="cpu", lanes=lanes, tick=tick)
 
 
 def results(out):
