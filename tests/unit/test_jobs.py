@@ -109,6 +109,7 @@ KNOWN_TO = {
     "dataset": ("cifar10", {"data"}),
     "data_dir": ("elsewhere", {"data"}),
     "channels": ("grey", {"data"}),
+    "image_size": (4, {"data"}),
     "subset": ({"train": 1000}, {"data"}),
     "plugins": ([], {"train", "trained"}),  # one that has a norm of the grid
     "seeds": (3, NUMERIC),

@@ -46,7 +46,7 @@ def resolved():
         checked = load.resolve(load.complete(*own))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
         subset = checked.subset
-        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, checked.channels)
+        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, checked.channels, checked.image_size)
         marker = Path("results") / checked.preset / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag
         if other != tag:

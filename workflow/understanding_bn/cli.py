@@ -79,7 +79,7 @@ def _data(args: argparse.Namespace) -> None:
 
     job = _job(lambda: _jobs().Prepare, args.spec)
     data_dir = Path(job.data_dir).expanduser() if job.data_dir else None
-    info = store.prepare(job.dataset, data_dir, args.out, job.train, job.test, job.channels).info
+    info = store.prepare(job.dataset, data_dir, args.out, job.train, job.test, job.channels, job.image_size).info
     print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
 
 

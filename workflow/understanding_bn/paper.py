@@ -95,7 +95,10 @@ def differences(dataset_tag: str, train_images: int | None, arch: str, batch_siz
     whole = re.fullmatch(rf"{DATASET}(-[0-9a-f]{{8}})?", dataset_tag) and train_images in (None, TRAIN_IMAGES)
     if not whole:
         dataset, images = dataset_tag.split("-")[0], "some" if train_images is None else f"{train_images:,}"
-        found["data"] = f"{dataset}, not CIFAR-10" if dataset != DATASET else f"{images} of CIFAR-10’s training images"
+        side = re.search(r"-(\d+)px", dataset_tag)
+        smaller = f", at {side[1]}×{side[1]} pixels" if side else ""
+        own = f"{images} of CIFAR-10’s training images{smaller}"
+        found["data"] = own if dataset == DATASET else f"{dataset}, not CIFAR-10"
     if arch != ARCH:
         found["network"] = f"{arch}, not {ARCH}"
     if batch_size != BATCH_SIZE:

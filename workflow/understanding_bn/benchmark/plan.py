@@ -77,6 +77,7 @@ def images_of(config: Config, store: Path | None) -> Images:
     if dataset not in KNOWN:
         raise UserError(f"dataset {dataset!r} has no size known beforehand; prepare its store and name it with --store")
     side, channels, classes = KNOWN[dataset]
+    side = config.image_size or side
     return Images(int(config.images("train")), int(config.images("test")), side, channels, classes)
 
 

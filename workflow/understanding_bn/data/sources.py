@@ -139,13 +139,20 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0, channels: Channels = "as_found") -> str:
+def tag(
+    dataset: str,
+    data_dir: Path | None,
+    train: int = 0,
+    test: int = 0,
+    channels: Channels = "as_found",
+    size: int = 0,
+) -> str:
     """A short name for exactly this data set, for use in paths. It does not depend on where the files are.
 
     For Parquet files it includes eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds
     row counts and checksummed column statistics); for a folder of images, of a hash of their paths and sizes.
-    torchvision's CIFAR-10 is one known data set and needs none. Images that are converted, and a subset of `train` and
-    `test` images, have it in their name.
+    torchvision's CIFAR-10 is one known data set and needs none. Images that are converted or shrunk, and a subset of
+    `train` and `test` images, have it in their name.
     """
     limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
     try:
@@ -154,7 +161,7 @@ def tag(dataset: str, data_dir: Path | None, train: int = 0, test: int = 0, chan
         raise UserError(
             f"{error.filename or data_dir}: can't be read ({error.strerror}); expected the data set"
         ) from None
-    return whole + ("" if channels == "as_found" else f"-{channels}") + limits
+    return whole + ("" if channels == "as_found" else f"-{channels}") + (f"-{size}px" if size else "") + limits
 
 
 def _whole_tag(dataset: str, data_dir: Path | None) -> str:
@@ -213,6 +220,35 @@ def some(images: Images, train: int, test: int) -> Images:
         test_labels=splits["test"][1],
         source=source,
     )
+
+
+def shrunk(images: Images, size: int) -> Images:
+    """The images with a side of `size` pixels, each pixel the rounded mean of a square of theirs.
+
+    Raises:
+        UserError: they are not square, or `size` does not divide their side.
+    """
+    height, width = images.train_images.shape[1:3]
+    if height != width or height % size:
+        raise UserError(
+            f"config key image_size: {size} does not divide {height}×{width}, the size of these images; "
+            "expected a side that does, or 0 to leave them"
+        )
+    return replace(
+        images,
+        train_images=_area_means(images.train_images, size),
+        test_images=_area_means(images.test_images, size),
+        source=f"{images.source}, shrunk to {size}×{size} by area averages",
+    )
+
+
+def _area_means(pixels: np.ndarray, size: int) -> np.ndarray:
+    """(N, H, H, C) uint8 → (N, size, size, C) uint8: means over squares, halves rounded up. Exact, in whole numbers."""
+    count, height, _, channels = pixels.shape
+    side = height // size
+    squares = pixels.reshape(count, size, side, size, side, channels)
+    sums = squares.sum((2, 4), dtype=np.uint32)
+    return ((2 * sums + side**2) // (2 * side**2)).astype(np.uint8)
 
 
 def _shuffled_by_class(labels: np.ndarray) -> np.ndarray:

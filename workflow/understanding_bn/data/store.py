@@ -43,23 +43,31 @@ class Store:
 
 
 def prepare(
-    dataset: str, data_dir: Path | None, path: Path, train: int = 0, test: int = 0, channels: Channels = "as_found"
+    dataset: str,
+    data_dir: Path | None,
+    path: Path,
+    train: int = 0,
+    test: int = 0,
+    channels: Channels = "as_found",
+    size: int = 0,
 ) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
     `train` and `test` are how many images of each split to take; 0: all. `channels` converts them to grey or RGB.
+    `size` is the side in pixels that they are shrunk to; 0 leaves them as they are.
 
     Raises:
-        UserError: see `sources.read` and `sources.some`; or the images are all one colour.
+        UserError: see `sources.read`, `sources.some` and `sources.shrunk`; or the images are all one colour.
     """
     raw = sources.some(sources.read(dataset, data_dir, path.parent / "download", channels), train, test)
+    raw = sources.shrunk(raw, size) if size else raw
     images = np.concatenate([raw.train_images, raw.test_images])
     labels = np.concatenate([raw.train_labels, raw.test_labels])
     is_test = np.arange(len(labels)) >= len(raw.train_labels)
     mean, std = _channel_statistics(raw.train_images)
     info = {
         "dataset": dataset,
-        "tag": sources.tag(dataset, data_dir, train, test, channels),
+        "tag": sources.tag(dataset, data_dir, train, test, channels, size),
         "source": raw.source,
         "files": sources.checksums(dataset, data_dir),
         "train_images": len(raw.train_labels),

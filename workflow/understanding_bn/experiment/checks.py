@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from understanding_bn import architecture, plugins
 from understanding_bn.errors import UserError
-from understanding_bn.experiment.config import IMAGES, Config
+from understanding_bn.experiment.config import IMAGES, SIDES, Config
 from understanding_bn.messages import choice, place, shown
 from understanding_bn.settings import Initial, Setting, Trained
 
@@ -17,7 +17,15 @@ SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 def check(config: Config) -> None:
     """Raise UserError for the first mistake, one line that names its key."""
     known = _check_plugins(config)
-    for rule in (_check_names, _check_channels, _check_sizes, _check_order, _check_snapshots, _check_seeds):
+    for rule in (
+        _check_names,
+        _check_channels,
+        _check_side,
+        _check_sizes,
+        _check_order,
+        _check_snapshots,
+        _check_seeds,
+    ):
         rule(config, known)
     _check_measurements(config, known)
 
@@ -80,6 +88,15 @@ def _check_channels(config: Config, known: dict[str, list[str]]) -> None:
     if config.channels != "as_found" and config.dataset in IMAGES:
         text = f"{config.channels!r} is for data of your own; of {config.dataset} the images stay, expected 'as_found'"
         _fail(("channels",), text)
+
+
+def _check_side(config: Config, known: dict[str, list[str]]) -> None:
+    """Images can be shrunk by whole numbers, where their size is known beforehand."""
+    side = SIDES.get(config.dataset)
+    if side and config.image_size and side % config.image_size:
+        sides = [size for size in range(1, side + 1) if side % size == 0]
+        text = f"{config.image_size} does not divide {side}, the side of images of {config.dataset}; "
+        _fail(("image_size",), text + f"expected one of {', '.join(map(str, sides))}, or 0 to leave them")
 
 
 def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:

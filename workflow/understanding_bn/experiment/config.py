@@ -51,6 +51,7 @@ from understanding_bn.settings import (
 
 # How many images there are in each split, where that is known before the data is read.
 IMAGES = {"digits": {"train": 1437, "test": 360}, "cifar10": {"train": 50_000, "test": 10_000}}
+SIDES = {"digits": 8, "cifar10": 32}  # of their images, in pixels
 MOST_SEEDS = 1000  # where they are counted
 RESERVED = ("data", "reference", "rebuilt", "benchmark")  # folders in results/ that are no preset's
 
@@ -275,6 +276,8 @@ class Config(Options):
     """A folder with train.parquet and test.parquet, with cifar-10-batches-py, or with train/CLASS/ and test/CLASS/."""
     channels: Channels = "as_found"
     """`grey` or `rgb` converts the images of `parquet` and `folder`. `as_found`: they must be all grey or all RGB."""
+    image_size: Annotated[Whole, Field(ge=0, le=4096)] = 0
+    """Side in pixels that images are shrunk to, by area averages. It must divide theirs; 0 leaves them as they are."""
     subset: Subset = Subset()
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
     """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""

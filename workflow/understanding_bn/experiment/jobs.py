@@ -52,6 +52,7 @@ class Prepare(Job):
     train: int = 0
     test: int = 0
     channels: Channels = "as_found"
+    image_size: int = 0
 
     @property
     def modules(self) -> list[str]:

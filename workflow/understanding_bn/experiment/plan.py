@@ -131,6 +131,7 @@ def plan(config: Config) -> Plan:
     }
     counts = Counter(cell.family for cell in grid)
     images = {"train": config.subset.train, "test": config.subset.test, "channels": config.channels}
+    images["image_size"] = config.image_size
     return Plan(
         config=config,
         prepare=Prepare(dataset=config.dataset, data_dir=config.data_dir, **images),

@@ -22,10 +22,14 @@ def initialisation(init: str) -> str:
 
 
 def data(tag: str) -> str:
-    """CIFAR-10 (10,000 training images) for cifar10-0123abcd-train10000-test4000."""
+    """CIFAR-10 at 16×16 (10,000 training images) for cifar10-0123abcd-16px-train10000-test4000."""
     name, *parts = tag.split("-")
-    limit = next((part.removeprefix("train") for part in parts if re.fullmatch(r"train\d+", part)), None)
-    return DATA.get(name, name) + (f" ({plain(int(limit), 9)} training images)" if limit else "")
+    limit, side = (
+        next((found[1] for part in parts if (found := re.fullmatch(pattern, part))), None)
+        for pattern in (r"train(\d+)", r"(\d+)px")
+    )
+    size = f" at {side}×{side}" if side else ""
+    return DATA.get(name, name) + size + (f" ({plain(int(limit), 9)} training images)" if limit else "")
 
 
 def count(number: int, what: str) -> str:
