@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-from understanding_bn import architecture, files, fingerprint, terminal, warm
+from understanding_bn import architecture, failures, files, fingerprint, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -143,15 +144,15 @@ onstart:
         WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 
-def started(first, then):
-    """What Snakemake calls when a run starts, made of two such functions."""
+def both(first, then):
+    """What Snakemake calls when a run starts or ends, made of two such functions."""
     return lambda log: (first(log), then(log))
 
 
 # Snakemake calls `onstart` of the main Snakefile only. A module's lists must be there too, so that it is called first;
 # a Snakefile with an `onstart` of its own after the module calls `NAME.onstart()` in it.
 if not workflow.modifier.is_main_snakefile():
-    workflow._onstart = started(workflow._onstart, lambda log: onstart())
+    workflow._onstart = both(workflow._onstart, lambda log: onstart())
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.
