@@ -256,8 +256,6 @@ def test_a_figure_that_fails_leaves_the_report_with_the_others(finished, tmp_pat
     module = checkout.folder / "workflow/understanding_bn/figures/fig6_logit_gradients.py"
     whole = module.read_text()
     module.write_text(f"{whole}\n\ndef draw(logit_gradients):\n    return 1 / 0\n")
-    (checkout.results / "report.html").unlink()
-
     done = checkout.run()
     assert done.returncode == 1
     reason = "ZeroDivisionError: division by zero (workflow/understanding_bn/figures/fig6_logit_gradients.py, line "
@@ -303,6 +301,5 @@ def test_a_claim_that_fails_leaves_the_report_with_the_others(finished, tmp_path
     assert "could not be judged: ValueError: odd" in page
     assert not left_over(checkout)
     module.write_text(whole)
-    done = checkout.run()
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "incomplete" not in (checkout.results / "report.html").read_text()
+    assert checkout.rules_planned() == {"claims": 1, "report": 1, "all": 1}
+    checkout.close()

@@ -74,6 +74,26 @@ def _jobs() -> Any:
     return jobs
 
 
+def _check(args: argparse.Namespace) -> None:
+    from understanding_bn.experiment import yaml_files
+
+    if args.syntax and not yaml_files.OF_SNAKEMAKE & yaml_files.read(args.file).keys():
+        return  # the Snakefile checks the rest, and does not need to be checked twice
+    from understanding_bn.data import sources
+    from understanding_bn.experiment import load
+    from understanding_bn.experiment.plan import plan
+
+    try:
+        planned = plan(load.resolve(load.load(args.file)))
+        config = planned.config
+        sources.find(config.dataset, sources.folder(config.data_dir) if config.data_dir else None)
+    except UserError as error:
+        raise UserError(f"{'' if str(args.file) in str(error) else f'{args.file}: '}{error}") from None
+    drawn = sum(bool(inputs) for inputs in planned.items.values())
+    jobs = f"{len(planned.measured)} jobs that train or measure, {drawn} figures and tables"
+    print(f"{args.file}: no mistake; preset {config.preset} has {jobs}")
+
+
 def _data(args: argparse.Namespace) -> None:
     from understanding_bn.data import store
 
@@ -208,6 +228,10 @@ def parser() -> argparse.ArgumentParser:
     stages = parser.add_subparsers(required=True, metavar="STAGE")
     stage = partial(add_stage, stages)
 
+    p = stage("check", _check, "say whether a config file has a mistake, and run nothing")
+    p.add_argument("file", type=Path, help="the file, such as mine.yaml")
+    p.add_argument("--syntax", action="store_true", help="only what Snakemake reads before it gets to the Snakefile")
+
     p = stage("data", _data, "prepare a data set's store")
     _spec(p, '{"dataset": "digits"}')
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
@@ -252,7 +276,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--followups", type=Path, required=True, help="followups.json")
     p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
     logs = "folder of the logs, such as logs/quick, which say why a figure or table is missing"
-    p.add_argument("--logs", type=Path, required=True, help=logs)
+    p.add_argument("--logs", type=Path, default=Path("logs"), help=logs)
     runs = "the run.json of every job behind them, or @FILE that lists them"
     p.add_argument("--runs", action=_Paths, nargs="+", required=True, help=runs)
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")
