@@ -75,6 +75,8 @@ endif
 	$(UV) sync --compile-bytecode $(if $(wildcard .venv/ready),--reinstall-package understanding-bn)
 	@echo "$(CURDIR)" > $@
 
+pyproject.toml: ; # a rule of its own: where it is missing, .DEFAULT would call make for it, without end
+
 .tools/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
 	python3 -m venv .tools 2>/dev/null || python3 -m pip --version >/dev/null || { echo "neither venv nor pip: install uv, or your system's python3-venv" >&2; exit 1; }
