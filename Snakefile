@@ -15,6 +15,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
+include: "workflow/rules/ending.smk"
 
 
 # The default target, because it is the first rule that is not included. A workflow that uses this one as a module keeps

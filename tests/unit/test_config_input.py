@@ -1,7 +1,11 @@
 """What people write: config files that are no YAML or say a thing twice, and values on the command line."""
 
-import pytest
+import random
 
+import pytest
+from snakemake.common.configfile import load_configfile
+
+from understanding_bn import cli
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import command_line, load, yaml_files
 
@@ -38,10 +42,15 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: &a [*a]\n", "blocks are nested too deeply; expected at most 50"),
         (LAUGHS, "holds more than 1000000 values; expected a config"),
         (
-            "seeds: " + "1" * 5000,
-            "a value that can't be read (Exceeds the limit (4300 digits) for integer string conver",
+            "preset: m\nseeds: " + "1" * 5000,
+            f"line 2: '{'1' * 56}... can't be read (Exceeds the limit (4300 digits) for integer string conver",
         ),
-        ("a: 2024-13-45\n", "a value that can't be read (month must be in 1..12); put it in quotes if it is text"),
+        (
+            "a: 2024-13-45\n",
+            "line 1: '2024-13-45' can't be read (month must be in 1..12); put it in quotes if it is te",
+        ),
+        ("a: [1,\n!!bool x]\n", "line 2: 'x' can't be read (not of the kind bool); put it in quotes if it is text"),
+        ("!!timestamp x: 3\n", "line 1: 'x' can't be read (not of the kind timestamp); put it in quotes"),
     ],
 )
 def test_files_that_are_no_config_are_one_line(tmp_path, content, message):
@@ -138,3 +147,61 @@ def test_files_and_command_line_are_laid_over_one_another(tmp_path):
     assert (measured["gradient_noise"]["minibatches"], measured["gradient_noise"]["batch_sizes"]) == (3, (4, 16, 64))
     with pytest.raises(UserError, match=r"config key seeds: {} is a block"):  # Snakemake's own merging would drop it
         load.resolve(load.complete(*load.own([tmp_path / "one"], {"seeds": {}})))
+
+
+SMALL = b"preset: mine\nseeds: 2\ngrid:\n  - {arch: resnet-8, norm: [batch, none], alpha: 0.1, epochs: 2}\n"
+PIECES = [
+    b"\xff",
+    b"\t",
+    b"\n",
+    b"{",
+    b"]",
+    b"&a ",
+    b"*a",
+    b"!!bool ",
+    b"!!timestamp ",
+    b"!mine ",
+    b"---\n",
+    b"'",
+    b": ",
+    b"? ",
+]
+PIECES += [b"9" * 5000, b"2024-02-30", b"__use_yte__: true\n", b"pathvars: 5\n", b"?1/0", b"<<: ", b"[" * 500]
+
+
+def test_what_we_can_read_snakemake_can_read_too(tmp_path):
+    """It reads a file before the Snakefile, and tells of most mistakes with a traceback."""
+    chance, path = random.Random(0), tmp_path / "mine.yaml"
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(150):
+        content = bytearray(SMALL)
+        for _ in range(chance.choice((1, 1, 2, 3))):
+            place = chance.randrange(len(content))
+            content[place : place + chance.randrange(3)] = chance.choice([*PIECES, b"", b""])
+        path.write_bytes(content)
+        try:
+            keys = yaml_files.read(path).keys()
+        except UserError as refused:
+            assert str(refused).isprintable()
+            outcomes["refused"] += 1
+        else:
+            if not yaml_files.OF_SNAKEMAKE & keys:
+                load_configfile(path)
+                outcomes["read"] += 1
+    assert min(outcomes.values()) > 20, outcomes
+
+
+def test_a_file_is_checked_without_running_anything(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text("preset: mine\n")
+    cli.main(["check", str(path)])
+    assert capsys.readouterr().out.startswith(f"{path}: no mistake; preset mine has 4")
+    for text, message in (
+        ("seed: 2\n", f"error: {path}: config key (top level): key 'seed' is unknown; "),
+        ("dataset: folder\n", f"error: {path}: data_dir: "),
+        ("seeds: 1\nseeds: 2\n", f"error: {path}: key 'seeds' stands twice, in lines 1 and 2; "),
+    ):
+        path.write_text(text)
+        with pytest.raises(SystemExit):
+            cli.main(["check", str(path)])
+        assert capsys.readouterr().err.startswith(message)

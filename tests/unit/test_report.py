@@ -63,7 +63,7 @@ def run_record(results, stage="train", number=0, images=50_000, digits=False, **
 def page(tmp_path):
     """Builds the page from runs and claims; returns its text."""
 
-    def build(runs, kept, judged=None):
+    def build(runs, kept, judged=None, lost=None):
         results = tmp_path / "results/mine"
         results.mkdir(parents=True, exist_ok=True)
         (tmp_path / "claims.json").write_text(json.dumps(judged or claims("inconclusive", 1.25)))
@@ -77,7 +77,7 @@ def page(tmp_path):
         followups = [claim | {"id": followup.id} for claim, followup in later]
         (tmp_path / "followups.json").write_text(json.dumps(followups))
         files = (tmp_path / "claims.json", tmp_path / "followups.json")
-        report.run("mine", *files, items, runs, tmp_path, beside, results / "report.html")
+        report.run("mine", *files, items, runs, tmp_path, beside, results / "report.html", lost)
         return (results / "report.html").read_text()
 
     return build
@@ -230,3 +230,32 @@ def test_a_table_is_shown_with_its_notes_and_one_without_rows_as_its_notes_alone
     (tmp_path / "t.md").write_text("Nothing to show.\n")
     empty = items.item(tmp_path / "t.md", tmp_path)
     assert (empty["table"], empty["notes"]) == (None, ["Nothing to show."])
+
+
+def test_what_could_not_be_drawn_or_judged_is_told_at_the_top_and_in_its_place(page, results, tmp_path):
+    judged = claims("inconclusive", 1.25)
+    judged[2] |= {"failure": "odd <value>", "note": "could not be judged: odd <value>"}
+    log = tmp_path / "logs/figure.log"
+    lost = {tmp_path / "figure.png": items.Lost("ValueError: odd <value>", log)}
+    text = page([run_record(results, digits=True)], None, judged, lost)
+    opening, rest = text.split('<ol class="story"')
+    assert "This report is incomplete" in opening
+    assert re.findall('<a href="#(.*?)"', opening.split("This report is incomplete")[1]) == ["figure", "claim-3"]
+    assert "could not be judged: odd &lt;value&gt;" in claims_of(text)["3"]
+    place = rest.split('id="figure" open>')[1].split("</details>")[0]
+    assert "ValueError: odd &lt;value&gt;" in place
+    assert str(log) in place
+    assert "<img" not in place
+    assert "A paragraph." in place
+    whole = page([run_record(results, digits=True)], None)
+    assert "incomplete" not in whole
+    assert 'class="notice lost"' not in whole
+
+
+def test_a_figure_that_the_page_cannot_show_does_not_take_the_page_with_it(page, results, tmp_path, capsys):
+    (tmp_path / "figure.csv").write_bytes(b"\xff\xfe\x00")
+    text = page([run_record(results, digits=True)], None)
+    assert "It could not be drawn" in text
+    assert "UnicodeDecodeError" in text
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {tmp_path / 'figure.png'}: can't be shown: UnicodeDecodeError: ")

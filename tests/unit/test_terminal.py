@@ -120,6 +120,10 @@ def test_what_snakemake_says_of_itself_is_left_out_and_the_rest_is_not():
     for message in ("Building DAG of jobs...", "Select jobs to execute...", "Complete log(s): /x", "host: y", None, ""):
         run.log(message)
     assert run.out.getvalue() == ""
+    run.log(
+        "RuleException:\nCalledProcessError in file …:\nCommand 'set -euo …' returned …", logging.ERROR, event="error"
+    )
+    assert run.out.getvalue() == "", "the job that failed has lines of its own"
     run.log("Nothing to be done (all requested files are present and up to date).")
     run.log("Building DAG of jobs failed", logging.WARNING)
     run.log("IncompleteFilesException: …", logging.ERROR, event="error")

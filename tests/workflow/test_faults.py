@@ -14,7 +14,7 @@ import time
 
 import psutil
 import pytest
-from checkouts import cells, undisturbed, wait_until
+from checkouts import Checkout, cells, undisturbed, wait_until
 from damage import flip_a_bit
 from processes import still_runs
 
@@ -271,3 +271,59 @@ def test_without_slurm_its_profile_is_refused_before_any_job(checkout, monkeypat
         "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
     ]
     assert figure.is_file()
+
+
+@pytest.mark.slow
+def test_a_figure_that_fails_leaves_the_report_with_the_others(finished, tmp_path):
+    checkout = Checkout(tmp_path / "copy", source=finished[0].folder)
+    trained = {path: path.stat().st_mtime_ns for path in checkout.results.rglob("run.json")}
+    module = checkout.folder / "workflow/understanding_bn/figures/fig6_logit_gradients.py"
+    whole = module.read_text()
+    module.write_text(f"{whole}\n\ndef draw(logit_gradients):\n    return 1 / 0\n")
+    done = checkout.run()
+    assert done.returncode == 1
+    reason = "ZeroDivisionError: division by zero (workflow/understanding_bn/figures/fig6_logit_gradients.py, line "
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: fig6_logit_gradients: {reason}")
+    log = "logs/tiny/figures/fig6_logit_gradients.log"
+    told = done.stderr.split("Not drawn: ")[1].splitlines()[:2]
+    assert told == [f"fig6_logit_gradients ({log}).", "All else is in the report: results/tiny/report.html"]
+    page = (checkout.results / "report.html").read_text()
+    assert "This report is incomplete" in page
+    assert reason in page
+    assert log in page
+    assert page.count("data:image/svg+xml") == 4, "of all other figures"
+    assert not list(checkout.results.glob("figures/fig6_logit_gradients*"))
+    assert not left_over(checkout)
+
+    done = checkout.run("fig6")
+    assert done.returncode == 1
+    assert line in (done.stdout + done.stderr).splitlines()
+
+    module.write_text(whole)
+    assert checkout.rules_planned() == {"fig6_logit_gradients": 1, "report": 1, "all": 1}
+    done = checkout.run()
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (checkout.results / "report.html").read_text()
+    assert "incomplete" not in page
+    assert page.count("data:image/svg+xml") == 5
+    assert checkout.rules_planned() == {}
+    assert {path: path.stat().st_mtime_ns for path in checkout.results.rglob("run.json")} == trained
+    checkout.close()
+
+
+@pytest.mark.slow
+def test_a_claim_that_fails_leaves_the_report_with_the_others(finished, tmp_path):
+    checkout = Checkout(tmp_path / "copy", source=finished[0].folder)
+    module = checkout.folder / "workflow/understanding_bn/claims/matrices.py"
+    whole = module.read_text()
+    module.write_text(f"{whole}\n\ndef theorem1_holds(results):\n    raise ValueError('odd')\n")
+    done = checkout.run()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: claim 18 could not be judged: ValueError: odd (workflow/")
+    page = (checkout.results / "report.html").read_text()
+    assert "could not be judged: ValueError: odd" in page
+    assert not left_over(checkout)
+    module.write_text(whole)
+    assert checkout.rules_planned() == {"claims": 1, "report": 1, "all": 1}
+    checkout.close()

@@ -13,7 +13,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-from understanding_bn import architecture, files, fingerprint, finished, terminal, warm
+from understanding_bn import architecture, failures, files, fingerprint, finished, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -159,14 +159,6 @@ def forget_recorded():
             finished.forget(Path(job.output.run).parent)
 
 
-onsuccess:
-    forget_recorded()
-
-
-onerror:
-    forget_recorded()
-
-
 def both(first, then):
     """What Snakemake calls when a run starts or ends, made of two such functions."""
     return lambda log: (first(log), then(log))
@@ -176,8 +168,6 @@ def both(first, then):
 # a Snakefile with an `onstart` of its own after the module calls `NAME.onstart()` in it, and so on.
 if not workflow.modifier.is_main_snakefile():
     workflow._onstart = both(workflow._onstart, lambda log: onstart())
-    workflow._onsuccess = both(workflow._onsuccess, lambda log: onsuccess())
-    workflow._onerror = both(workflow._onerror, lambda log: onerror())
 
 
 # The embedded images are 1/16 as large as CIFAR-10's, and there are 1,437 of them to train on.

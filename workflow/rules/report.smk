@@ -27,13 +27,14 @@ rule report:
     params:
         runs=f"@{RUN_LIST}",
         preset=CONFIG.preset,
+        logs=LOGS,
         captions=lambda wildcards, input: Path(input.captions[0]).parent,
         kept=["--kept", *KEPT] if KEPT else [],
         code=fingerprint.whole(["report.page"]),
     shell:
         "python -m understanding_bn report --preset {params.preset} --claims {input.claims}"
-        " --followups {input.followups} --items {input.figures} --runs {params.runs} --captions {params.captions}"
-        " {params.kept} --out {output.page} 2>&1 | tee {log}"
+        " --followups {input.followups} --items {input.figures} --logs {params.logs} --runs {params.runs}"
+        " --captions {params.captions} {params.kept} --out {output.page} 2>&1 | tee {log}"
 
 
 rule crate:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understanding_bn import files, plugins, warm
+from understanding_bn import failures, files, plugins, warm
 from understanding_bn.benchmark import commands as benchmarks
 from understanding_bn.errors import Stopped, UserError
 
@@ -74,6 +74,26 @@ def _jobs() -> Any:
     return jobs
 
 
+def _check(args: argparse.Namespace) -> None:
+    from understanding_bn.experiment import yaml_files
+
+    if args.syntax and not yaml_files.OF_SNAKEMAKE & yaml_files.read(args.file).keys():
+        return  # the Snakefile checks the rest, and does not need to be checked twice
+    from understanding_bn.data import sources
+    from understanding_bn.experiment import load
+    from understanding_bn.experiment.plan import plan
+
+    try:
+        planned = plan(load.resolve(load.load(args.file)))
+        config = planned.config
+        sources.find(config.dataset, sources.folder(config.data_dir) if config.data_dir else None)
+    except UserError as error:
+        raise UserError(f"{'' if str(args.file) in str(error) else f'{args.file}: '}{error}") from None
+    drawn = sum(bool(inputs) for inputs in planned.items.values())
+    jobs = f"{len(planned.measured)} jobs that train or measure, {drawn} figures and tables"
+    print(f"{args.file}: no mistake; preset {config.preset} has {jobs}")
+
+
 def _data(args: argparse.Namespace) -> None:
     from understanding_bn.data import store
 
@@ -122,7 +142,9 @@ def _random_matrices(args: argparse.Namespace) -> None:
 def _figure(args: argparse.Namespace) -> None:
     from understanding_bn.figures import drawing
 
-    drawing.draw(args.name, files.read_inputs(args.inputs), args.out)
+    inputs = files.read_inputs(args.inputs)
+    with failures.told(args.name):
+        drawing.draw(args.name, inputs, args.out)
 
 
 def _claims(args: argparse.Namespace) -> None:
@@ -145,18 +167,23 @@ def _verdicts(args: argparse.Namespace) -> None:
 
     folder = args.results / _named(args.preset)
     kept = files.read_json(args.kept) if args.kept.is_file() else ()
-    for sentence in story.sentences(files.read_json(folder / "claims.json"), kept):
+    judged = files.read_json(folder / "claims.json")
+    for sentence in story.sentences(judged, kept):
         print(textwrap.fill(sentence, shutil.get_terminal_size().columns, subsequent_indent="  "))
     report = folder / "report.html"
     print(f"\nEvery verdict, figure and table: {report}  (open it in a browser)")
     print("One figure: make fig3.  Your numbers beside the kept ones: make verify.  All targets: make help.")
+    judged += files.read_json(folder / "followups.json")
+    if unjudged := [f"claim {claim['id']} {claim['note']}" for claim in judged if "failure" in claim]:
+        raise UserError("; ".join(unjudged))
 
 
 def _report(args: argparse.Namespace) -> None:
-    from understanding_bn.report import page
+    from understanding_bn.report import items, page
 
     judged = (args.claims, args.followups)
-    page.run(args.preset, *judged, args.items, args.runs, args.captions, args.kept, args.out)
+    lost = {path: items.lost(path, args.logs) for path in args.items if not path.is_file()}
+    page.run(args.preset, *judged, args.items, args.runs, args.captions, args.kept, args.out, lost)
 
 
 def _crate(args: argparse.Namespace) -> None:
@@ -209,6 +236,10 @@ def parser() -> argparse.ArgumentParser:
     stages = parser.add_subparsers(required=True, metavar="STAGE")
     stage = partial(add_stage, stages)
 
+    p = stage("check", _check, "say whether a config file has a mistake, and run nothing")
+    p.add_argument("file", type=Path, help="the file, such as mine.yaml")
+    p.add_argument("--syntax", action="store_true", help="only what Snakemake reads before it gets to the Snakefile")
+
     p = stage("data", _data, "prepare a data set's store")
     _spec(p, '{"dataset": "digits"}')
     p.add_argument("--out", type=Path, required=True, help="the store to write (.npz)")
@@ -257,6 +288,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--claims", type=Path, required=True)
     p.add_argument("--followups", type=Path, required=True, help="followups.json")
     p.add_argument("--items", type=Path, nargs="+", required=True, help="figures (.png) and tables (.md), in order")
+    logs = "folder of the logs, such as logs/quick, which say why a figure or table is missing"
+    p.add_argument("--logs", type=Path, default=Path("logs"), help=logs)
     runs = "the run.json of every job behind them, or @FILE that lists them"
     p.add_argument("--runs", action=_Paths, nargs="+", required=True, help=runs)
     p.add_argument("--captions", type=Path, required=True, help="folder of captions, NAME.rst")

@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).resolve().parent
 # imports counts for it.
 SILENT = frozenset(
     {
-        *("cli", "errors", "files", "fingerprint", "finished", "locks", "messages", "paper", "plugins", "progress"),
-        *("provenance", "record", "runs", "settings", "status", "tables"),
+        *("cli", "errors", "failures", "files", "fingerprint", "finished", "locks", "messages", "paper", "plugins"),
+        *("progress", "provenance", "record", "runs", "settings", "status", "tables"),
         *("training.checkpoint", "training.event_log", "training.signals"),
     }
 )
@@ -63,7 +63,16 @@ def _digest(paths: Iterable[str], others: Iterable[Path], package: Path, words: 
 @functools.cache
 def _meaning(source: str, words: bool) -> str:
     """A file's syntax tree as text, without what changes no result; the same in every version of Python."""
-    return "\n".join(_lines(ast.parse(source), words, 0))
+    tree = _parsed(source)
+    return source if tree is None else "\n".join(_lines(tree, words, 0))
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """A file's syntax tree; None where it is not Python: then every edit counts, and the job that imports it fails."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):  # of null bytes
+        return None
 
 
 def _lines(node: ast.AST, words: bool, depth: int) -> Iterator[str]:
@@ -136,7 +145,7 @@ def _file_of(module: str, package: Path) -> str | None:
 def _imports(source: str) -> frozenset[str]:
     """What a file imports of this package when it runs, inside functions too: dotted names, some of them no modules."""
     names: set[str] = set()
-    for node in _walk(ast.parse(source)):
+    for node in _walk(_parsed(source) or ast.Module([], [])):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE.name:
             parent = node.module.split(".")[1:]
             names |= {".".join(parent), *(".".join([*parent, alias.name]) for alias in node.names)}

@@ -22,6 +22,7 @@ from understanding_bn.progress import beat_of, clock
 QUIET_JOBS = "UNDERSTANDING_BN_QUIET_JOBS"  # an environment variable: jobs write to their logs alone
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 LOCKED = "cannot be locked"
+COMMAND_FAILED = "RuleException:\nCalledProcessError"  # with the whole command; the job's own lines follow
 LAST_LINES = 15  # of the log of a job that failed
 # What Snakemake says at each start, and with each job, that a reader can't use.
 USUAL = (
@@ -142,7 +143,8 @@ class Brief:
                 action(record)
             elif event in ("", "error"):
                 text = str(record.msg or "").strip()
-                if text and (record.levelno > logging.INFO or not text.startswith(USUAL)):
+                usual = COMMAND_FAILED if record.levelno > logging.INFO else USUAL
+                if text and not text.startswith(usual):
                     self._say(text)
                 if LOCKED in text:
                     self._say("If no other run is at work here, type: make unlock, and this command again.")

@@ -161,8 +161,11 @@ def serve(name: str, modules: Sequence[str] = PRELOADED) -> None:
 
 
 def _import(module: str) -> None:
-    """Import a module, or all of a package whose name ends in a dot; nothing where it is not installed."""
-    with suppress(ImportError):
+    """Import a module, or all of a package whose name ends in a dot.
+
+    One that is not installed, or whose code fails, is left out: the jobs that need it say so.
+    """
+    with suppress(Exception):
         package = importlib.import_module(module.rstrip("."))
         if module.endswith("."):
             for found in pkgutil.iter_modules(package.__path__, module):

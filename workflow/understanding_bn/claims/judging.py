@@ -1,10 +1,11 @@
 """Judge every claim and write claims.json."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from understanding_bn import architecture, files
+from understanding_bn import architecture, failures, files
 from understanding_bn.claims.catalogue import CLAIMS, FOLLOWUPS, Claim
 from understanding_bn.claims.checks import (
     LEAST_RUNS,
@@ -19,6 +20,7 @@ from understanding_bn.claims.checks import (
 from understanding_bn.claims.preconditions import batch_sizes, unmet
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.claims.roles import ROLES
+from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.paper import origin, text
 
@@ -30,10 +32,27 @@ def run(inputs: dict[str, list[Path]], out: Path, followups: Path) -> None:
     measured, interval, method, seeds, beside, verdict, direction, sign_flip_p, unmet, runs, checks, figure and note.
     `measure` up to `beside` and `sign_flip_p` are those of the check that decided the verdict, or of the first where a
     precondition is not met; `checks` has all, each with the values of its seeds. `unmet` names the preconditions.
+
+    A claim whose judging fails counts as not run, and its entry has the reason as `failure` too.
     """
     results = Results(inputs)
     for path, claims in ((out, CLAIMS), (followups, FOLLOWUPS)):
-        files.write_json(path, [_entry(claim, results) for claim in claims])
+        files.write_json(path, [_judged(claim, results) for claim in claims])
+
+
+def _judged(claim: Claim, results: Results) -> dict[str, Any]:
+    """A claim's entry; one whose judging fails does not take the others with it."""
+    try:
+        return _entry(claim, results)
+    except UserError:
+        raise
+    except Exception as error:
+        why = failures.tell(f"claim {claim.id} could not be judged", error)
+
+    def judge(_: Results) -> NoReturn:
+        raise NotRunError("")
+
+    return _entry(replace(claim, judge=judge), results) | {"failure": why, "note": f"could not be judged: {why}"}
 
 
 def _entry(claim: Claim, results: Results) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from understanding_bn.errors import UserError
 from understanding_bn.files import first_line
 from understanding_bn.messages import kind_of, shown
 
+# Keys that Snakemake itself acts on when it reads a file, before the Snakefile; none is a key of ours.
+OF_SNAKEMAKE = {"pathvars", "__use_yte__"}
+# What reading a value raises: a number of thousands of digits, a date that there is not, a tag that does not fit.
+UNREADABLE = (ValueError, OverflowError, LookupError, AttributeError, TypeError)
 DEEPEST = 50  # blocks and lists in one another
 MOST = 1_000_000  # values, counted again wherever an alias stands for them
 
@@ -21,7 +25,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it can't be read, is not YAML, holds something else, or has a key twice in one block.
     """
-    text = _text(path)
+    text, node = _text(path), None
     try:
         loader = yaml.SafeLoader(text.replace("\t", " ") if _is_json(text) else text)
         node = loader.get_single_node()
@@ -34,9 +38,8 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(_not_yaml(path, error)) from None
     except RecursionError:
         raise UserError(_too_deep(path)) from None
-    except (ValueError, OverflowError) as error:  # of a number of thousands of digits, or a date that there is not
-        reason = first_line(error).split(":")[0]
-        raise UserError(f"{path}: a value that can't be read ({reason}); put it in quotes if it is text") from None
+    except UNREADABLE as error:
+        raise UserError(f"{path}: {_unreadable(node, error)}; put it in quotes if it is text") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a block of keys, found {kind_of(content)}")
     return content
@@ -86,6 +89,19 @@ def _check_keys(root: yaml.Node, path: Path) -> None:
                     where = f"lines {lines[name]} and {line}" if line != lines[name] else f"line {line}"
                     raise UserError(f"{path}: key {shown(key.value)} stands twice, in {where}; expected it once")
                 lines[name] = line
+
+
+def _unreadable(root: yaml.Node | None, error: Exception) -> str:
+    """The first value that can't be read, with its line, and why."""
+    scalars = [node for node in _nodes(root) if isinstance(node, yaml.ScalarNode)] if root else []
+    for node in sorted(scalars, key=lambda node: node.start_mark.index):
+        try:
+            yaml.SafeLoader("").construct_object(node)
+        except UNREADABLE as own:
+            kind = node.tag.rpartition(":")[2]
+            reason = first_line(own).split(":")[0] if isinstance(own, ValueError) else f"not of the kind {kind}"
+            return f"line {node.start_mark.line + 1}: {shown(node.value)} can't be read ({reason})"
+    return f"a value can't be read ({first_line(error).split(':')[0]})"
 
 
 def _check_size(content: Any, path: Path) -> None:

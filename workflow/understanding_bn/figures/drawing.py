@@ -3,7 +3,8 @@
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +51,35 @@ def draw(name: str, inputs: dict[str, list[Path]], out: Path) -> None:
     from understanding_bn.figures import nothing, style
 
     sentence = None
+    with _all_or_none(out, name):
+        try:
+            shown, drawn = function(**named)
+        except nothing.NothingToShow as reason:
+            sentence = str(reason)
+            header = pd.DataFrame(columns=module.COLUMNS)
+            shown, drawn = (header, f"{sentence}\n") if is_table else (nothing.picture(sentence), {"": header})
+        if is_table:
+            tables.write(out / f"{name}.csv", shown)
+            files.write_text(out / f"{name}.md", f"{drawn}\n{note}\n" if note else drawn)
+        else:
+            texts = {nothing.KEYWORD: sentence, NOTE: note}
+            style.save(shown, drawn, out, name, {keyword: text for keyword, text in texts.items() if text})
+
+
+@contextmanager
+def _all_or_none(out: Path, name: str) -> Iterator[None]:
+    """A figure or table keeps no file of an earlier drawing, whose companions may be others, nor a few of its own."""
+
+    def remove() -> None:
+        for path in (*out.glob(f"{name}.*"), *out.glob(f"{name}_*.csv")):
+            path.unlink()
+
+    remove()
     try:
-        shown, drawn = function(**named)
-    except nothing.NothingToShow as reason:
-        sentence = str(reason)
-        header = pd.DataFrame(columns=module.COLUMNS)
-        shown, drawn = (header, f"{sentence}\n") if is_table else (nothing.picture(sentence), {"": header})
-    texts = {nothing.KEYWORD: sentence, NOTE: note}
-    # Companions of an earlier drawing would stay beside a figure that has none now.
-    for companion in out.glob(f"{name}_*.csv"):
-        companion.unlink()
-    if is_table:
-        tables.write(out / f"{name}.csv", shown)
-        files.write_text(out / f"{name}.md", f"{drawn}\n{note}\n" if note else drawn)
-    else:
-        style.save(shown, drawn, out, name, {keyword: text for keyword, text in texts.items() if text})
+        yield
+    except BaseException:
+        remove()
+        raise
 
 
 def _must_fit(name: str, function: Callable[..., Any], given: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
+from understanding_bn import failures
 from understanding_bn.errors import UserError
 from understanding_bn.figures import drawing, nothing
 from understanding_bn.report import views
@@ -18,16 +20,42 @@ MOST_ROWS = 60  # of a table of numbers that is printed in the page; longer ones
 SMALL = 640  # pixels; twice the width at which small images are shown
 
 
-def item(path: Path, captions: Path) -> dict[str, Any]:
-    """One figure (.png) or table (.md) as the template wants it."""
+@dataclass(frozen=True)
+class Lost:
+    """Why a figure or table is not there, and the log that says more, if there is one."""
+
+    reason: str
+    log: Path | None = None
+
+
+def lost(path: Path, logs: Path) -> Lost:
+    """Why the figure or table of this path is missing, as its job's log below `logs` says, such as logs/quick."""
+    log = logs / path.parent.name / f"{path.stem}.log"
+    return Lost(failures.why(log).removeprefix(f"{path.stem}: "), log)
+
+
+def item(path: Path, captions: Path, missing: Lost | None = None) -> dict[str, Any]:
+    """One figure (.png) or table (.md) as the template wants it.
+
+    It is shown with its reason where it is `missing`, and where what it left can't be shown, which is told on stderr.
+    """
     title, paragraphs = caption(captions, path.stem)
+    words = {"name": path.stem, "title": title, "paragraphs": paragraphs, "lost": missing}
+    if missing is None:
+        try:
+            return words | _content(path)
+        except Exception as error:  # what a figure of the user's own leaves may be anything
+            words["lost"] = Lost(failures.tell(f"{path}: can't be shown", error))
+    content = dict.fromkeys(("nothing", "image", "view", "table", "numbers"))
+    return words | content | {"notes": [], "files": [f"{path.parent.name}/{file.name}" for file in _files(path)]}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a figure or table shows, and its files."""
     table, notes = _table(path) if path.suffix == ".md" else (None, [])
     empty = nothing.sentence_in(path) if path.suffix == ".png" else None
     notes += [note] if path.suffix == ".png" and (note := drawing.note_in(path)) else []
     return {
-        "name": path.stem,
-        "title": title,
-        "paragraphs": paragraphs,
         "nothing": empty,
         "image": _image(path) if path.suffix == ".png" and not empty else None,
         "view": None if empty else views.view(path.with_suffix(".csv")),

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,18 @@ def run(
     captions: Path,
     kept: Path | None,
     out: Path,
+    lost: Mapping[Path, items.Lost] | None = None,
 ) -> None:
     """Build the page from claims.json, followups.json, figures (.png) and tables (.md) in order, and every run.json.
 
-    `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one.
+    `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one. `lost` says why some of the
+    figures and tables are not there: the page shows all others, and says so.
     """
     judged, predicted = _with_sources(files.read_json(claims)), _with_sources(files.read_json(followups))
     records = {str(path): record.read(path) for path in runs}
     at_scale = _at_scale([*records.values()])
     large_scale = {claim["id"]: claim for claim in files.read_json(kept)} if kept and not at_scale else {}
-    drawn = [items.item(path, captions) for path in shown]
+    drawn = [items.item(path, captions, (lost or {}).get(path)) for path in shown]
     figures = {path.stem: path for path, item in zip(shown, drawn, strict=True) if item["image"]}
     template = _environment(out.parent).get_template("page.html")
     page = template.render(
@@ -76,6 +78,8 @@ def run(
         followups=predicted,
         followups_tally=Counter(claim["verdict"] for claim in predicted),
         drawn={item["name"]: item for item in drawn},
+        lost=[item for item in drawn if item["lost"]],
+        unjudged=[claim for claim in judged + predicted if claim["failure"]],
         command=_command(out.parent / "config.json"),
         marks=MARKS,
         not_run=NOT_RUN,
@@ -111,7 +115,7 @@ def _environment(folder: Path) -> jinja2.Environment:
 
 def _with_sources(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Claims with what their source says and how we know it, from the catalogue: a file may be older."""
-    return [claim | {"paper": paper.shown(BY_ID[claim["id"]].paper)} for claim in claims]
+    return [{"failure": ""} | claim | {"paper": paper.shown(BY_ID[claim["id"]].paper)} for claim in claims]
 
 
 def _at_scale(records: list[Record]) -> bool:

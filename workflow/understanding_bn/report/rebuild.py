@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from understanding_bn import files
+from understanding_bn import failures, files
 from understanding_bn.claims import judging
 from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.plan import Inputs, plan
 from understanding_bn.figures import drawing
 from understanding_bn.progress import Progress
-from understanding_bn.report import page
+from understanding_bn.report import items, page
 from understanding_bn.report.reference import RAW, read_provenance
 from understanding_bn.status import read_config
 
@@ -46,10 +46,16 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
         item.name for item, inputs in drawn if any(job.values not in raw for jobs in inputs.values() for job in jobs)
     }
     progress = Progress("redrawn", len(drawn), "figures and tables")
+    undrawn: dict[Path, items.Lost] = {}
     for done, (item, inputs) in enumerate(drawn):
         progress.show(done, item.name)
         if item.name not in lost:
-            drawing.draw(item.name, present(inputs), out / item.kind)
+            try:
+                drawing.draw(item.name, present(inputs), out / item.kind)
+            except UserError:
+                raise
+            except Exception as error:  # the page shows the others, and says so
+                undrawn[out / item.shown] = items.Lost(failures.tell(item.name, error))
             continue
         print(f"{item.name}: copied as it was drawn, its raw values are too large to keep", file=sys.stderr)
         for path in (kept / item.kind).glob(f"{item.name}*"):
@@ -60,8 +66,8 @@ def rebuild(kept: Path, out: Path, captions: Path, scale: Path | None) -> None:
     for path in judged:
         _keep_verdicts(path, kept / path.name, lost)
     records = sorted(path.parent / "run.json" for path in raw.values())
-    items = [out / item.shown for item, _ in drawn]
-    page.run(kept.name, *judged, items, records, captions, scale, out / "report.html")
+    shown = [out / item.shown for item, _ in drawn]
+    page.run(kept.name, *judged, shown, records, captions, scale, out / "report.html", undrawn)
 
 
 def _keep_verdicts(judged: Path, kept: Path, lost: set[str]) -> None:
