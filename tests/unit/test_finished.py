@@ -63,10 +63,16 @@ def test_once_recorded_it_is_computed_again(left):
     assert contents(out)["values.parquet"] == first["values.parquet"]
 
 
-@pytest.mark.parametrize("name", ["values.parquet", "run.json"])
-def test_what_is_damaged_is_computed_again(left, name, capsys):
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("values.parquet", flip_a_bit), ("values.parquet", cut), ("run.json", cut)]
+)
+def test_what_is_damaged_is_computed_again(left, name, damage, capsys):
     out, first = left
-    flip_a_bit(finished.aside(out) / name)
+    damage(finished.aside(out) / name)
     capsys.readouterr()
     matrices.run(JOB, out, 1)
     assert "are taken" not in capsys.readouterr().err

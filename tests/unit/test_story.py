@@ -69,6 +69,7 @@ def test_of_several_records_each_claim_is_taken_from_the_one_that_says_most():
 def test_the_command_prints_them_and_names_the_report(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/claims.json").write_text(json.dumps(judged({18: REPRODUCED})))
+    (tmp_path / "mine/followups.json").write_text("[]")
     main(["verdicts", "mine", "--results", str(tmp_path), "--kept", str(tmp_path / "none.json")])
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith(story.ARGUMENT)
