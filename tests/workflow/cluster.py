@@ -21,6 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for this file as a program
 from processes import still_runs
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")

@@ -1,5 +1,6 @@
 """The config and the plan that follows from it; where files are; helpers that several rules use."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-from understanding_bn import architecture, files, fingerprint, terminal, warm
+from understanding_bn import architecture, files, fingerprint, slurm, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -122,10 +123,12 @@ WARM = []  # the process that this run's jobs are forked from, which lives as lo
 
 
 onstart:
-    if workflow.executor_plugin.name == "slurm" and not shutil.which("sbatch"):
-        sys.exit(
-            "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
-        )
+    if workflow.executor_plugin.name == "slurm":
+        if not shutil.which("sbatch"):
+            sys.exit(
+                "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
+            )
+        slurm.mend(importlib.import_module("snakemake_executor_plugin_slurm"))
     try:
         # `resolved` reads this at the next start: results of different data sets never share a folder.
         files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")
