@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import cluster as clusters
+import psutil
 import pytest
 import yaml
 from checkouts import cells, undisturbed, wait_until
@@ -177,6 +178,127 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
 
 
 @pytest.mark.evidence
+def test_an_outage_of_slurm(scratch, cluster, digits_path, tmp_path):
+    """A job is submitted after it, and one that ends in the next one is noticed after that."""
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
+    cluster.kill_controller()
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: "is submitted as soon as it does" in scratch.said(), "the submission to wait", process)
+    cluster.start_controller()
+    outlive_an_outage(scratch, cluster, process)
+    assert states(scratch, cluster, "batch") == ["COMPLETED"]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def outlive_an_outage(checkout, cluster, process):
+    """SLURM does not answer while the only training job ends. The run must notice that, and end well."""
+    wait_until(lambda: list(checkout.folder.glob("results/.state/*/lock")), "training", process)
+    cluster.kill_controller()
+    wait_until(lambda: list(checkout.folder.glob("results/cells/train/**/run.json")), "results", process)
+    wait_until(lambda: "SLURM does not answer: asking again" in checkout.said(), "the run to notice", process)
+    cluster.start_controller()
+    assert process.wait(120) == 0, checkout.said()[-4000:]
+    assert "SLURM answers again, after " in checkout.said()
+    assert "account" not in checkout.said().lower()
+
+
+@pytest.mark.evidence
+def test_an_outage_without_end(scratch, cluster, digits_path, tmp_path):
+    """The run ends with a line that says what to type. That done, the job's results are right."""
+    module = scratch.folder / "workflow/understanding_bn/slurm.py"
+    module.write_text(module.read_text().replace("PATIENCE = 24 * 3600.0", "PATIENCE = 5.0"))
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    cluster.kill_controller()
+    assert process.wait(90) != 0
+    assert (
+        "error: SLURM has not answered for 5 s. Jobs that run go on. When squeue works again, start " in scratch.said()
+    )
+    assert "Traceback" not in scratch.said()
+    cluster.start_controller()
+    again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
+def test_interrupted_during_an_outage(scratch, cluster, digits_path, tmp_path):
+    """Ctrl-C ends the run, which says how to cancel its jobs. They save then, and the next start goes on from there."""
+    config = cells(scratch, {"norm": "batch", "epochs": 500})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    cluster.kill_controller()
+    wait_until(lambda: "SLURM does not answer: asking again" in scratch.said(), "the run to notice", process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(90) != 0
+    told = re.search(r"To cancel them when SLURM answers: (scancel --name=\S+)", scratch.said())
+    assert told, scratch.said()[-4000:]
+    cluster.start_controller()
+    cluster.run(*told[1].split())
+    wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
+    assert log(scratch, "batch").splitlines()[-1].startswith("stopped by SIGTERM in seed 0 after ")
+    again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert resumed(scratch, "batch") == (0,)
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_a_signal_before_training_begins(scratch, cluster, digits_path, tmp_path):
+    """Cancelled as soon as SLURM has started it, and while Python loads: the next attempt trains from the beginning."""
+    config = cells(scratch, {"norm": ["batch", "group"], "epochs": 2})
+    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
+    process = scratch.start("fig1", *settings, tiny=False)
+
+    def running(norm):
+        return next((number for comment, number in comments(cluster).items() if f"_{norm}_0.05_" in comment), None)
+
+    def loading():
+        """Whether the stage has begun: it hears signals, and is going to import torch for some seconds."""
+        for each in psutil.process_iter(["cmdline"]):
+            words = each.info["cmdline"] or []
+            if words[1:4] == ["-m", "understanding_bn", "train"] and '"norm":"group"' in words[5]:
+                caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{each.pid}/status").read_text())[1]
+                return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+        return False
+
+    cluster.run("scancel", wait_until(lambda: running("batch"), "the first job", process))
+    wait_until(loading, "the second job's stage", process)
+    cluster.run("scancel", running("group"))
+    assert process.wait(180) == 0, scratch.said()[-4000:]
+    for norm in ("batch", "group"):
+        assert states(scratch, cluster, norm) == ["CANCELLED", "COMPLETED"], norm
+        assert resumed(scratch, norm) == (), norm
+    # Training's log and SLURM's are shown; of the job that had only begun there is SLURM's alone.
+    assert scratch.said().count("stopped by SIGTERM with nothing new to save") == 2
+    assert len(re.findall(r"\*\*\* JOB \d+ ON node1 CANCELLED AT", scratch.said())) >= 1
+    assert "Traceback" not in scratch.said()
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
+def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_path, tmp_path):
+    """Both jobs of the run, the old one and the next Snakemake's, start at once. One trains, the other takes over."""
+    config = cells(scratch, {"norm": "batch", "epochs": 40})
+    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
+    cluster.run("scontrol", "update", "NodeName=node1", "State=DRAIN", "Reason=test")
+    for _ in range(2):
+        process = scratch.start("fig1", *settings, tiny=False)
+        wait_until(lambda: "has been submitted with SLURM jobid" in scratch.said(), "a submission", process)
+        if not (scratch.folder / "killed").exists():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            (scratch.folder / "killed").touch()
+            assert scratch.run("--unlock", "--configfile", config, tiny=False).returncode == 0
+    assert len(cluster.run("squeue", "--noheader", "--states=PD").splitlines()) == 2
+    cluster.run("scontrol", "update", "NodeName=node1", "State=RESUME")
+    assert process.wait(180) == 0, scratch.said()[-4000:]
+    wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
+    assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
 def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
     """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
     config = cells(scratch, {"norm": "batch", "epochs": 250})
@@ -256,18 +378,50 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
 
 
 @pytest.mark.evidence
+def test_a_node_that_is_lost_for_good(checkout, cluster, tmp_path_factory, digits_path, tmp_path):
+    """Its jobs go on elsewhere: one is started again by SLURM, one must not be and is submitted again.
+
+    It takes the cluster down, like the test after it.
+    """
+    stop(cluster)
+    pair = Cluster(tmp_path_factory.mktemp("pair"))
+    pair.start(nodes=2, min_job_age=30)
+    checkout.earlier = set()
+    try:
+        config = cells(checkout, {"norm": ["batch", "group"], "epochs": 250})
+        extra = "train:slurm_extra='--no-requeue' if wildcards.norm == 'group' else ''"
+        settings = [*SETTINGS, "--set-resources", "train:gpu=0", extra, "--configfile", config]
+        process = checkout.start("fig1", *settings, tiny=False)
+        for norm in ("batch", "group"):
+            wait_until(lambda norm=norm: training(checkout, pair, norm), f"training with {norm} norm", process)
+        wait_until(lambda: len(list(checkout.folder.glob("results/.state/*/newest.checkpoint"))) == 2, "checkpoints")
+        assert pair.run("squeue", "--noheader", "--format=%N").split() == ["node1", "node1"]
+        pair.kill_node("node1")
+        assert process.wait(400) == 0, checkout.said()[-4000:]
+        rows = jobs(checkout, pair)
+    finally:
+        stop(pair)
+    numbers = {norm: [row["JobID"] for row in rows if f"_{norm}_0.05_" in row["Comment"]] for norm in EPOCHS}
+    assert [len(set(numbers[norm])) for norm in ("batch", "group")] == [1, 2]
+    for norm in ("batch", "group"):
+        ends = [row["State"] for row in rows if f"_{norm}_0.05_" in row["Comment"]]
+        assert ends == ["NODE_FAIL", "COMPLETED"], norm
+        assert resumed(checkout, norm) == (0,), norm
+    undisturbed(checkout, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
 def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
-    """Last in this file, because it takes the cluster down."""
+    """Last in this file, because it takes the cluster down. An outage there, too."""
     stop(cluster)
     bare = Cluster(tmp_path_factory.mktemp("bare"))
     bare.start(accounting=False)
     try:
-        config = cells(checkout, {"norm": "batch", "epochs": 2})
-        settings = [*SETTINGS, "--slurm-no-account", "--configfile", config]
-        done = checkout.run("fig1", *settings, tiny=False)
+        config = cells(checkout, {"norm": "batch", "epochs": 80})
+        process = checkout.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+        outlive_an_outage(checkout, bare, process)
     finally:
         bare.stop()
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert re.search(r"submitted with SLURM jobid 1 ", done.stdout + done.stderr)
+    assert re.search(r"submitted with SLURM jobid 1 ", checkout.said())
     assert (checkout.folder / "results/cells/figures/fig1_accuracy.png").is_file()
     assert not Path("/etc/slurm/slurm.conf").exists()
