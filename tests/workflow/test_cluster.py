@@ -278,23 +278,28 @@ def test_a_signal_before_training_begins(scratch, cluster, digits_path, tmp_path
 
 @pytest.mark.evidence
 def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_path, tmp_path):
-    """Both jobs of the run, the old one and the next Snakemake's, start at once. One trains, the other takes over."""
-    config = cells(scratch, {"norm": "batch", "epochs": 40})
+    """Its job and that of the next Snakemake start at once. One trains, the other waits and takes over."""
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
     settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
-    cluster.run("scontrol", "update", "NodeName=node1", "State=DRAIN", "Reason=test")
-    for _ in range(2):
+
+    def submit():
         process = scratch.start("fig1", *settings, tiny=False)
         wait_until(lambda: "has been submitted with SLURM jobid" in scratch.said(), "a submission", process)
-        if not (scratch.folder / "killed").exists():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            (scratch.folder / "killed").touch()
-            assert scratch.run("--unlock", "--configfile", config, tiny=False).returncode == 0
+        return process
+
+    cluster.run("scontrol", "update", "NodeName=node1", "State=DRAIN", "Reason=test")
+    process = submit()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert scratch.run("--unlock", "--configfile", config, tiny=False).returncode == 0
+    process = submit()
     assert len(cluster.run("squeue", "--noheader", "--states=PD").splitlines()) == 2
     cluster.run("scontrol", "update", "NodeName=node1", "State=RESUME")
     assert process.wait(180) == 0, scratch.said()[-4000:]
     wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
     assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
+    said = "".join(path.read_text() for path in (scratch.folder / "logs").rglob("*.log"))
+    assert "another process has finished these runs meanwhile" in said
     undisturbed(scratch, digits_path, tmp_path)
 
 
@@ -411,17 +416,27 @@ def test_a_node_that_is_lost_for_good(checkout, cluster, tmp_path_factory, digit
 
 
 @pytest.mark.evidence
-def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
-    """Last in this file, because it takes the cluster down. An outage there, too."""
+def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory, digits_path, tmp_path):
+    """Last in this file, because it takes the cluster down. There, too, are an outage and a job that SLURM forgets."""
     stop(cluster)
     bare = Cluster(tmp_path_factory.mktemp("bare"))
-    bare.start(accounting=False)
+    bare.start(accounting=False, min_job_age=30)
     try:
         config = cells(checkout, {"norm": "batch", "epochs": 80})
         process = checkout.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
         outlive_an_outage(checkout, bare, process)
+        assert "submitted with SLURM jobid 1 " in checkout.said()
+        undisturbed(checkout, digits_path, tmp_path / "first")
+
+        config = cells(checkout, {"norm": "group", "epochs": 2})
+        process = checkout.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+        wait_until(lambda: log(checkout, "group"), "the second job", process)
+        os.killpg(process.pid, signal.SIGSTOP)
+        wait_until(lambda: not bare.run("squeue", "--noheader", "--states=all"), "SLURM to forget all jobs", process)
+        os.killpg(process.pid, signal.SIGCONT)
+        assert process.wait(120) == 0, checkout.said()[-4000:]
     finally:
         bare.stop()
-    assert re.search(r"submitted with SLURM jobid 1 ", checkout.said())
-    assert (checkout.folder / "results/cells/figures/fig1_accuracy.png").is_file()
+    assert [f"submitted with SLURM jobid {number} " in checkout.said() for number in (2, 3, 4)] == [True, True, False]
+    undisturbed(checkout, digits_path, tmp_path / "second")
     assert not Path("/etc/slurm/slurm.conf").exists()

@@ -20,7 +20,7 @@ from typing import Any
 from understanding_bn.progress import clock
 
 PATIENCE = 24 * 3600.0  # seconds without an answer after which a run ends
-PAUSE = 10.0  # seconds between two questions while SLURM does not answer
+PAUSE = 5.0  # seconds between two questions while SLURM does not answer; back again, it soon forgets what ended before
 NEEDED = ("check_active_jobs", "run_job", "get_account_arg", "cancel_jobs", "cancel", "shutdown")
 
 
