@@ -121,6 +121,15 @@ def test_an_outage_without_end_ends_the_run_with_a_line(site):
         check(site.executor(patience=0.0), "1")
 
 
+def test_a_submission_waits_no_longer_either(site):
+    site.command("scontrol", DOWN)
+    executor, told = site.executor(patience=0.0), []
+    executor.workflow.scheduler = SimpleNamespace(executor_error_callback=told.append)
+    executor.run_job(JOB)
+    assert str(told[0]).startswith("error: SLURM has not answered for 0 s. ")
+    assert site.submitted == []
+
+
 def test_the_run_can_be_ended_during_an_outage(site):
     """It says how to cancel its jobs, and none of its threads keeps it."""
     site.command("squeue", UNREACHABLE)
@@ -132,7 +141,7 @@ def test_the_run_can_be_ended_during_an_outage(site):
     assert check(executor, "1") == ["1"]
     assert executor.logger.said[0].endswith("To cancel them when SLURM answers: scancel --name=of-this-run")
     executor.run_job(JOB)
-    assert site.submitted == [JOB]
+    assert site.submitted == []
 
 
 def test_a_submission_waits_until_slurm_answers(site):

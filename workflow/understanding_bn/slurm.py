@@ -35,12 +35,17 @@ def mend(plugin: Any, patience: float = PATIENCE, pause: float = PAUSE) -> None:
     executor, query = plugin.Executor, plugin.query_job_status
     check, run_job, get_account_arg, cancel_jobs, cancel, shutdown = (getattr(executor, name) for name in NEEDED)
     asked: list[Any] = []  # the jobs whose states are being asked for
-    ending = threading.Event()
+    answered, ending = threading.Event(), threading.Event()
+    too_long = plugin.WorkflowError(
+        f"error: SLURM has not answered for {clock(patience)}. Jobs that run go on. "
+        "When squeue works again, start Snakemake again with the same command"
+    )
 
     async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:
         states, seconds = await query(command, logger)
         if states is None:
             return None, None
+        answered.set()
         states = {number: state.partition(" ")[0] for number, state in states.items()}
         if command.startswith("squeue"):
             # The tasks of a job array are not listed one by one while they wait.
@@ -52,19 +57,17 @@ def mend(plugin: Any, patience: float = PATIENCE, pause: float = PAUSE) -> None:
         asked[:] = active_jobs
         start, warned = time.monotonic(), False
         while True:
-            answers, left = self._status_query_calls, active_jobs
+            answered.clear()
+            left = active_jobs
             if not active_jobs or not is_down():
                 left = [job async for job in check(self, active_jobs)]
-            if not active_jobs or self._status_query_calls > answers:
+            if not active_jobs or answered.is_set():
                 break
             if ending.is_set():
                 left = active_jobs
                 break
             if time.monotonic() - start > patience:
-                raise plugin.WorkflowError(
-                    f"error: SLURM has not answered for {clock(patience)}. Jobs that run go on. "
-                    "When squeue works again, start Snakemake again with the same command"
-                )
+                raise too_long
             if not warned:
                 self.logger.warning(
                     f"SLURM does not answer: asking again every {pause:g} s. Jobs that run go on; new ones wait. "
@@ -79,8 +82,13 @@ def mend(plugin: Any, patience: float = PATIENCE, pause: float = PAUSE) -> None:
             yield job
 
     def submit(self: Any, job: Any) -> None:
-        end, warned = time.monotonic() + patience, False
-        while is_down() and time.monotonic() < end and not ending.is_set():
+        start, warned = time.monotonic(), False
+        while is_down():
+            if ending.is_set():
+                return
+            if time.monotonic() - start > patience:
+                self.workflow.scheduler.executor_error_callback(too_long)
+                return
             if not warned:
                 self.logger.warning(f"SLURM does not answer: job {job.jobid} is submitted as soon as it does.")
                 warned = True
