@@ -9,13 +9,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import cluster as clusters
 import psutil
 import pytest
 import yaml
-from checkouts import cells, undisturbed, wait_until
+from checkouts import cells, environment, undisturbed, wait_until
 from cluster import Cluster, missing
 from damage import flip_a_bit
 
@@ -116,6 +117,12 @@ def test_a_cluster_whose_tests_were_killed_is_known(tmp_path, monkeypatch, owner
         ended.wait()
         target.with_name("owner").write_text(str(ended.pid if owner == "nobody" else os.getpid()))
     assert clusters.left_over() is left
+
+
+def test_the_command_that_starts_it_needs_no_search_path():
+    """As on the page: `python tests/workflow/cluster.py start FOLDER`."""
+    done = subprocess.run([sys.executable, clusters.__file__, "--help"], env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_quick_presets_training_and_a_figure(scratch, cluster):
