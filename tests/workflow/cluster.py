@@ -163,11 +163,12 @@ class Cluster:
         self._kill("slurmdbd")
 
     def start_controller(self) -> None:
-        """Start slurmdbd, with accounting, and slurmctld, and wait until they answer."""
+        """Start slurmdbd, with accounting, and slurmctld, unless they run, and wait until they answer."""
         if (self.folder / "slurmdbd.conf").is_file() and not (self.folder / "slurmdbd.pid").is_file():
             self.run("slurmdbd")
             self.wait_for("sacctmgr", "--noheader", "--parsable2", "list", "user", until="root|")
-        self.run("slurmctld")
+        if not (self.folder / "slurmctld.pid").is_file():
+            self.run("slurmctld")
         self.wait_for("scontrol", "ping", until="UP")
 
     def start_node(self, name: str = "node1") -> None:

@@ -55,6 +55,8 @@ def scratch(checkout, cluster):
     """A checkout whose jobs are gone when the test ends, and which knows those that were there before it began."""
     checkout.earlier = {row["JobID"] for row in everything(cluster)}
     yield checkout
+    cluster.start_controller()  # where a test failed during an outage
+    cluster.run("scontrol", "update", "NodeName=node1", "State=RESUME", check=False)
     cluster.run("scancel", "--user=root", check=False)
 
 
@@ -206,7 +208,7 @@ def outlive_an_outage(checkout, cluster, process):
     cluster.start_controller()
     assert process.wait(120) == 0, checkout.said()[-4000:]
     assert "SLURM answers again, after " in checkout.said()
-    assert "account" not in checkout.said().lower()
+    assert "SLURM account" not in checkout.said()
 
 
 @pytest.mark.evidence
@@ -219,9 +221,7 @@ def test_an_outage_without_end(scratch, cluster, digits_path, tmp_path):
     wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
     cluster.kill_controller()
     assert process.wait(90) != 0
-    assert (
-        "error: SLURM has not answered for 5 s. Jobs that run go on. When squeue works again, start " in scratch.said()
-    )
+    assert "error: SLURM has not answered for 5 s. Jobs that run go on. When squeue works" in scratch.said()
     assert "Traceback" not in scratch.said()
     cluster.start_controller()
     again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
@@ -278,7 +278,7 @@ def test_a_signal_before_training_begins(scratch, cluster, digits_path, tmp_path
         assert resumed(scratch, norm) == (), norm
     # Training's log and SLURM's are shown; of the job that had only begun there is SLURM's alone.
     assert scratch.said().count("stopped by SIGTERM with nothing new to save") == 2
-    assert len(re.findall(r"\*\*\* JOB \d+ ON node1 CANCELLED AT", scratch.said())) >= 1
+    assert re.search(r"\*\*\* JOB \d+ ON node1 CANCELLED AT", scratch.said())
     assert "Traceback" not in scratch.said()
     undisturbed(scratch, digits_path, tmp_path)
 
