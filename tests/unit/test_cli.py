@@ -1,6 +1,7 @@
 """The command line: lists of files, and what it takes from the environment."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,16 @@ def test_a_notebooks_backend_decides_nothing(tmp_path):
     command = [sys.executable, "-c", stage + drawing]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_told_to_stop_before_there_is_anything_to_save(tmp_path, number):
+    """A scheduler's signal while a command reads its arguments: one line, and it ends as others do."""
+    os.mkfifo(tmp_path / "list")
+    command = [sys.executable, "-m", "understanding_bn", "report", "--runs", f"@{tmp_path / 'list'}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "list").open("w"):  # returns once the command reads it
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert said == f"stopped by {number.name} with nothing new to save\n"
+    assert process.returncode == -number

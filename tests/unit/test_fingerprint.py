@@ -195,11 +195,9 @@ def test_every_module_counts_or_is_silent():
     silent = {path for path in modules() if fingerprint.is_silent(path)}
     assert not numeric & silent
     others = {path for path in modules() - numeric - silent if not path.startswith("summaries/")}
-    # One makes densities, for figures; one describes the files of images; three start jobs and one shows a run.
-    assert others == {
-        *("__main__.py", "flops.py", "analysis/spectral.py", "data/encodings.py", "warm.py", "terminal.py"),
-        "stages/ahead.py",
-    }
+    # One makes densities, for figures; one describes the files of images; four start jobs and show a run.
+    around = {"warm.py", "terminal.py", "slurm.py", "stages/ahead.py"}
+    assert others == {"__main__.py", "flops.py", "analysis/spectral.py", "data/encodings.py", *around}
     assert {name.replace(".", "/") + ".py" for name in fingerprint.SILENT} <= modules()
     assert set(fingerprint.SILENT_ROOMS) <= {path.split("/")[0] for path in modules()}
 

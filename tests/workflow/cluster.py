@@ -1,4 +1,4 @@
-"""A SLURM cluster of one node on this machine, from Debian's packages, in a folder of its own.
+"""A SLURM cluster on this machine, from Debian's packages, in a folder of its own.
 
     python tests/workflow/cluster.py start FOLDER [--no-accounting] [--gpus 1]
     sinfo; snakemake --profile slurm; ...
@@ -21,11 +21,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for this file as a program
 from processes import still_runs
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 ACCOUNTING = ("slurmdbd", "sacctmgr", "mariadbd", "mariadb-install-db")
-DAEMONS = ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged")  # in the order in which they are stopped
+DAEMONS = ("slurmctld", "slurmdbd", "mariadbd", "munged")  # in the order in which they are stopped, after the nodes'
 
 # Snakemake's job steps drop every variable that begins with SLURM_, so SLURM_CONF would not reach `srun` in a job.
 DEFAULT_CONF = Path("/etc/slurm/slurm.conf")
@@ -34,18 +36,17 @@ SLURM_CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/%n.log
 SwitchType=switch/none
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
@@ -59,14 +60,18 @@ JobAcctGatherParams=OverMemoryKill
 JobRequeue=1
 ReturnToService=2
 SlurmdTimeout=10
-KillWait={kill_wait}
-MinJobAge=600
+KillWait=30
+MinJobAge={min_job_age}
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 OverTimeLimit=0
 GresTypes=gpu
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+NODE_CONF = """
+NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} Gres=gpu:{gpus} State=UNKNOWN \\
+CPUs={cpus} RealMemory={memory}
 """
 
 ACCOUNTING_CONF = """
@@ -120,14 +125,17 @@ class Cluster:
         self.folder = folder.resolve()
         self.environment = os.environ | {"SLURM_CONF": f"{self.folder}/slurm.conf"}  # for slurmdbd.conf, gres.conf
 
-    def start(self, accounting: bool = True, gpus: int = 1, cpus: int = 4, memory: int = 16000, kill_wait: int = 30):
-        """Write the configuration and start every daemon. Memory in MB, kill_wait in seconds."""
-        for name in ("state", "spool"):
+    def start(self, accounting: bool = True, gpus: int = 1, nodes: int = 1, min_job_age: int = 600):
+        """Write the configuration and start every daemon. `gpus`: of each node; min_job_age in seconds."""
+        names = [f"node{number}" for number in range(1, nodes + 1)]
+        for name in ("state", *(f"spool/{name}" for name in names)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
-        facts = {"folder": self.folder, "host": socket.gethostname(), "ports": _free_ports(4), "kill_wait": kill_wait}
-        conf = SLURM_CONF.format(**facts, gpus=gpus, cpus=cpus, memory=memory)
+        facts = {"folder": self.folder, "host": socket.gethostname(), "ports": _free_ports(4 + nodes)}
+        conf = SLURM_CONF.format(**facts, min_job_age=min_job_age)
         conf += ACCOUNTING_CONF.format(**facts) if accounting else ""
+        for name, port in zip(names, facts["ports"][4:], strict=True):
+            conf += NODE_CONF.format(**facts, name=name, port=port, gpus=gpus, cpus=4, memory=16000)
         self._write("slurm.conf", conf)
         DEFAULT_CONF.parent.mkdir(exist_ok=True)
         if left_over():
@@ -142,23 +150,40 @@ class Cluster:
             self._start_munge()
             if accounting:
                 self._start_accounting(facts)
-            self.run("slurmctld")
-            self.wait_for("scontrol", "ping", until="UP")
-            self.start_node()
+            self.start_controller()
+            for name in names:
+                self.start_node(name)
         except BaseException:
             self.stop()
             raise
 
-    def start_node(self) -> None:
-        """Start the node's daemon and wait until the cluster has the node."""
-        self.run("slurmd", "-N", socket.gethostname())
-        self.wait_for("sinfo", "--noheader", "--format", "%T", until="idle", also="mixed")
+    def kill_controller(self) -> None:
+        """An outage: slurmctld and, with accounting, slurmdbd are gone at once. Jobs go on."""
+        self._kill("slurmctld")
+        self._kill("slurmdbd")
 
-    def kill_node(self) -> None:
-        """The node loses its power: its daemon, its jobs and all that they started are gone at once."""
-        self._kill("slurmd")
-        for process in psutil.process_iter(["name"]):
-            if process.info["name"] == "slurmstepd":
+    def start_controller(self) -> None:
+        """Start slurmdbd, with accounting, and slurmctld, unless they run, and wait until they answer."""
+        if (self.folder / "slurmdbd.conf").is_file() and not (self.folder / "slurmdbd.pid").is_file():
+            self.run("slurmdbd")
+            self.wait_for("sacctmgr", "--noheader", "--parsable2", "list", "user", until="root|")
+        if not (self.folder / "slurmctld.pid").is_file():
+            self.run("slurmctld")
+        self.wait_for("scontrol", "ping", until="UP")
+
+    def start_node(self, name: str = "node1") -> None:
+        """Start a node's daemon and wait until the cluster has the node."""
+        self.run("slurmd", "-N", name)
+        self.wait_for("sinfo", "--noheader", "--nodes", name, "--format", "%T", until="idle", also="mixed")
+
+    def kill_node(self, name: str = "node1") -> None:
+        """A node loses its power: its daemon, its jobs and all that they started are gone at once."""
+        # Of each step that runs there is a socket NODE_JOB.STEP.
+        jobs = {path.name.removeprefix(f"{name}_").split(".")[0] for path in self.folder.glob(f"spool/{name}/{name}_*")}
+        self._kill(name)
+        for process in psutil.process_iter(["name", "cmdline"]):
+            # slurmstepd calls itself `slurmstepd: [JOB.STEP]`.
+            if any(f"slurmstepd: [{job}." in " ".join(process.info["cmdline"] or []) for job in jobs):
                 for each in (process, *process.children(recursive=True)):
                     with suppress(psutil.NoSuchProcess):
                         each.kill()
@@ -188,7 +213,8 @@ class Cluster:
     def stop(self) -> None:
         """End all jobs and all daemons."""
         self.run("scancel", "--signal=KILL", "--user=root", check=False)
-        for name in DAEMONS:
+        nodes = sorted(path.stem for path in self.folder.glob("node*.pid"))
+        for name in (*nodes, *DAEMONS):
             self._kill(name)
         if DEFAULT_CONF.is_symlink() and DEFAULT_CONF.readlink() == self.folder / "slurm.conf":
             DEFAULT_CONF.unlink()

@@ -9,14 +9,16 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import cluster as clusters
 import pytest
 import yaml
-from checkouts import cells, undisturbed, wait_until
+from checkouts import cells, environment, undisturbed, wait_until
 from cluster import Cluster, missing
 from damage import flip_a_bit
+from slurm_jobs import comments, everything, jobs, loading, log, resumed, states, training
 
 from understanding_bn import record
 
@@ -53,49 +55,9 @@ def scratch(checkout, cluster):
     """A checkout whose jobs are gone when the test ends, and which knows those that were there before it began."""
     checkout.earlier = {row["JobID"] for row in everything(cluster)}
     yield checkout
+    cluster.start_controller()  # where a test failed during an outage
+    cluster.run("scontrol", "update", "NodeName=node1", "State=RESUME", check=False)
     cluster.run("scancel", "--user=root", check=False)
-
-
-def resumed(checkout, norm):
-    """The seeds that training of the cell with this norm took up from a checkpoint."""
-    run_json = next((checkout.folder / "results/cells/train").rglob(f"norm-{norm}/**/run.json"))
-    return record.read(run_json).training.resumed_seeds
-
-
-def log(checkout, norm):
-    """What the training job of the cell with this norm has said, in its last attempt."""
-    found = list((checkout.folder / "logs/cells/train").rglob(f"norm-{norm}/**/*.log"))
-    return found[0].read_text() if found else ""
-
-
-def comments(cluster):
-    """The running jobs: SLURM's id of each, by the wildcards that the executor puts into its comment."""
-    lines = cluster.run("squeue", "--noheader", "--states=R", "--format=%i %k").splitlines()
-    return {comment: number for number, _, comment in (line.partition(" ") for line in lines)}
-
-
-def training(checkout, cluster, norm):
-    """SLURM's id of the job that trains the cell with this norm at this moment, if one does."""
-    number = next((n for comment, n in comments(cluster).items() if f"_{norm}_0.05_" in comment), None)
-    locks = (checkout.folder / "results/.state").glob("*/lock")
-    return number if number and any(f"(SLURM job {number})" in lock.read_text() for lock in locks) else None
-
-
-def everything(cluster):
-    """What accounting says of all jobs: rows of JobID, State, Start, End, Elapsed (s), AllocTRES, Comment."""
-    names = ["JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "Comment"]
-    text = cluster.run("sacct", "-X", "--noheader", "--parsable2", "--duplicates", f"--format={','.join(names)}")
-    return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
-
-
-def jobs(checkout, cluster):
-    """The rows of this test's jobs, oldest first; a job that SLURM started again has several."""
-    return [row for row in everything(cluster) if row["JobID"] not in checkout.earlier]
-
-
-def states(checkout, cluster, norm):
-    """How each start of the jobs that trained the cell with this norm ended, oldest first."""
-    return [row["State"].split()[0] for row in jobs(checkout, cluster) if f"_{norm}_0.05_" in row["Comment"]]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +77,12 @@ def test_a_cluster_whose_tests_were_killed_is_known(tmp_path, monkeypatch, owner
         ended.wait()
         target.with_name("owner").write_text(str(ended.pid if owner == "nobody" else os.getpid()))
     assert clusters.left_over() is left
+
+
+def test_the_command_that_starts_it_needs_no_search_path():
+    """As on the page: `python tests/workflow/cluster.py start FOLDER`."""
+    done = subprocess.run([sys.executable, clusters.__file__, "--help"], env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_quick_presets_training_and_a_figure(scratch, cluster):
@@ -177,6 +145,121 @@ def test_a_limit_a_cancellation_and_too_little_memory(scratch, cluster, digits_p
 
 
 @pytest.mark.evidence
+def test_an_outage_of_slurm(scratch, cluster, digits_path, tmp_path):
+    """A job is submitted after it, and one that ends in the next one is noticed after that."""
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
+    cluster.kill_controller()
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: "is submitted as soon as it does" in scratch.said(), "the submission to wait", process)
+    cluster.start_controller()
+    outlive_an_outage(scratch, cluster, process)
+    assert states(scratch, cluster, "batch") == ["COMPLETED"]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def outlive_an_outage(checkout, cluster, process):
+    """SLURM does not answer while the only training job ends. The run must notice that, and end well."""
+    wait_until(lambda: list(checkout.folder.glob("results/.state/*/lock")), "training", process)
+    cluster.kill_controller()
+    wait_until(lambda: list(checkout.folder.glob("results/cells/train/**/run.json")), "results", process)
+    wait_until(lambda: "SLURM does not answer: asking again" in checkout.said(), "the run to notice", process)
+    cluster.start_controller()
+    assert process.wait(120) == 0, checkout.said()[-4000:]
+    assert "SLURM answers again, after " in checkout.said()
+    assert "SLURM account" not in checkout.said()
+
+
+@pytest.mark.evidence
+def test_an_outage_without_end(scratch, cluster, digits_path, tmp_path):
+    """The run ends with a line that says what to type. That done, the job's results are right."""
+    module = scratch.folder / "workflow/understanding_bn/slurm.py"
+    module.write_text(module.read_text().replace("PATIENCE = 24 * 3600.0", "PATIENCE = 5.0"))
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    cluster.kill_controller()
+    assert process.wait(90) != 0
+    assert "error: SLURM has not answered for 5 s. Jobs that run go on. When squeue works" in scratch.said()
+    assert "Traceback" not in scratch.said()
+    cluster.start_controller()
+    again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
+def test_interrupted_during_an_outage(scratch, cluster, digits_path, tmp_path):
+    """Ctrl-C ends the run, which says how to cancel its jobs. They save then, and the next start goes on from there."""
+    config = cells(scratch, {"norm": "batch", "epochs": 500})
+    process = scratch.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    wait_until(lambda: training(scratch, cluster, "batch"), "training", process)
+    cluster.kill_controller()
+    wait_until(lambda: "SLURM does not answer: asking again" in scratch.said(), "the run to notice", process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(90) != 0
+    told = re.search(r"To cancel them when SLURM answers: (scancel --name=\S+)", scratch.said())
+    assert told, scratch.said()[-4000:]
+    cluster.start_controller()
+    cluster.run(*told[1].split())
+    wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
+    assert log(scratch, "batch").splitlines()[-1].startswith("stopped by SIGTERM in seed 0 after ")
+    again = scratch.run("fig1", *SETTINGS, "--configfile", config, tiny=False)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert resumed(scratch, "batch") == (0,)
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+def test_a_signal_before_training_begins(scratch, cluster, digits_path, tmp_path):
+    """Cancelled as soon as SLURM has started it, and while Python loads: the next attempt trains from the beginning."""
+    config = cells(scratch, {"norm": ["batch", "group"], "epochs": 2})
+    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
+    process = scratch.start("fig1", *settings, tiny=False)
+
+    def running(norm):
+        return next((number for comment, number in comments(cluster).items() if f"_{norm}_0.05_" in comment), None)
+
+    cluster.run("scancel", wait_until(lambda: running("batch"), "the first job", process))
+    wait_until(lambda: loading("group"), "the second job's stage", process)
+    cluster.run("scancel", running("group"))
+    assert process.wait(180) == 0, scratch.said()[-4000:]
+    for norm in ("batch", "group"):
+        assert states(scratch, cluster, norm) == ["CANCELLED", "COMPLETED"], norm
+        assert resumed(scratch, norm) == (), norm
+    # Training's log and SLURM's are shown; of the job that had only begun there is SLURM's alone.
+    assert scratch.said().count("stopped by SIGTERM with nothing new to save") == 2
+    assert re.search(r"\*\*\* JOB \d+ ON node1 CANCELLED AT", scratch.said())
+    assert "Traceback" not in scratch.said()
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
+def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_path, tmp_path):
+    """Its job and that of the next Snakemake start at once. One trains, the other waits and takes over."""
+    config = cells(scratch, {"norm": "batch", "epochs": 80})
+    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
+
+    def submit():
+        process = scratch.start("fig1", *settings, tiny=False)
+        wait_until(lambda: "has been submitted with SLURM jobid" in scratch.said(), "a submission", process)
+        return process
+
+    cluster.run("scontrol", "update", "NodeName=node1", "State=DRAIN", "Reason=test")
+    process = submit()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert scratch.run("--unlock", "--configfile", config, tiny=False).returncode == 0
+    process = submit()
+    assert len(cluster.run("squeue", "--noheader", "--states=PD").splitlines()) == 2
+    cluster.run("scontrol", "update", "NodeName=node1", "State=RESUME")
+    assert process.wait(180) == 0, scratch.said()[-4000:]
+    wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
+    assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
+    said = "".join(path.read_text() for path in (scratch.folder / "logs").rglob("*.log"))
+    assert "another process has finished these runs meanwhile" in said
+    undisturbed(scratch, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
 def test_a_node_that_loses_power_and_comes_back(scratch, cluster, digits_path, tmp_path):
     """SLURM starts the job again under its number, and it goes on from its checkpoint; Snakemake only waits."""
     config = cells(scratch, {"norm": "batch", "epochs": 250})
@@ -231,7 +314,7 @@ def test_snakemake_killed_and_its_job_still_running(scratch, cluster, digits_pat
     wait_until(lambda: "waiting for it to end" in log(scratch, "batch"), "the second job to wait", process)
     assert process.wait(300) == 0, scratch.said()[-4000:]
     assert f"(SLURM job {orphan}) is at this run already" in log(scratch, "batch")
-    assert "another process has finished these runs meanwhile" in log(scratch, "batch")
+    assert "another start of this job has finished it: its results are taken" in log(scratch, "batch")
     assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
     undisturbed(scratch, digits_path, tmp_path)
 
@@ -241,7 +324,7 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     config = cells(scratch, {"norm": "batch", "epochs": 1})
     settings = [*SETTINGS, "--retries", "1", "--configfile", config]
     assert scratch.run("data", *settings, tiny=False).returncode == 0
-    flip_a_bit(scratch.folder / "results/data/digits/store.npz")
+    flip_a_bit(next(scratch.folder.glob("results/data/digits/store-*.npz")))
     done = scratch.run("fig1", *settings, "--rerun-triggers", "params", tiny=False)
     text = done.stdout + done.stderr
     assert done.returncode != 0
@@ -249,25 +332,67 @@ def test_a_job_that_cannot_succeed_says_why_in_one_line(scratch, cluster):
     # Two attempts, and each is told by training's log and by SLURM's.
     assert len(lines) == 4
     assert len(set(lines)) == 1
-    assert "store.npz: damaged data store (" in lines[0]
+    assert ".npz: damaged data store (" in lines[0]
     assert "Traceback" not in text
     assert states(scratch, cluster, "batch") == ["FAILED", "FAILED"]
     assert not (scratch.folder / "results/cells/train").exists()
 
 
 @pytest.mark.evidence
-def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory):
-    """Last in this file, because it takes the cluster down."""
+def test_a_node_that_is_lost_for_good(checkout, cluster, tmp_path_factory, digits_path, tmp_path):
+    """Its jobs go on elsewhere: one is started again by SLURM, one must not be and is submitted again.
+
+    It takes the cluster down, like the test after it.
+    """
+    stop(cluster)
+    pair = Cluster(tmp_path_factory.mktemp("pair"))
+    pair.start(nodes=2, min_job_age=30)
+    checkout.earlier = set()
+    try:
+        config = cells(checkout, {"norm": ["batch", "group"], "epochs": 250})
+        extra = "train:slurm_extra='--no-requeue' if wildcards.norm == 'group' else ''"
+        settings = [*SETTINGS, "--set-resources", "train:gpu=0", extra, "--configfile", config]
+        process = checkout.start("fig1", *settings, tiny=False)
+        for norm in ("batch", "group"):
+            wait_until(lambda norm=norm: training(checkout, pair, norm), f"training with {norm} norm", process)
+        wait_until(lambda: len(list(checkout.folder.glob("results/.state/*/newest.checkpoint"))) == 2, "checkpoints")
+        assert pair.run("squeue", "--noheader", "--format=%N").split() == ["node1", "node1"]
+        pair.kill_node("node1")
+        assert process.wait(400) == 0, checkout.said()[-4000:]
+        rows = jobs(checkout, pair)
+    finally:
+        stop(pair)
+    numbers = {norm: [row["JobID"] for row in rows if f"_{norm}_0.05_" in row["Comment"]] for norm in EPOCHS}
+    assert [len(set(numbers[norm])) for norm in ("batch", "group")] == [1, 2]
+    for norm in ("batch", "group"):
+        ends = [row["State"] for row in rows if f"_{norm}_0.05_" in row["Comment"]]
+        assert ends == ["NODE_FAIL", "COMPLETED"], norm
+        assert resumed(checkout, norm) == (0,), norm
+    undisturbed(checkout, digits_path, tmp_path)
+
+
+@pytest.mark.evidence
+def test_a_cluster_without_accounting(checkout, cluster, tmp_path_factory, digits_path, tmp_path):
+    """Last in this file, because it takes the cluster down. There, too, are an outage and a job that SLURM forgets."""
     stop(cluster)
     bare = Cluster(tmp_path_factory.mktemp("bare"))
-    bare.start(accounting=False)
+    bare.start(accounting=False, min_job_age=30)
     try:
-        config = cells(checkout, {"norm": "batch", "epochs": 2})
-        settings = [*SETTINGS, "--slurm-no-account", "--configfile", config]
-        done = checkout.run("fig1", *settings, tiny=False)
+        config = cells(checkout, {"norm": "batch", "epochs": 80})
+        process = checkout.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+        outlive_an_outage(checkout, bare, process)
+        assert "submitted with SLURM jobid 1 " in checkout.said()
+        undisturbed(checkout, digits_path, tmp_path / "first")
+
+        config = cells(checkout, {"norm": "group", "epochs": 2})
+        process = checkout.start("fig1", *SETTINGS, "--configfile", config, tiny=False)
+        wait_until(lambda: log(checkout, "group"), "the second job", process)
+        os.killpg(process.pid, signal.SIGSTOP)
+        wait_until(lambda: not bare.run("squeue", "--noheader", "--states=all"), "SLURM to forget all jobs", process)
+        os.killpg(process.pid, signal.SIGCONT)
+        assert process.wait(120) == 0, checkout.said()[-4000:]
     finally:
         bare.stop()
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert re.search(r"submitted with SLURM jobid 1 ", done.stdout + done.stderr)
-    assert (checkout.folder / "results/cells/figures/fig1_accuracy.png").is_file()
+    assert [f"submitted with SLURM jobid {number} " in checkout.said() for number in (2, 3, 4)] == [True, True, False]
+    undisturbed(checkout, digits_path, tmp_path / "second")
     assert not Path("/etc/slurm/slurm.conf").exists()

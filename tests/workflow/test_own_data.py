@@ -22,7 +22,7 @@ def test_ones_own_data_works_by_config_alone(checkout, tmp_path):
     assert gradients["class"].nunique() == 3
     history = pd.read_parquet(next(folder.rglob("history.parquet")))
     assert history["dataset"].str.startswith("parquet-").all()
-    stores = list((checkout.folder / "results" / "data").glob("*/store.npz"))
+    stores = list((checkout.folder / "results" / "data").glob("*/store-*.npz"))
     assert [store.parent.name.split("-")[0] for store in stores] == ["parquet"]
 
     targets = ("fig1", "fig6", "--config", *settings)
@@ -54,7 +54,7 @@ def test_changed_data_is_prepared_anew(checkout, tmp_path):
     settings = ["--config", "dataset=parquet", f"data_dir={folder}"]
     first = sources.tag("parquet", folder)
     assert checkout.run("data", *settings, "preset=stripes").returncode == 0
-    assert (checkout.folder / f"results/data/{first}/store.npz").is_file()
+    assert list((checkout.folder / "results/data" / first).glob("store-*.npz"))
     assert checkout.rules_planned("data", *settings, "preset=stripes") == {}
     pd.read_parquet(folder / "train.parquet").iloc[:-3].to_parquet(folder / "train.parquet")
     assert sources.tag("parquet", folder) != first  # other content, other folder

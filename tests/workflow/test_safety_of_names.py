@@ -27,7 +27,7 @@ def test_data_and_checkout_in_folders_with_hostile_names(tmp_path):
         )
         done = checkout.run("data", "--forceall", tiny=False)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        (store,) = (checkout.folder / "results" / "data").glob("*/store.npz")
+        (store,) = (checkout.folder / "results" / "data").glob("*/store-*.npz")
         assert store.stat().st_size > 10_000
         store.unlink()
     assert_nothing_ran(tmp_path)

@@ -1,5 +1,6 @@
 """The config and the plan that follows from it; where files are; helpers that several rules use."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ PACKAGE = PROJECT / "workflow"
 if set("{}\n") & set(str(PACKAGE)):  # Snakemake takes braces in a path of its own for something to fill in
     sys.exit(f"error: {str(PROJECT)!r}: in a folder whose path has braces Snakemake can't work; move the checkout")
 sys.path.insert(0, str(PACKAGE))
-from understanding_bn import architecture, failures, files, fingerprint, finished, terminal, warm
+from understanding_bn import architecture, failures, files, fingerprint, finished, slurm, terminal, warm
 from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
@@ -63,7 +64,9 @@ PLAN, DATA_DIR, DATA_TAG = resolved()
 CONFIG = PLAN.config
 RESULTS = f"results/{CONFIG.preset}"
 LOGS = f"logs/{CONFIG.preset}"
-STORE = f"results/data/{DATA_TAG}/store.npz"
+# Its code is in its name, not among its rule's parameters. Jobs that have it as an `ancient` input are not looked at by
+# Snakemake where its rule has to run: what they lack would not be made, and the run would end as if all were well.
+STORE = f"results/data/{DATA_TAG}/store-{PLAN.prepare.code}.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
 CAPTIONS = PROJECT / "workflow" / "report"
@@ -123,10 +126,12 @@ WARM = []  # the process that this run's jobs are forked from, which lives as lo
 
 
 onstart:
-    if workflow.executor_plugin.name == "slurm" and not shutil.which("sbatch"):
-        sys.exit(
-            "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
-        )
+    if workflow.executor_plugin.name == "slurm":
+        if not shutil.which("sbatch"):
+            sys.exit(
+                "error: there is no Slurm here (no command sbatch): log in where jobs are submitted, or leave --profile out"
+            )
+        slurm.mend(importlib.import_module("snakemake_executor_plugin_slurm"))
     try:
         # `resolved` reads this at the next start: results of different data sets never share a folder.
         files.write_text(Path(RESULTS) / "dataset.txt", f"{DATA_TAG}\n")

@@ -1,8 +1,5 @@
 rule data:
     """Read a data set once and keep it ready: uint8 images, labels, split, statistics, source and checksums."""
-    input:
-        # Known by its tag, which is in the store's name: the same files copied again, with other dates, rerun nothing.
-        files=[ancient(str(file)) for file in sources.find(CONFIG.dataset, DATA_DIR)],
     output:
         store=STORE,
     log:
@@ -15,8 +12,8 @@ rule data:
     resources:
         mem_mb=lambda wildcards, attempt: 2500 * attempt,
         runtime=lambda wildcards, attempt: 20 * attempt,
-    params:
+        # Neither a parameter nor the names of input files: data are known by their tag, which is in the store's name. The
+        # same files in another folder, or copied again with other dates, are prepared once.
         spec=PLAN.prepare.spec,
-        code=PLAN.prepare.code,
     shell:
-        "python -m understanding_bn data --spec {params.spec:q} --out {output.store} 2>&1 | tee {log}"
+        "python -m understanding_bn data --spec {resources.spec:q} --out {output.store} 2>&1 | tee {log}"

@@ -33,9 +33,20 @@ onerror:
         logger.error("\n".join([f"Not drawn: {', '.join(names)}.", *said_by_the_last(), f"{ending}: {page}"]))
 
 
+def not_made():
+    """What was asked for and is not there. Where a rule runs again, Snakemake does not look at jobs with `ancient` inputs
+    that it makes: if they lack their results, the run ends without them."""
+    if workflow.dag_settings.until or workflow.dag_settings.omit_from:
+        return []
+    wanted = (path for job in workflow.dag.targetjobs for path in map(str, job.output or job.input))
+    return [path for path in wanted if not Path(path).exists()]
+
+
 # What goes on without some of its parts names them in its log, so that the run does not end as if all were well.
 onsuccess:
     forget_recorded()
+    if lacking := not_made():
+        sys.exit(f"error: {lacking[0]}: not made yet; start Snakemake again with the same command")
     if said := said_by_the_last():
         sys.exit("\n".join(f"error: {line}" for line in said))
 

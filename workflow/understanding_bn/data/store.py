@@ -53,6 +53,8 @@ def prepare(
 ) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
+    Stores of the same data that other code has prepared are removed from that folder.
+
     `train` and `test` are how many images of each split to take; 0: all. `channels` converts them to grey or RGB.
     `size` is the side in pixels that they are shrunk to; 0 leaves them as they are.
 
@@ -82,6 +84,9 @@ def prepare(
     }
     with files.atomic(path) as temporary:
         np.savez(temporary, images=images, labels=labels, is_test=is_test, info=np.array(json.dumps(info)))
+    for other in path.parent.glob("store*.npz"):  # of other code
+        if other != path:
+            other.unlink()
     return Store(images, labels, is_test, info)
 
 

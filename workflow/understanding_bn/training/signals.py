@@ -1,5 +1,6 @@
 """Requests to stop: by Ctrl-C, by `kill`, or by a scheduler before a time limit, a cancellation or a preemption."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,3 +39,18 @@ def listening() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_a_line() -> None:
+    """From now on, a scheduler's signal ends the process with a line that says so, unless the process is listening.
+
+    That is so while Python loads, and throughout jobs that keep no checkpoint.
+    """
+
+    def end(number: int, frame: object) -> None:
+        os.write(2, f"stopped by {signal.Signals(number).name} with nothing new to save\n".encode())
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, end)
