@@ -1,5 +1,7 @@
 """Data of one's own, for real: trained on by config alone, damaged, changed."""
 
+import shutil
+
 import pandas as pd
 import pytest
 import yaml
@@ -29,6 +31,12 @@ def test_ones_own_data_works_by_config_alone(checkout, tmp_path):
     for file in (tmp_path / "stripes").iterdir():
         file.write_bytes(file.read_bytes())
     assert checkout.rules_planned(*targets) == {}, "the same data copied anew rerun nothing"
+    elsewhere = ["dataset=parquet", f"data_dir={shutil.copytree(tmp_path / 'stripes', tmp_path / 'elsewhere')}"]
+    moved = ("fig1", "fig6", "--config", *elsewhere)
+    assert checkout.rules_planned(*moved, "preset=stripes") == {}, "nor do the same data in another folder"
+    another = checkout.rules_planned(*moved, "preset=another")
+    assert another["initialization"] > 0, "and what another preset lacks is made from them"
+    assert "data" not in another
     stores[0].unlink()
     jobs = checkout.rules_planned(*targets, "--forcerun", "fig6_logit_gradients")
     assert not {"train", "initialization"} & set(jobs), "nor does preparing them anew"

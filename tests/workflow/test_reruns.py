@@ -95,6 +95,16 @@ def test_a_changed_constant_reruns_training_and_what_rests_on_it(whole):
         assert checkout.rules_planned() == TRAINING | measured
 
 
+def test_data_that_are_prepared_anew_do_not_keep_from_what_is_missing(whole):
+    """Snakemake passes over jobs with an `ancient` input whose rule runs again, even if their results are missing."""
+    checkout, _ = whole
+    with appended(checkout.folder / "workflow/understanding_bn/data/store.py", "\nCHANGED = True\n"):
+        jobs = checkout.rules_planned("--config", "preset=another")
+    assert jobs["data"] == 1
+    assert jobs["train"] == len(list(checkout.folder.glob("results/tiny/train/**/run.json")))
+    assert {"initialization", "trained", "report", "all"} <= set(jobs)
+
+
 def test_changed_training_code_reruns_training(whole):
     checkout, _ = whole
     with appended(checkout.folder / "workflow/understanding_bn/stages/train.py", "\nCHANGED = True\n"):
