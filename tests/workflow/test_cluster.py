@@ -233,10 +233,14 @@ def test_a_signal_before_training_begins(scratch, cluster, digits_path, tmp_path
 
 
 @pytest.mark.evidence
-def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_path, tmp_path):
-    """Its job and that of the next Snakemake start at once. One trains, the other waits and takes over."""
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_path, tmp_path, gpus):
+    """Its job and that of the next Snakemake start at once, or one after the other where both need the only GPU.
+
+    Either way one trains, and the other takes its results.
+    """
     config = cells(scratch, {"norm": "batch", "epochs": 80})
-    settings = [*SETTINGS, "--set-resources", "train:gpu=0", "--configfile", config]
+    settings = [*SETTINGS, "--set-resources", f"train:gpu={gpus}", "--configfile", config]
 
     def submit():
         process = scratch.start("fig1", *settings, tiny=False)
@@ -255,7 +259,7 @@ def test_snakemake_killed_and_its_job_still_waiting(scratch, cluster, digits_pat
     wait_until(lambda: not cluster.run("squeue", "--noheader"), "an empty queue")
     assert states(scratch, cluster, "batch") == ["COMPLETED", "COMPLETED"]
     said = "".join(path.read_text() for path in (scratch.folder / "logs").rglob("*.log"))
-    assert "another process has finished these runs meanwhile" in said
+    assert "another start of this job has finished it: its results are taken" in said
     undisturbed(scratch, digits_path, tmp_path)
 
 
