@@ -51,7 +51,9 @@ def bfloat16(record: Record) -> str:
         }
         for case in record["cases"]
     ]
-    return _table(rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}")
+    return _table(
+        rows, record, f"{_rounds(record)}; B = {_batch_sizes(record)}, {_sides(record)}", "float32 and bfloat16"
+    )
 
 
 def precision(record: Record) -> str:
@@ -196,13 +198,13 @@ def products(record: Record) -> str:
     return _table(rows, record, f"{_rounds(record)}; {what}")
 
 
-def _table(rows: list[dict[str, str]] | pd.DataFrame, record: Record, what: str) -> str:
+def _table(rows: list[dict[str, str]] | pd.DataFrame, record: Record, what: str, dtype: str = "float32") -> str:
     """A table with its conditions and provenance below it."""
     where = record["processor"] if record["device"] == "cpu" else record["device"]
     machine = [where]
     if "host_cores" in record:
         load = "unknown" if record["load_before"] is None else f"{record['load_before']:.1f}"
-        machine += [f"{record['host_cores']} cores", f"load before: {load}", "float32"]
+        machine += [f"{record['host_cores']} cores", f"load before: {load}", dtype]
     commit = record["commit"][:12] + " with changes" * ("+" in record["commit"])
     note = (
         f"{what}; {', '.join(machine)}, torch {record['versions']['torch']}, commit {commit}, {record['started'][:10]}."
