@@ -1,6 +1,6 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all verify gpu test test-rest test-all lint lock record unlock help clean known checked
+.PHONY: all verify gpu test test-rest test-all lint lock record unlock help clean known
 
 CORES ?= all
 PRESET ?= quick
@@ -10,12 +10,12 @@ KNOWN := quick $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 SNAKEMAKE = $(UV) run snakemake --logger brief --cores $(CORES) $(addprefix --configfile ,$(PRESET_FILE)) $(ARGS)
 
-all: checked ## set up, then run the whole of PRESET (default: quick): data, training, figures, claims, report
+all: known .venv/ready ## set up, then run the whole of PRESET (default: quick): data, training, figures, claims, report
 	$(SNAKEMAKE)
 	@$(UV) run python -m understanding_bn verdicts $(PRESET)
 
 .DEFAULT: # make fig3: one figure or table, or any other target of Snakemake
-	@$(MAKE) --no-print-directory checked
+	@$(MAKE) --no-print-directory known .venv/ready
 	$(SNAKEMAKE) -- $@
 
 verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
@@ -70,10 +70,6 @@ clean: ## remove the results of every preset (not results/reference) and nothing
 
 known:
 	@$(if $(filter quick,$(PRESET))$(PRESET_FILE),true,echo "error: no preset $(PRESET); expected one of $(KNOWN), or a file of your own that ends in .yaml" >&2; exit 2)
-
-# Snakemake reads a file of one's own before the Snakefile, and tells of its mistakes without its name or with a traceback.
-checked: known .venv/ready
-	@$(if $(filter %.yaml,$(PRESET)),$(UV) run python -m understanding_bn check --syntax $(PRESET_FILE),true)
 
 # It holds where it was set up, so that a checkout that was moved or copied is set up anew, for itself.
 ifneq ($(shell cat .venv/ready 2>/dev/null),$(CURDIR))

@@ -1,8 +1,49 @@
-"""Makes `snakemake --logger brief` known to Snakemake, which finds its plugins by their names."""
+"""Makes `snakemake --logger brief` known to Snakemake, which finds its plugins by their names.
 
+Snakemake imports every plugin that it finds, asked for or not, and does so before it reads config files. So here, too,
+a file that Snakemake can't read is told in one line, instead of in hundreds.
+"""
+
+import itertools
 import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def config_files(arguments: Sequence[str]) -> Iterator[str]:
+    """The config files that a command line of Snakemake names."""
+    for position, word in enumerate(arguments):
+        option, _, value = word.partition("=")
+        if option in ("--configfile", "--configfiles"):
+            following = itertools.takewhile(lambda each: not each.startswith("-"), arguments[position + 1 :])
+            yield from [value] if value else following
+
+
+def is_for_this_project(arguments: Sequence[str]) -> bool:
+    """Whether a command line of Snakemake runs this project's Snakefile."""
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--snakefile=") else [word])]
+    following = dict(itertools.pairwise(words))
+    named = following.get("--snakefile") or following.get("-s") or "Snakefile"
+    return Path(named).resolve() == PROJECT / "Snakefile"
+
+
+def check(arguments: Sequence[str]) -> None:
+    """End here, with one line, if Snakemake could not read one of its config files."""
+    program, *words = arguments or [""]
+    if Path(program).name not in ("snakemake", "__main__.py") or not is_for_this_project(words):
+        return
+    for file in config_files(words):
+        from understanding_bn import cli
+
+        cli.main(["check", "--syntax", file])
+
+
+check(sys.argv)
 
 
 class LogHandler(LogHandlerBase):
@@ -10,7 +51,6 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Begin to show, unless nothing is run."""
-        # Here, because Snakemake imports every plugin that it finds, whether asked for or not.
         from understanding_bn import terminal
 
         self.handler: logging.Handler
