@@ -1,5 +1,8 @@
 """Config files that Snakemake can't read: told before it tries, in one line."""
 
+import subprocess
+import sys
+
 import pytest
 
 import snakemake_logger_plugin_brief as plugin
@@ -39,3 +42,33 @@ def test_other_workflows_are_left_alone(tmp_path, monkeypatch, words):
     plugin.check(["/usr/bin/pytest", "--configfile", str(tmp_path / "none.yaml")])
     monkeypatch.chdir(tmp_path)
     plugin.check([SNAKEMAKE, "--configfile", str(tmp_path / "none.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"preset: caf\xe9\n", "line 1 is not UTF-8; save the file as UTF-8"),
+        (b"- a\n", "expected a block of keys, found a list"),
+        (b"seeds: 1\npathvars: 5\n", "config key (top level): key 'pathvars' is unknown; expected one of "),
+        (b"__use_yte__: true\nseeds: ?1/0\n", "config key (top level): key '__use_yte__' is unknown; "),
+        (b"a: " + b"[" * 500 + b"]" * 500, "blocks are nested too deeply; expected at most 50 in one another"),
+    ],
+)
+def test_what_snakemake_cannot_read(tmp_path, monkeypatch, capsys, content, line):
+    monkeypatch.chdir(plugin.PROJECT)
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(SystemExit):
+        plugin.check([SNAKEMAKE, "--cores", "2", "--configfile", str(tmp_path / "mine.yaml")])
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"error: {tmp_path / 'mine.yaml'}: {line}")
+
+
+def test_snakemake_itself_asks_first(tmp_path):
+    """Whatever loads its plugins."""
+    (tmp_path / "mine.yaml").write_bytes(b"preset: caf\xe9\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--configfile", str(tmp_path / "mine.yaml")]
+    done = subprocess.run(command, cwd=plugin.PROJECT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (
+        done.stdout + done.stderr == f"error: {tmp_path / 'mine.yaml'}: line 1 is not UTF-8; save the file as UTF-8\n"
+    )
