@@ -34,8 +34,11 @@ onerror:
 
 
 def not_made():
-    """What was asked for and is not there. Where a rule runs again, Snakemake does not look at jobs with `ancient` inputs
-    that it makes: if they lack their results, the run ends without them."""
+    """What was asked for and is not there.
+
+    Where a rule runs again, Snakemake passes over jobs that have its output as an `ancient` input, even those that lack
+    their results; the run then ends without them.
+    """
     if workflow.dag_settings.until or workflow.dag_settings.omit_from:
         return []
     wanted = (path for job in workflow.dag.targetjobs for path in map(str, job.output or job.input))
