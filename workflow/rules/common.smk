@@ -64,8 +64,8 @@ PLAN, DATA_DIR, DATA_TAG = resolved()
 CONFIG = PLAN.config
 RESULTS = f"results/{CONFIG.preset}"
 LOGS = f"logs/{CONFIG.preset}"
-# Its code is in its name, not among its rule's parameters. Jobs that have it as an `ancient` input are not looked at by
-# Snakemake where its rule has to run: what they lack would not be made, and the run would end as if all were well.
+# Its code is in its name and no parameter, which would make it run again. Snakemake passes over jobs that have the output
+# of such a job as an `ancient` input, even those that lack their results, and the run would end without them.
 STORE = f"results/data/{DATA_TAG}/store-{PLAN.prepare.code}.npz"
 STATE = "results/.state"
 ENVIRONMENT = "../../envs/analysis.yaml"
