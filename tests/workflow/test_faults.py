@@ -163,6 +163,21 @@ def test_a_job_ends_while_no_snakemake_is_there(checkout, digits_path, tmp_path)
 
 
 @pytest.mark.slow
+def test_a_run_that_has_not_made_what_was_asked_for_says_so(checkout):
+    """Where the command that prepares data has changed, Snakemake prepares them anew, and looks at nothing else."""
+    config = cells(checkout, SHORT)
+    assert checkout.run("data", "--configfile", config, tiny=False).returncode == 0
+    rules = checkout.folder / "workflow/rules/data.smk"
+    rules.write_text(rules.read_text().replace("2>&1 | tee", "2>&1  | tee"))
+    done = checkout.run(target(SHORT), "--configfile", config, tiny=False)
+    assert done.returncode != 0
+    line = f"error: {target(SHORT)}: not made yet; start Snakemake again with the same command"
+    assert line in (done.stdout + done.stderr).splitlines()
+    again(checkout, target(SHORT))
+    assert (checkout.folder / target(SHORT)).is_file()
+
+
+@pytest.mark.slow
 def test_the_disk_is_full(checkout, small_disk, digits_path, tmp_path):
     config = cells(checkout, SHORT)
     for size in ("40k", "150k", "400k"):  # too small to begin, then for the data, then for the weights
