@@ -171,7 +171,8 @@ def test_a_run_that_has_not_made_what_was_asked_for_says_so(checkout):
     rules.write_text(rules.read_text().replace("2>&1 | tee", "2>&1  | tee"))
     done = checkout.run(target(SHORT), "--configfile", config, tiny=False)
     assert done.returncode != 0
-    line = f"error: {target(SHORT)}: not made yet; start Snakemake again with the same command"
+    first = target(SHORT).replace("run.json", "history.parquet")  # of the job's files
+    line = f"error: {first}: not made yet; start Snakemake again with the same command"
     assert line in (done.stdout + done.stderr).splitlines()
     again(checkout, target(SHORT))
     assert (checkout.folder / target(SHORT)).is_file()
