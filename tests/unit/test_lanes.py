@@ -183,6 +183,12 @@ def test_jobs_side_by_side_equal_jobs_one_after_the_other(digits_path, tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["a", "alone", "b", "s", "state"]
 
 
+def test_tf32_is_a_setting_of_the_process(digits_path, tmp_path):
+    work = [(job([0]), tmp_path / "a"), (job([0]).model_copy(update={"precision": "tf32"}), tmp_path / "b")]
+    with pytest.raises(ValueError, match="jobs in tf32 need one of their own"):
+        stage.together(work, digits_path, tmp_path / "state", 1, "cpu")
+
+
 def test_told_to_stop_all_lanes_are_saved(digits_path, tmp_path):
     state, out = tmp_path / "state", tmp_path / "out"
     stop_late = signal_at(2 * (LOOKS + 3))  # in the second epoch of both

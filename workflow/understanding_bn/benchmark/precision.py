@@ -47,7 +47,9 @@ def run(
             for norm, alpha in CELLS
             for each in ("float32", precision)
         ]
-        train.together(work, store_path, Path(name) / "state", 1, device.type)
+        for each in ("float32", precision):
+            of_it = [(job, folder) for job, folder in work if job.precision == each]
+            train.together(of_it, store_path, Path(name) / "state", 1, device.type)
         histories = {(job.cell.norm, job.precision): tables.read([folder / "history.parquet"]) for job, folder in work}
     cases = [_case(norm, alpha, histories[norm, "float32"], histories[norm, precision]) for norm, alpha in CELLS]
     print(f"{arch}, {epochs} epochs, {info['source']}: test accuracy in {precision} and in float32, {seeds} seeds\n")

@@ -78,7 +78,10 @@ def together(
         UserError: a setting does not suit the data or the device.
         Stopped: the process was asked to stop by a signal, and has saved the state of all runs.
     """
-    device = devices.prepare(threads, wanted_device, any(job.precision == "tf32" for job, _ in work))
+    tf32, *others = {job.precision == "tf32" for job, _ in work}
+    if others:
+        raise ValueError("TF32 is a setting of the process: jobs in tf32 need one of their own")
+    device = devices.prepare(threads, wanted_device, tf32)
     store = stores.load(store_path)
     for said in dict.fromkeys(_check(job, store, device) for job, _ in work):
         print(said, file=sys.stderr)

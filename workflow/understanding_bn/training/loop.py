@@ -74,16 +74,16 @@ class Lane:
         self.minibatches = train_split.per_epoch(cell.batch_size)
         self.network = forward(run.model, precision)
         device = train_split.pixels.device
-        self._images = torch.arange(cell.batch_size, device=device)
-        self._plan = [drawn.to(device) for drawn in train_split.plan(seed, run.epoch, augmentation)]
-        self._position = torch.zeros(1, dtype=torch.int64, device=device)
-        self._losses = torch.zeros(self.minibatches, device=device)
-        self._correct = torch.zeros(self.minibatches, dtype=torch.int64, device=device)
-        self._test = Score(test_split)
         self._advance: Callable[[], None] = self._step
         self._test_whole: Callable[[], None] | None = None
-        if recorder is not None:
-            with recorder.place():
+        with self.place():
+            self._images = torch.arange(cell.batch_size, device=device)
+            self._plan = [drawn.to(device) for drawn in train_split.plan(seed, run.epoch, augmentation)]
+            self._position = torch.zeros(1, dtype=torch.int64, device=device)
+            self._losses = torch.zeros(self.minibatches, device=device)
+            self._correct = torch.zeros(self.minibatches, dtype=torch.int64, device=device)
+            self._test = Score(test_split)
+            if recorder is not None:
                 self._record(recorder)
 
     def place(self) -> AbstractContextManager[object]:
@@ -125,12 +125,8 @@ class Lane:
             snapshot = {epoch: state_of(run.model)} if kept else {}
             # Together, and nothing in between can raise: a saved run is either before the epoch's end or after it.
             run.rows.append(row)
-            run.steps, run.last_loss, run.epoch, run.failure = (
-                run.steps + len(losses),
-                float(losses[-1]),
-                epoch,
-                failure,
-            )
+            run.steps, run.last_loss = run.steps + len(losses), float(losses[-1])
+            run.epoch, run.failure = epoch, failure
             run.losses, run.correct = self._losses[:0], self._correct[:0]
             run.snapshots = run.snapshots | snapshot
             yield
