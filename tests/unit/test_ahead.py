@@ -33,7 +33,7 @@ def never():
 
 
 def test_snakemakes_own_jobs_take_what_was_trained_ahead(jobs, listed, digits_path, tmp_path, capsys):
-    ahead.run(listed, digits_path, tmp_path / "state", 1, "cpu", 3)
+    ahead.run(ahead.read(listed), digits_path, tmp_path / "state", 1, "cpu", 3)
     assert "4 of 4 training jobs are left" in capsys.readouterr().out
     for each in jobs:
         out = tmp_path / "results" / each.folder
@@ -42,7 +42,7 @@ def test_snakemakes_own_jobs_take_what_was_trained_ahead(jobs, listed, digits_pa
         alone = tmp_path / "alone" / each.folder
         stage.run(each, digits_path, alone, tmp_path / "s", 1, "cpu")
         assert results(out)[2].outputs == results(alone)[2].outputs
-    ahead.run(listed, digits_path, tmp_path / "state", 1, "cpu", 3)
+    ahead.run(ahead.read(listed), digits_path, tmp_path / "state", 1, "cpu", 3)
     assert "0 of 4 training jobs are left" in capsys.readouterr().out
 
 
@@ -55,11 +55,11 @@ def test_stopped_and_started_again_it_trains_what_is_left(jobs, listed, digits_p
 
     with monkeypatch.context() as patch, pytest.raises(Stopped, match="in seed 1 after 0 epochs and 3 mini-batches"):
         patch.setattr(stage, "together", stopped)
-        ahead.run(listed, digits_path, tmp_path / "state", 1, "cpu")
+        ahead.run(ahead.read(listed), digits_path, tmp_path / "state", 1, "cpu")
     there = [(finished.aside(tmp_path / "results" / each.folder) / "run.json").is_file() for each in jobs]
     assert there == [True, True, False, False]
     capsys.readouterr()
-    ahead.run(listed, digits_path, tmp_path / "state", 1, "cpu")
+    ahead.run(ahead.read(listed), digits_path, tmp_path / "state", 1, "cpu")
     said = capsys.readouterr()
     assert "2 of 4 training jobs are left" in said.out
     assert "seed 1: going on after 0 epochs and 3 mini-batches" in said.err

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
-from training_runs import AUGMENTATION, MILESTONES, OPTIMISER, cell, job, results
+from training_runs import AUGMENTATION, MILESTONES, OPTIMISER, cell, job, left_in_the_second_epoch, results
 
 from understanding_bn import device as devices
 from understanding_bn.benchmark import synthetic
@@ -98,16 +98,7 @@ def test_lanes_side_by_side_train_as_alone(digits, gpu):
 
 
 def test_taken_up_in_the_middle_of_an_epoch_it_goes_on(digits, gpu, tmp_path):
-    class Interruption(Exception):
-        pass
-
-    def tick(lane):
-        if lane.run.epoch == 1 and len(lane.run.losses) == 4:
-            checkpoint.save(lane.run, tmp_path)
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        loop.train([lane(digits, gpu)], tick)
+    left_in_the_second_epoch(lane(digits, gpu), tmp_path)
     again = start(cell(), OPTIMISER, 0, 1, 10, gpu)
     assert checkpoint.restore(again, tmp_path)
     part, whole = lane(digits, gpu, run=again), lane(digits, gpu)

@@ -4,7 +4,20 @@ import pandas as pd
 import pytest
 import torch
 from fake_graphs import FakeGraphs
-from training_runs import BATCHES, LOOKS, cell, fresh, interrupted, job, lane, results, run, signal_at, train
+from training_runs import (
+    BATCHES,
+    LOOKS,
+    cell,
+    fresh,
+    interrupted,
+    job,
+    lane,
+    left_in_the_second_epoch,
+    results,
+    run,
+    signal_at,
+    train,
+)
 
 from understanding_bn.errors import Stopped, UserError
 from understanding_bn.stages import train as stage
@@ -93,17 +106,7 @@ def test_a_fake_graph_shows_what_python_left_in_a_step():
 def test_a_run_taken_up_in_the_middle_of_an_epoch_is_recorded_anew(digits, tmp_path):
     whole, part = on_the_device(), on_the_device()
     loop.train([lane(whole, digits, recorder=FakeGraphs())])
-
-    class Interruption(Exception):
-        pass
-
-    def tick(lane):
-        if lane.run.epoch == 1 and len(lane.run.losses) == 4:
-            checkpoint.save(lane.run, tmp_path)
-            raise Interruption
-
-    with pytest.raises(Interruption):
-        loop.train([lane(part, digits, recorder=FakeGraphs())], tick)
+    left_in_the_second_epoch(lane(part, digits, recorder=FakeGraphs()), tmp_path)
     again = on_the_device()
     assert checkpoint.restore(again, tmp_path)
     assert again.where == "1 epochs and 4 mini-batches"

@@ -15,7 +15,7 @@ from understanding_bn.errors import Stopped
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.settings import Augmentation, Optimiser
 from understanding_bn.stages import train as stage
-from understanding_bn.training import loop
+from understanding_bn.training import checkpoint, loop
 from understanding_bn.training.state import start
 
 CPU = torch.device("cpu")
@@ -47,6 +47,21 @@ def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", **chang
     """A lane in which a run of the cell trains on these data."""
     splits = Split(data, False, 1, CPU), Split(data, True, 0, CPU)
     return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, keep, precision, recorder)
+
+
+def left_in_the_second_epoch(lane, folder):
+    """Train a lane until four mini-batches of its second epoch are done, save its run to `folder`, and leave it."""
+
+    class Interruption(Exception):
+        pass
+
+    def tick(lane):
+        if lane.run.epoch == 1 and len(lane.run.losses) == 4:
+            checkpoint.save(lane.run, folder)
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        loop.train([lane], tick)
 
 
 def run(path, out, state, seeds, tick=lambda: None, lanes=None, **changes):

@@ -120,9 +120,10 @@ def _train(args: argparse.Namespace) -> None:
 def _train_ahead(args: argparse.Namespace) -> None:
     from understanding_bn.stages import ahead
 
-    plugged = [Path(name) for job, _ in ahead.read(args.jobs) for name in job.plugins]
+    work = ahead.read(args.jobs)
+    plugged = [Path(name) for job, _ in work for name in job.plugins]
     with plugins.watched(list(dict.fromkeys(plugged))):
-        ahead.run(args.jobs, args.store, args.state, args.threads, args.device, args.lanes)
+        ahead.run(work, args.store, args.state, args.threads, args.device, args.lanes)
 
 
 def _measure(args: argparse.Namespace) -> None:

@@ -179,7 +179,7 @@ def _train(lanes: list[loop.Lane], steps: int) -> Callable[[int], None]:
     def train(count: int) -> None:
         for lane in lanes:
             with lane.place():
-                lane.run.losses, lane.run.correct = lane.run.losses[:0], lane.run.correct[:0]
+                lane.rewind()
                 lane.begin()
         for _, lane in itertools.product(range(count or steps), lanes):
             with lane.place():
@@ -269,7 +269,7 @@ def traffic(lane: loop.Lane) -> int:
     counter = _Bytes()
     with counter:
         lane.advance()
-    lane.run.losses, lane.run.correct = lane.run.losses[:0], lane.run.correct[:0]
+    lane.rewind()
     return counter.total
 
 

@@ -4,6 +4,7 @@ Snakemake starts a process a job, and processes take turns on a GPU. This one tr
 job's results are left aside as it ends (see `finished`), and Snakemake's own jobs then take them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from understanding_bn import device as devices
@@ -15,18 +16,19 @@ from understanding_bn.stages import train
 
 
 def run(
-    listed: Path, store_path: Path, state: Path, threads: int, wanted_device: str = "auto", lanes: int | None = None
+    work: Sequence[tuple[Train, Path]],
+    store_path: Path,
+    state: Path,
+    threads: int,
+    wanted_device: str = "auto",
+    lanes: int | None = None,
 ) -> None:
-    """Train all jobs of a list that have no results yet, in the list's order.
-
-    Args:
-        listed: JSON, [{"spec": a job's spec, "out": its folder}, …], as Snakemake writes it when a run starts.
+    """Train those of these jobs that have no results yet, in this order; each has its folder.
 
     Raises:
-        UserError: the list is missing or is something else, or a setting does not suit the data or the device.
+        UserError: a setting does not suit the data or the device.
         Stopped: the process was asked to stop by a signal, and has saved the state of all runs.
     """
-    work = read(listed)
     device = devices.prepare(threads, wanted_device)
     facts = {"data": stores.load(store_path).info["sha256"], "device": device.type, "threads": threads}
     left = [(job, out) for job, out in work if not finished.has_results(out, job, facts)]
@@ -37,6 +39,9 @@ def run(
 
 def read(listed: Path) -> list[tuple[Train, Path]]:
     """The training jobs in a list, with their folders.
+
+    Args:
+        listed: JSON, [{"spec": a job's spec, "out": its folder}, …], as Snakemake writes it when a run starts.
 
     Raises:
         UserError: the file is missing or is something else.

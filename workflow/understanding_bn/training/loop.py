@@ -127,7 +127,7 @@ class Lane:
             run.rows.append(row)
             run.steps, run.last_loss = run.steps + len(losses), float(losses[-1])
             run.epoch, run.failure = epoch, failure
-            run.losses, run.correct = self._losses[:0], self._correct[:0]
+            self.rewind()
             run.snapshots = run.snapshots | snapshot
             yield
 
@@ -146,6 +146,10 @@ class Lane:
                 parameters["lr"] = rate
         run.model.train()
         return rate
+
+    def rewind(self) -> None:
+        """Go back before the first mini-batch of the epoch under way; the network stays as it is."""
+        self.run.losses, self.run.correct = self._losses[:0], self._correct[:0]
 
     def advance(self) -> bool:
         """Train on the next mini-batch. Returns whether there is hope: no run recovers from a loss that is not finite.
@@ -172,7 +176,7 @@ class Lane:
         before = {name: value.clone() for name, value in run.model.state_dict().items()}
         momentum = {p: state["momentum_buffer"].clone() for p, state in run.optimiser.state.items() if state}
         done = run.losses, run.correct
-        run.losses, run.correct = self._losses[:0], self._correct[:0]
+        self.rewind()
         self.begin()
         with graphs.uncounted(run.model):
             self._advance = recorder.record(self._step)

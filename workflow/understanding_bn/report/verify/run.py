@@ -19,15 +19,8 @@ from understanding_bn.report.verify.nearness import Comparison, Near, compare
 from understanding_bn.report.verify.verdicts import compare_verdicts
 from understanding_bn.status import read_config
 
-NOT_COMPARED = {
-    "extends",
-    "preset",
-    "data_dir",
-    "plugins",
-    "seeds_per_job",
-    "lanes",
-    "tensorboard",
-}  # they change no number
+# They change no number.
+NOT_COMPARED = {"extends", "preset", "data_dir", "plugins", "seeds_per_job", "lanes", "tensorboard"}
 SAME, DIFFERS = 0, 1  # exit statuses; a UserError's is 2
 
 
