@@ -194,7 +194,7 @@ def test_tables_are_aligned():
 def test_the_baseline_sees_what_our_augmentation_gives():
     """Without padding and mirroring both sides must give the same standardised images."""
     store = synthetic.store(6, 8)
-    ours = next(iter(Split(store, False, 0, torch.device("cpu")).epoch(0, 0, 6, Augmentation(pad=0, flip=False))))
+    ours = next(iter(Split(store, "train", 0, torch.device("cpu")).epoch(0, 0, 6, Augmentation(pad=0, flip=False))))
     images, labels = next(iter(baseline.loader(store, 6, 0)))
     assert sorted(labels.tolist()) == sorted(ours[1].tolist())
     assert images.shape == ours[0].shape and images.dtype == ours[0].dtype

@@ -18,12 +18,13 @@ from understanding_bn.claims.results import Results
 from understanding_bn.experiment.jobs import Matrices
 
 
-def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=None):
+def trained(folder, norm, alpha, test, train=None, failure=None, first_bad_step=None, **more):
     """A training cell of the paper's that has converged; `test` has one accuracy per seed."""
     facts = {"arch": "resnet-110", "init": "xavier_uniform", "norm": norm, "batch_size": 128, "epochs": 4}
     table = pd.DataFrame({"seed": range(len(test)), "epoch": 4, "test_accuracy": test, "alpha": alpha, **facts})
     table["train_accuracy"] = table["clean_train_accuracy"] = 1.0 if train is None else train
     table = table.assign(learning_rate=alpha / 100, fraction=1.0, train_loss=0.1, test_loss=0.2)
+    table = table.assign(**more)
     table["failure"] = pd.array(failure or [None] * len(test), dtype="string")
     table["first_bad_step"] = pd.array(first_bad_step or [None] * len(test), dtype="Int64")
     (path,) = trained_on(folder, table)
@@ -63,6 +64,22 @@ def test_the_papers_numbers_reproduce_the_papers_claims(tmp_path):
     assert claims[1]["sign_flip_p"] == 2 ** (1 - SEEDS)
     assert [claims[i]["method"].split(" ")[0] for i in (1, 5, 15)] == ["Student’s", "Clopper–Pearson", "Fieller’s,"]
     assert CIFAR10["source"] in claims[1]["scope"]
+
+
+def test_the_best_alpha_is_chosen_on_validation_where_every_run_has_it(tmp_path):
+    """Not by the test accuracies that are compared, of which the larger of two is too large by chance."""
+    accuracies = {("batch", 0.1): 0.93, ("batch", 0.003): 0.9, ("none", 0.0001): 0.8, ("batch-final", 0.03): 0.85}
+
+    def measured(validation):
+        paths = [
+            trained(tmp_path, *cell, around(mean), validation_accuracy=validation.get(cell, 0.5))
+            for cell, mean in accuracies.items()
+        ]
+        return judged(tmp_path, paths)[15]["measured"]
+
+    assert measured({("batch", 0.003): 0.6}) == pytest.approx(0.05 / 0.1, rel=1e-3)
+    assert measured({("batch", 0.1): 0.6}) == pytest.approx(0.05 / 0.13, rel=1e-3)
+    assert measured({("none", 0.0001): np.nan, ("batch", 0.003): 0.6}) == pytest.approx(0.05 / 0.1, rel=1e-3)
 
 
 def test_the_opposite_is_not_reproduced(tmp_path):

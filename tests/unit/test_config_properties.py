@@ -224,7 +224,7 @@ FORBIDDEN = {
     "not": ({"preset": "data"}, "'data' is reserved; choose another name, expected none of data, reference"),
     "additionalProperties": (
         {"subset": {"tran": 1}},
-        "subset: key 'tran' is unknown; expected one of test, train (did",
+        "subset: key 'tran' is unknown; expected one of test, train, validation (did",
     ),
     "minProperties": (start(readings=[{}]), "readings[0]: the block is empty; expected arch or init in it"),
     "required": ({"grid": [{"norm": "batch"}]}, "grid[0]: key 'alpha' is missing; expected a number or a list"),

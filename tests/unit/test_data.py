@@ -35,7 +35,7 @@ def test_digits_are_all_there_once_and_lossless(raw_digits):
 
 
 def test_statistics_are_those_of_the_training_split(digits):
-    train = digits.images[~digits.is_test] / 255
+    train = digits.images[digits.rows("train")] / 255
     assert digits.info["channel_mean"][0] == pytest.approx(train.mean(), abs=1e-12)
     assert digits.info["channel_std"][0] == pytest.approx(train.std(), abs=1e-12)
     everything = digits.images / 255
@@ -172,9 +172,9 @@ def test_a_damaged_store_is_refused(digits_path, tmp_path):
 
 
 def test_gather_equals_slicing(digits):
-    split = Split(digits, False, 2, CPU)
+    split = Split(digits, "train", 2, CPU)
     mean, std = digits.info["channel_mean"][0], digits.info["channel_std"][0]
-    plain = torch.from_numpy(digits.images[~digits.is_test][..., 0]).float().div(255).sub(mean).div(std)
+    plain = torch.from_numpy(digits.images[digits.rows("train")][..., 0]).float().div(255).sub(mean).div(std)
     padded = torch.nn.functional.pad(plain, (2, 2, 2, 2))
     index, top, left = torch.tensor([5, 5, 700]), torch.tensor([0, 3, 4]), torch.tensor([4, 1, 0])
     mirror = torch.tensor([False, True, True])
@@ -187,7 +187,7 @@ def test_gather_equals_slicing(digits):
 def test_every_crop_is_made_of_the_pixels_themselves(tmp_path):
     """Exactly, at every offset of every image, the last pixels of the last one included."""
     write_parquet(tmp_path, size=10)
-    split = Split(store.prepare("parquet", tmp_path, tmp_path / "store.npz"), False, 2, CPU)
+    split = Split(store.prepare("parquet", tmp_path, tmp_path / "store.npz"), "train", 2, CPU)
     padded = split.pixels.view(split.count, 14, 14, 3)
     places = list(itertools.product(range(split.count), range(5), range(5), (False, True)))
     index, top, left, mirror = (torch.tensor(each) for each in zip(*places, strict=True))
@@ -201,15 +201,15 @@ def test_every_crop_is_made_of_the_pixels_themselves(tmp_path):
 def test_rgb_gather_is_channels_last_without_a_copy(tmp_path):
     write_parquet(tmp_path, size=10)
     data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
-    images, _ = next(Split(data, False, 1, CPU).epoch(0, 0, 4, Augmentation(pad=1, flip=True)))
+    images, _ = next(Split(data, "train", 1, CPU).epoch(0, 0, 4, Augmentation(pad=1, flip=True)))
     assert images.is_contiguous(memory_format=torch.channels_last)
-    plain, _ = next(Split(data, True, 1, CPU).in_order(4))
-    expected = (data.images[data.is_test][:4] / 255 - data.info["channel_mean"]) / data.info["channel_std"]
+    plain, _ = next(Split(data, "test", 1, CPU).in_order(4))
+    expected = (data.images[data.rows("test")][:4] / 255 - data.info["channel_mean"]) / data.info["channel_std"]
     assert torch.allclose(plain, torch.from_numpy(expected.transpose(0, 3, 1, 2)).float(), atol=1e-5)
 
 
 def test_an_epoch_shows_every_image_at_most_once_and_is_repeatable(digits):
-    split = Split(digits, False, 0, CPU)
+    split = Split(digits, "train", 0, CPU)
     batches = list(split.epoch(1, 2, 64, Augmentation(pad=0, flip=False)))
     assert len(batches) == 1437 // 64
     seen = torch.cat([images for images, _ in batches]).flatten(1).numpy()
@@ -227,7 +227,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_is_repeatable(digits):
 
 
 def test_no_test_image_is_ever_in_a_training_batch(digits):
-    split, held_out = Split(digits, False, 0, CPU), Split(digits, True, 0, CPU)
+    split, held_out = Split(digits, "train", 0, CPU), Split(digits, "test", 0, CPU)
     assert (split.count, held_out.count) == (1437, 360)
     ours = {row.numpy().tobytes() for images, _ in split.in_order() for row in images}
     theirs = {row.numpy().tobytes() for images, _ in held_out.in_order() for row in images}
@@ -247,7 +247,7 @@ def test_flip_and_pad_statistics(tmp_path):
     for name, rows in (("train", cells), ("test", cells[:4])):
         pd.DataFrame({"img": rows, "label": np.arange(len(rows)) % 2}).to_parquet(tmp_path / f"{name}.parquet")
     data = store.prepare("parquet", tmp_path, tmp_path / "store.npz")
-    split = Split(data, False, 1, CPU)
+    split = Split(data, "train", 1, CPU)
     crops = {}
     for images, _ in split.epoch(0, 0, 500, Augmentation(pad=1, flip=True)):
         for row in images:
@@ -262,4 +262,4 @@ def test_flip_and_pad_statistics(tmp_path):
 
 def test_batch_size_beyond_the_data_is_refused(digits):
     with pytest.raises(UserError, match="batch_size: 5000 is more than the 1437 training images"):
-        next(Split(digits, False, 0, CPU).epoch(0, 0, 5000, Augmentation(pad=0, flip=False)))
+        next(Split(digits, "train", 0, CPU).epoch(0, 0, 5000, Augmentation(pad=0, flip=False)))

@@ -31,7 +31,7 @@ def gpu():
 
 def lane(digits, gpu, graphs=True, seed=0, run=None, precision="float32", **changes):
     """A lane on the GPU."""
-    splits = Split(digits, False, 1, gpu), Split(digits, True, 0, gpu)
+    splits = Split(digits, "train", 1, gpu), {"test": Split(digits, "test", 0, gpu)}
     run = run or start(cell(**changes), OPTIMISER, seed, 1, 10, gpu)
     recorder = CudaGraphs(gpu) if graphs else None
     return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, (), precision, recorder)
@@ -47,7 +47,7 @@ def test_gradients_are_as_near_to_float64_as_a_cpus(gpu, norm):
     store = synthetic.store(64, 32)
 
     def gradient(device, dtype):
-        split = Split(store, False, 4, device)
+        split = Split(store, "train", 4, device)
         images, labels = next(split.epoch(0, 0, 64, Augmentation(pad=4, flip=True)))
         model = build("resnet-20", norm, "kaiming", 3, 10, 0).to(device=device, dtype=dtype)
         loss = F.cross_entropy(model(images.to(dtype)), labels)
@@ -67,7 +67,7 @@ def test_first_losses_are_a_cpus(digits, gpu, norm):
 
     def losses(device):
         run = start(cell(norm=norm, alpha=0.01), OPTIMISER, 0, 1, 10, device)
-        batches = Split(digits, False, 1, device).epoch(0, 0, 64, AUGMENTATION)
+        batches = Split(digits, "train", 1, device).epoch(0, 0, 64, AUGMENTATION)
         run.model.train()
         return [step(run.model, run.optimiser, *next(batches))[0].item() for _ in range(20)]
 

@@ -143,9 +143,9 @@ def test_squared_gradient_is_unbiased():
 @pytest.fixture(scope="module")
 def few(context, digits):
     """The same on 150 images."""
-    chosen = np.flatnonzero(~digits.is_test)[:150]
-    store = replace(digits, images=digits.images[chosen], labels=digits.labels[chosen], is_test=digits.is_test[chosen])
-    return replace(context, split=Split(store, False, 0, torch.device("cpu")), batch_size=32)
+    chosen = np.flatnonzero(digits.rows("train"))[:150]
+    store = replace(digits, images=digits.images[chosen], labels=digits.labels[chosen], split=digits.split[chosen])
+    return replace(context, split=Split(store, "train", 0, torch.device("cpu")), batch_size=32)
 
 
 @pytest.fixture(scope="module")

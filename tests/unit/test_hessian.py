@@ -276,7 +276,7 @@ def test_smoothed_density_has_the_weight_of_its_nodes():
 
 @pytest.fixture(scope="module")
 def context(digits):
-    split = Split(digits, False, 1, torch.device("cpu"))
+    split = Split(digits, "train", 1, torch.device("cpu"))
     return Context(split, 10, "resnet-8", "xavier_uniform", 16, Augmentation(pad=1, flip=False), Optimiser())
 
 

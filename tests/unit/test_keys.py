@@ -80,7 +80,7 @@ def test_every_valid_config_fits_the_committed_schema():
         ({"augmentation": {"pad": 65}}, ["augmentation", "pad"]),
         ({"optimiser": {"momentum": 1}}, ["optimiser", "momentum"]),
         ({"epochs_fraction": 0}, ["epochs_fraction"]),
-        ({"grid": [{"norm": "batch", "alpha": 0.1}]}, ["grid", 0]),
+        ({"grid": [{"norm": "batch", "epochs": 1}]}, ["grid", 0]),
         ({"grid": [{"norm": "batch", "alpha": "1e-4", "epochs": 1}]}, ["grid", 0, "alpha"]),
         ({"grid": [{"norm": "batch", "alpha": 1e-31, "epochs": 1}]}, ["grid", 0, "alpha"]),
         ({"grid": [{"norm": [], "alpha": 0.1, "epochs": 1}]}, ["grid", 0, "norm"]),

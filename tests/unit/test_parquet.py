@@ -18,8 +18,8 @@ def test_parquet_round_trip(tmp_path, channels, column, size):
     made = store.prepare("parquet", tmp_path / "d", tmp_path / "store.npz")
     loaded = store.load(tmp_path / "store.npz")
     assert loaded.info == made.info
-    assert np.array_equal(loaded.images[~loaded.is_test], written["train"][0])
-    assert np.array_equal(loaded.labels[loaded.is_test], written["test"][1])
+    assert np.array_equal(loaded.images[loaded.rows("train")], written["train"][0])
+    assert np.array_equal(loaded.labels[loaded.rows("test")], written["test"][1])
     assert (loaded.channels, loaded.classes) == (channels, 4)
     assert set(loaded.info["files"]) == {"train.parquet", "test.parquet"}
 

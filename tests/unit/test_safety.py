@@ -68,7 +68,7 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path, marker, capsys):
 
 def test_a_store_with_code_in_it_is_not_run(digits, tmp_path, marker):
     path = tmp_path / "store.npz"
-    fields = {"images": digits.images, "labels": digits.labels, "is_test": digits.is_test}
+    fields = {"images": digits.images, "labels": digits.labels, "split": digits.split}
     fields["info"] = np.array(json.dumps(digits.info))
     for name in fields:
         np.savez(path, **(fields | {name: np.array([Payload(marker)], dtype=object)}))

@@ -94,7 +94,7 @@ def test_stuck_at_chance_is_what_guessing_gives():
 
 
 def test_first_update_is_momentum_sgd_with_weight_decay(digits):
-    split = Split(digits, False, 1, CPU)
+    split = Split(digits, "train", 1, CPU)
     run = fresh()
     reference = fresh().model.double()
     images, labels = next(split.epoch(0, 0, 128, AUGMENTATION))
@@ -117,7 +117,7 @@ def test_history_is_what_the_optimiser_saw(digits_path, digits, tmp_path):
     run = fresh()
     run.model.load_state_dict(weights[0][2])
     run.model.eval()
-    images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
+    images, labels = next(Split(digits, "test", 0, CPU).in_order(1000))
     with torch.no_grad():
         logits = run.model(images)
     assert history["test_accuracy"].iloc[-1] == (logits.argmax(1) == labels).float().mean().item() or (
@@ -138,7 +138,7 @@ def test_clean_accuracies_and_which_test_images_are_correct(digits_path, digits,
     for epoch in (2, 4):
         run.model.load_state_dict(weights[0][epoch])
         run.model.eval()
-        images, labels = next(Split(digits, False, 0, CPU).in_order(2000))
+        images, labels = next(Split(digits, "train", 0, CPU).in_order(2000))
         with torch.no_grad():
             logits = run.model(images)
         row = history[history["epoch"] == epoch].iloc[0]
@@ -146,7 +146,7 @@ def test_clean_accuracies_and_which_test_images_are_correct(digits_path, digits,
         assert row["clean_train_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert history["clean_train_accuracy"].notna().tolist() == [False, True, False, True]
     assert history["test_correct"].isna().tolist() == [True, True, True, False]
-    images, labels = next(Split(digits, True, 0, CPU).in_order(1000))
+    images, labels = next(Split(digits, "test", 0, CPU).in_order(1000))
     with torch.no_grad():
         right = run.model(images).argmax(1) == labels
     bits = np.frombuffer(history["test_correct"].iloc[-1], dtype=np.uint8)
@@ -222,7 +222,7 @@ def test_a_run_that_blows_up_in_its_last_update_has_diverged(digits_path, tmp_pa
 
 
 def test_judging_the_last_update_leaves_the_network_as_it_is(digits):
-    split = Split(digits, False, 1, CPU)
+    split = Split(digits, "train", 1, CPU)
     training = fresh()
     minibatch = next(iter(split.epoch(0, 0, 64, AUGMENTATION)))
     with torch.no_grad():

@@ -11,6 +11,7 @@ import torch
 from understanding_bn import record
 from understanding_bn.cell import Cell
 from understanding_bn.data.batches import Split
+from understanding_bn.data.store import SPLITS
 from understanding_bn.errors import Stopped
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.settings import Augmentation, Optimiser
@@ -45,7 +46,8 @@ def fresh(seed=0, **changes):
 
 def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", **changes):
     """A lane in which a run of the cell trains on these data."""
-    splits = Split(data, False, 1, CPU), Split(data, True, 0, CPU)
+    held_out = {name: Split(data, name, 0, CPU) for name in SPLITS[1:] if data.rows(name).any()}
+    splits = Split(data, "train", 1, CPU), held_out
     return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, keep, precision, recorder)
 
 

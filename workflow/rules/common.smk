@@ -46,8 +46,8 @@ def resolved():
         own = load.own(given.configfiles, given.config) if main else [config]
         checked = load.resolve(load.complete(*own))
         folder = sources.folder(checked.data_dir) if checked.data_dir else None
-        subset = checked.subset
-        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, checked.channels, checked.image_size)
+        subset, form = checked.subset, (checked.channels, checked.image_size)
+        tag = sources.tag(checked.dataset, folder, subset.train, subset.test, *form, subset.validation)
         marker = Path("results") / checked.preset / "dataset.txt"
         other = marker.read_text().strip() if marker.is_file() else tag
         if other != tag:
@@ -195,7 +195,7 @@ def training_minutes(wildcards, attempt):
     runs = int(wildcards.epochs) * len(wildcards.seeds.split("-"))
     epoch = 24 * architecture.depth(wildcards.arch) / 110 / (200 if EMBEDDED else 1)
     whole = IMAGES["digits" if EMBEDDED else "cifar10"]["train"]
-    epoch *= (CONFIG.subset.train or whole) / whole
+    epoch *= min(CONFIG.images("train"), whole) / whole
     return round((15 + epoch * runs) * attempt)
 
 

@@ -96,11 +96,13 @@ def _check(args: argparse.Namespace) -> None:
 
 def _data(args: argparse.Namespace) -> None:
     from understanding_bn.data import store
+    from understanding_bn.record import Data
 
     job = _job(lambda: _jobs().Prepare, args.spec)
     data_dir = Path(job.data_dir).expanduser() if job.data_dir else None
-    info = store.prepare(job.dataset, data_dir, args.out, job.train, job.test, job.channels, job.image_size).info
-    print(f"{info['source']}: {info['train_images']} training and {info['test_images']} test images", file=sys.stderr)
+    counts = job.train, job.test, job.channels, job.image_size, job.validation
+    info = store.prepare(job.dataset, data_dir, args.out, *counts).info
+    print(f"{info['source']}: {Data.model_validate(info).images}", file=sys.stderr)
 
 
 def _images(args: argparse.Namespace) -> None:

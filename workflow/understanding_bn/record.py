@@ -21,6 +21,7 @@ class Data(BaseModel):
     files: dict[str, str]
     train_images: int
     test_images: int
+    validation_images: int = 0
     size: tuple[int, int, int]
     classes: int
     majority_share: float
@@ -28,6 +29,13 @@ class Data(BaseModel):
     channel_std: tuple[float, ...]
     flip: bool | None
     sha256: str
+
+    @property
+    def images(self) -> str:
+        """How many images each split has, in words."""
+        validation = f", {self.validation_images:,} validation" if self.validation_images else ""
+        joined = "," if validation else ""
+        return f"{self.train_images:,} training{validation}{joined} and {self.test_images:,} test images"
 
     @property
     def lossy(self) -> bool:

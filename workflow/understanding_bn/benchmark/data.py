@@ -65,7 +65,7 @@ def run(
 def _case(size: int, images: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """One image size: raw images per second of every round, and their spreads."""
     store, pad = synthetic.store(images, size), synthetic.padding(size)
-    split = Split(store, False, pad, device)
+    split = Split(store, "train", pad, device)
     augmentation = Augmentation(pad=pad, flip=True)
     theirs = baseline.loader(store, batch_size, pad)
     sides = {

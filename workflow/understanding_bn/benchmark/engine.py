@@ -100,7 +100,7 @@ def run(
     cell = Cell(arch=arch, init="xavier_uniform", norm=norm, alpha=ALPHA, batch_size=batch_size, epochs=1)
     store = synthetic.store((steps + WARM_UP) * batch_size, size)
     pad = synthetic.padding(size)
-    split = Split(store, False, pad, device)
+    split = Split(store, "train", pad, device)
     flop = flops.step(arch, size, synthetic.CHANNELS, synthetic.CLASSES)
     limits = {precision: products(precision, device) for precision in DTYPES}
     copy = copies(device)
@@ -169,7 +169,7 @@ def _lanes(way: Way, cell: Cell, split: Split, pad: int, device: torch.device) -
             compile_blocks(run.model)
         recorder = CudaGraphs(device) if way.graph and device.type == "cuda" else None
         settings = (Augmentation(pad=pad, flip=True), (), (), way.precision, recorder)
-        lanes.append(loop.Lane(run, cell, seed, split, split, *settings))
+        lanes.append(loop.Lane(run, cell, seed, split, {"test": split}, *settings))
     return lanes
 
 

@@ -157,7 +157,7 @@ def _case(case: Case, rounds: int, device: torch.device) -> dict[str, Any]:
 def _minibatches(case: Case, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Noise images and labels."""
     store = synthetic.store(count * case.batch_size, case.image_size)
-    return list(Split(store, False, 0, device).in_order(case.batch_size))
+    return list(Split(store, "train", 0, device).in_order(case.batch_size))
 
 
 def _density(case: Case, rounds: int, probes: int, steps: int, device: torch.device) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def store(images: int, size: int) -> Store:
         "channel_std": scaled.std((0, 1, 2)).tolist(),
         "flip": True,
     }
-    return Store(pixels, labels, np.zeros(images, dtype=bool), info)
+    return Store(pixels, labels, np.zeros(images, dtype=np.uint8), info)
 
 
 def padding(size: int) -> int:

@@ -186,13 +186,13 @@ def _ours(case: Case, threads: int, kind: str, precision: Precision = "float32")
     """Our side's process: the step of `training.update` on mini-batches of `data.batches`."""
     device = hardware.device(threads, kind)
     pad = synthetic.padding(case.image_size)
-    split = Split(synthetic.store(case.images, case.image_size), False, pad, device)
+    split = Split(synthetic.store(case.images, case.image_size), "train", pad, device)
     augmentation = Augmentation(pad=pad, flip=True)
     cell = Cell(
         arch=case.arch, init="xavier_uniform", norm=case.norm, alpha=ALPHA, batch_size=case.batch_size, epochs=1
     )
     run = start(cell, OPTIMISER, 0, synthetic.CHANNELS, synthetic.CLASSES, device)
-    lane = loop.Lane(run, cell, 0, split, split, augmentation, (), (), precision)
+    lane = loop.Lane(run, cell, 0, split, {"test": split}, augmentation, (), (), precision)
 
     def train(number: int, steps: int = case.steps) -> tuple[list[float], int]:
         lane.begin()

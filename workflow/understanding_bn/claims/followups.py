@@ -13,7 +13,7 @@ from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.hessian import largest_over_rms, sharpness_and_trace
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, largest_grid, neighbours
 from understanding_bn.summaries.trained_runs import runs
-from understanding_bn.summaries.training import main_network, of_network, with_failures
+from understanding_bn.summaries.training import chosen_by, main_network, of_network, with_failures
 
 SAME_ACCURACY = 2.0  # points
 SAME_RATIO = 1 / 3  # of the mean difference in accuracy between cells of equal α/B over that between others
@@ -51,9 +51,9 @@ def best_alpha_rises_with_batch_size(results: Results) -> list[Check]:
     """De & Smith (2020): with BN, large α gains little at small B, so that the best α is smaller there."""
     table = _grid(results, "batch")
     small, large = table["batch_size"].min(), table["batch_size"].max()
-    best = {}
+    best, column = {}, chosen_by(table)
     for size in (small, large):
-        accuracy = _by_cell(table[table["batch_size"] == size], "test_accuracy")
+        accuracy = _by_cell(table[table["batch_size"] == size], column)
         best[size] = accuracy.dropna(how="all").idxmax(axis=1).map(lambda cell: cell[0]).astype(float)
     change = np.log2(best[large] / best[small])
     return [mean_check(f"log2 of best α with BN, B = {large} over B = {small}", change, ">", 0, zero=0)]

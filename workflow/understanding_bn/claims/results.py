@@ -13,7 +13,7 @@ from understanding_bn.experiment.jobs import Matrices, Measure, Train
 from understanding_bn.record import Record
 from understanding_bn.summaries.training import main_network
 
-ACCURACIES = ["train_accuracy", "clean_train_accuracy", "test_accuracy"]
+ACCURACIES = ["train_accuracy", "clean_train_accuracy", "validation_accuracy", "test_accuracy"]
 
 
 class NotRunError(Exception):

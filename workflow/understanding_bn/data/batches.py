@@ -25,8 +25,8 @@ class Split:
     without a copy.
     """
 
-    def __init__(self, store: Store, test: bool, pad: int, device: torch.device):
-        in_split = store.is_test == test
+    def __init__(self, store: Store, split: str, pad: int, device: torch.device):
+        in_split = store.rows(split)
         images = torch.from_numpy(store.images[in_split])
         self.labels = torch.from_numpy(store.labels[in_split]).to(device)
         self.count, self.height, self.width, self.channels = images.shape

@@ -30,7 +30,10 @@ AGAIN = "fetch CIFAR-10 again, or leave data_dir out to have it downloaded"
 
 @dataclass(frozen=True)
 class Images:
-    """A data set as read: uint8 images (N, H, W, C), int64 labels (N,), and where it came from."""
+    """A data set as read: uint8 images (N, H, W, C), int64 labels (N,), and where it came from.
+
+    `validation` is empty, or has the images and labels of a validation split.
+    """
 
     train_images: np.ndarray
     train_labels: np.ndarray
@@ -38,6 +41,7 @@ class Images:
     test_labels: np.ndarray
     source: str
     flip: bool | None  # whether a mirrored image keeps its label; None if only the user can know
+    validation: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
 
 def read(dataset: str, data_dir: Path | None, download_dir: Path, channels: Channels = "as_found") -> Images:
@@ -146,15 +150,17 @@ def tag(
     test: int = 0,
     channels: Channels = "as_found",
     size: int = 0,
+    validation: int = 0,
 ) -> str:
     """A short name for exactly this data set, for use in paths. It does not depend on where the files are.
 
     For Parquet files it includes eight hex digits of a hash of their sizes, first and last 64 KiB (the footer holds
     row counts and checksummed column statistics); for a folder of images, of a hash of their paths and sizes.
     torchvision's CIFAR-10 is one known data set and needs none. Images that are converted or shrunk, and a subset of
-    `train` and `test` images, have it in their name.
+    `train` and `test` images and a validation split have it in their name.
     """
-    limits = "".join(f"-{name}{count}" for name, count in (("train", train), ("test", test)) if count)
+    counts = {"train": train, "test": test, "validation": validation}
+    limits = "".join(f"-{name}{count}" for name, count in counts.items() if count)
     try:
         whole = _whole_tag(dataset, data_dir)
     except OSError as error:
@@ -183,43 +189,64 @@ def checksums(dataset: str, data_dir: Path | None) -> dict[str, str]:
     return {file.name: sha256(file) for file in find(dataset, data_dir)}
 
 
-def some(images: Images, train: int, test: int) -> Images:
+def some(images: Images, train: int, test: int, validation: int = 0) -> Images:
     """A subset of `train` and `test` images (0: all of that split), in their order, and a source that says so.
 
-    Every class keeps its share, to within one image. The draw depends on the labels alone, so all seeds and machines
-    have the same images.
+    `validation` images more are taken from the training images; with `train` = 0 the others are for training. Every
+    class keeps its share in each part, to within one image. The draw depends on the labels alone, so all seeds and
+    machines have the same images. A subset for training is the same with a validation split and without.
 
     Raises:
         UserError: there are fewer images than that, or a class would be left without one.
     """
-    splits = {"train": (images.train_images, images.train_labels), "test": (images.test_images, images.test_labels)}
+    labels = images.train_labels
     notes = []
-    for name, wanted in (("train", train), ("test", test)):
-        pixels, labels = splits[name]
-        if not wanted:
-            continue
-        if wanted > len(labels):
-            raise UserError(
-                f"config key subset.{name}: {wanted} is more than there are, expected at most {len(labels)}"
-            )
-        rows = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
-        classes, sizes = np.unique(labels, return_counts=True)
-        if left_out := len(classes) - len(np.unique(labels[rows])):
-            raise UserError(
-                f"config key subset.{name}: {wanted} of {len(labels)} images leave {left_out} of {len(classes)} "
-                f"classes without one; expected at least {-(-len(labels) // sizes.min())}, or 0 for all"
-            )
-        splits[name] = pixels[rows], labels[rows]
-        notes.append(f"{wanted} of {len(labels)} {'training' if name == 'train' else 'test'} images")
-    source = f"{images.source}, a subset: {', '.join(notes)}" if notes else images.source
+    rows = _drawn("subset.train", labels, train) if train else np.arange(len(labels))
+    held_out: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    if validation:
+        others = np.setdiff1d(np.arange(len(labels)), rows) if train else rows
+        chosen = others[_drawn("subset.validation", labels[others], validation)]
+        if not train:
+            rows = np.setdiff1d(rows, chosen)
+            if lost := len(np.unique(labels)) - len(np.unique(labels[rows])):
+                text = f"{validation} of {len(labels)} images leave {lost} classes without one for training"
+                raise UserError(f"config key subset.validation: {text}; expected fewer")
+        held_out = ((images.train_images[chosen], labels[chosen]),)
+    if train or validation:
+        notes.append(f"{len(rows)} of {len(labels)} training images")
+    if validation:
+        notes.append(f"{validation} others of these for validation")
+    tested = _drawn("subset.test", images.test_labels, test) if test else np.arange(len(images.test_labels))
+    if test:
+        notes.append(f"{test} of {len(images.test_labels)} test images")
     return replace(
         images,
-        train_images=splits["train"][0],
-        train_labels=splits["train"][1],
-        test_images=splits["test"][0],
-        test_labels=splits["test"][1],
-        source=source,
+        train_images=images.train_images[rows],
+        train_labels=labels[rows],
+        test_images=images.test_images[tested],
+        test_labels=images.test_labels[tested],
+        source=f"{images.source}, a subset: {', '.join(notes)}" if notes else images.source,
+        validation=held_out,
     )
+
+
+def _drawn(key: str, labels: np.ndarray, wanted: int) -> np.ndarray:
+    """The rows of a subset in ascending order, in which every class keeps its share.
+
+    Raises:
+        UserError: there are fewer images than that, or a class would be left without one.
+    """
+    if wanted > len(labels):
+        raise UserError(f"config key {key}: {wanted} is more than there are, expected at most {len(labels)}")
+    rows = np.sort(_shuffled_by_class(labels)[(np.arange(wanted) * len(labels)) // wanted])
+    classes, sizes = np.unique(labels, return_counts=True)
+    if left_out := len(classes) - len(np.unique(labels[rows])):
+        otherwise = "none" if key == "subset.validation" else "all"
+        raise UserError(
+            f"config key {key}: {wanted} of {len(labels)} images leave {left_out} of {len(classes)} classes without "
+            f"one; expected at least {-(-len(labels) // sizes.min())}, or 0 for {otherwise}"
+        )
+    return rows
 
 
 def shrunk(images: Images, size: int) -> Images:
@@ -238,6 +265,7 @@ def shrunk(images: Images, size: int) -> Images:
         images,
         train_images=_area_means(images.train_images, size),
         test_images=_area_means(images.test_images, size),
+        validation=tuple((_area_means(pixels, size), labels) for pixels, labels in images.validation),
         source=f"{images.source}, shrunk to {size}×{size} by area averages",
     )
 

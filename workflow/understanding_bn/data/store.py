@@ -13,6 +13,8 @@ from understanding_bn.data import sources
 from understanding_bn.errors import UserError
 from understanding_bn.settings import Channels
 
+SPLITS = ("train", "test", "validation")
+
 
 @dataclass(frozen=True)
 class Store:
@@ -21,15 +23,20 @@ class Store:
     Attributes:
         images: uint8, (N, H, W, C).
         labels: int64, (N,).
-        is_test: bool, (N,), the split. Nothing is ever fitted to the test rows.
+        split: uint8, (N,), the position in SPLITS of each image's split. Nothing is ever fitted to images that are not
+            for training.
         info: source, file hashes, classes, per-channel mean and standard deviation of the training images in
             [0, 1], whether mirrored images keep their label (None: unknown), and the SHA-256 of all arrays.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    is_test: np.ndarray
+    split: np.ndarray
     info: dict[str, Any]
+
+    def rows(self, split: str) -> np.ndarray:
+        """Which images are in a split: bool, (N,)."""
+        return self.split == SPLITS.index(split)
 
     @property
     def channels(self) -> int:
@@ -50,44 +57,48 @@ def prepare(
     test: int = 0,
     channels: Channels = "as_found",
     size: int = 0,
+    validation: int = 0,
 ) -> Store:
     """Read a data set, measure its training split, and write the store to `path` (.npz), atomically.
 
     Stores of the same data that other code has prepared are removed from that folder.
 
-    `train` and `test` are how many images of each split to take; 0: all. `channels` converts them to grey or RGB.
+    `train` and `test` are how many images of each split to take, 0: all; `validation` how many of the training images
+    are kept from training, to choose by. `channels` converts them to grey or RGB.
     `size` is the side in pixels that they are shrunk to; 0 leaves them as they are.
 
     Raises:
         UserError: see `sources.read`, `sources.some` and `sources.shrunk`; or the images are all one colour.
     """
-    raw = sources.some(sources.read(dataset, data_dir, path.parent / "download", channels), train, test)
+    raw = sources.some(sources.read(dataset, data_dir, path.parent / "download", channels), train, test, validation)
     raw = sources.shrunk(raw, size) if size else raw
-    images = np.concatenate([raw.train_images, raw.test_images])
-    labels = np.concatenate([raw.train_labels, raw.test_labels])
-    is_test = np.arange(len(labels)) >= len(raw.train_labels)
+    parts = [(raw.train_images, raw.train_labels), (raw.test_images, raw.test_labels), *raw.validation]
+    images = np.concatenate([pixels for pixels, _ in parts])
+    labels = np.concatenate([classes for _, classes in parts])
+    split = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(classes) for _, classes in parts])
     mean, std = _channel_statistics(raw.train_images)
     info = {
         "dataset": dataset,
-        "tag": sources.tag(dataset, data_dir, train, test, channels, size),
+        "tag": sources.tag(dataset, data_dir, train, test, channels, size, validation),
         "source": raw.source,
         "files": sources.checksums(dataset, data_dir),
         "train_images": len(raw.train_labels),
         "test_images": len(raw.test_labels),
+        "validation_images": validation,
         "size": list(images.shape[1:]),
         "classes": int(raw.train_labels.max()) + 1,
         "majority_share": float(np.bincount(raw.train_labels).max() / len(raw.train_labels)),
         "channel_mean": mean,
         "channel_std": std,
         "flip": raw.flip,
-        "sha256": _content_hash(images, labels, is_test),
+        "sha256": _content_hash(images, labels, split),
     }
     with files.atomic(path) as temporary:
-        np.savez(temporary, images=images, labels=labels, is_test=is_test, info=np.array(json.dumps(info)))
+        np.savez(temporary, images=images, labels=labels, split=split, info=np.array(json.dumps(info)))
     for other in path.parent.glob("store*.npz"):  # of other code
         if other != path:
             other.unlink()
-    return Store(images, labels, is_test, info)
+    return Store(images, labels, split, info)
 
 
 def load(path: Path) -> Store:
@@ -99,8 +110,8 @@ def load(path: Path) -> Store:
     try:
         # Opened here: of a damaged file, NumPy leaves its own handle open.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-            store = Store(data["images"], data["labels"], data["is_test"], json.loads(str(data["info"])))
-        if _content_hash(store.images, store.labels, store.is_test) == store.info["sha256"]:
+            store = Store(data["images"], data["labels"], data["split"], json.loads(str(data["info"])))
+        if _content_hash(store.images, store.labels, store.split) == store.info["sha256"]:
             return store
         problem = "its contents do not match its checksum"
     except FileNotFoundError:
@@ -128,9 +139,11 @@ def _channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     return means, stds
 
 
-def _content_hash(images: np.ndarray, labels: np.ndarray, is_test: np.ndarray) -> str:
+def _content_hash(images: np.ndarray, labels: np.ndarray, split: np.ndarray) -> str:
+    """SHA-256 of the arrays: without a validation split the same as before there were any."""
+    marks = [split == which for which in range(1, max(2, 1 + split.max(initial=0)))]
     digest = hashlib.sha256()
-    for array in (images, labels, is_test):
+    for array in (images, labels, *marks):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -126,7 +126,7 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
     data = jobs[0][1]
     return {
         "data": data.in_words,
-        "training and test images": f"{data.train_images:,} and {data.test_images:,}",
+        "images": data.images,
         "networks trained": _networks(cells),
         "networks measured at the start": _networks(initial),
         "learning rates": _listed((cell.alpha for cell in cells), "g"),

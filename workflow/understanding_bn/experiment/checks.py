@@ -1,5 +1,6 @@
 """Mistakes in a config that need a look at several values: names, sizes, order. Each is one line with its key."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ def check(config: Config) -> None:
         _check_channels,
         _check_side,
         _check_sizes,
+        _check_updates,
         _check_order,
         _check_snapshots,
         _check_seeds,
@@ -106,12 +108,36 @@ def _check_sizes(config: Config, known: dict[str, list[str]]) -> None:
         if total is not None and wanted > total:
             text = f"{wanted} is more than the {total} images that {config.dataset} has; expected at most {total}"
             _fail(("subset", split), text)
+    kept, whole = config.subset.validation, IMAGES.get(config.dataset, {}).get("train", math.inf)
+    left = whole - (config.subset.train or 1)
+    if kept > left:
+        text = f"{kept} is more than the {left} training images of {config.dataset} that are not trained on; "
+        _fail(("subset", "validation"), text + f"expected at most {left}")
     most = config.images("train")
     for path, size in _leaves(_blocks(config, "initialization", "grid")):
         key = next(part for part in reversed(path) if isinstance(part, str))
         if key in ("batch_size", "batch_sizes") and size > most:
             text = f"{size} is more than the {most} training images of {config.dataset}; expected at most {most}"
             _fail(path, text)
+
+
+def _check_updates(config: Config, known: dict[str, list[str]]) -> None:
+    """Updates must fill whole epochs at every batch size, of which all other things in a cell are counted in shares."""
+    images, fraction = config.images("train"), config.epochs_fraction
+    for position, entry in enumerate(config.grid):
+        if entry.updates is None:
+            continue
+        if math.isinf(images):
+            text = "an epoch's number of updates is unknown for data of your own; set subset.train, or give epochs"
+            _fail(("grid", position, "updates"), text)
+        for size in entry.batch_size:
+            if not isinstance(entry.epochs_of(size, images, fraction), int):
+                epoch = math.lcm(*(int(images) // each for each in entry.batch_size))
+                fits = max(1, round(entry.updates * fraction / epoch)) * epoch
+                wanted = f"{entry.updates}" + (f" × epochs_fraction {fraction:g}" if fraction != 1 else "")
+                text = f"{wanted} is no number of whole epochs of {int(images) // size} updates, at batch_size {size}; "
+                text += f"expected a multiple of {epoch}, such as {fits}"
+                _fail(("grid", position, "updates"), text)
 
 
 def _check_order(config: Config, known: dict[str, list[str]]) -> None:

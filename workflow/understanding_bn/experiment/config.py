@@ -6,6 +6,7 @@ from them.
 """
 
 import math
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, model_validator
@@ -117,6 +118,8 @@ class Subset(Options):
     """How many training images; 0 means all."""
     test: Count = 0
     """How many test images; 0 means all."""
+    validation: Count = 0
+    """How many training images are kept from training, to choose α by; with `train` = 0 all others are for training."""
 
 
 class Schedule(Options):
@@ -139,8 +142,32 @@ class GridEntry(Options):
     """Learning rates α."""
     batch_size: Factor[BatchSize] = (128,)
     """Images in a mini-batch."""
-    epochs: Annotated[Whole, Field(ge=1, le=100_000)]
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
     """Passes over the training images."""
+    updates: Annotated[Whole, Field(ge=1, le=1_000_000_000)] | None = None
+    """Instead of `epochs`: updates, equally many at every batch size. Each needs whole epochs for them."""
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> "GridEntry":
+        """One of the two says how long training is."""
+        if (self.epochs is None) == (self.updates is None):
+            given = "key 'epochs' is missing" if self.epochs is None else "epochs and updates are both given"
+            raise PydanticCustomError("length", "{given}; expected either epochs or updates", {"given": given})
+        return self
+
+    def epochs_of(self, batch_size: int, images: float, fraction: float = 1.0) -> int | Fraction:
+        """How many epochs a share of its training takes; a fraction where its updates do not fill whole ones.
+
+        Args:
+            batch_size: images in a mini-batch, of which an epoch has as many as are whole.
+            images: the number of training images; finite where the entry is in updates.
+            fraction: the config's epochs_fraction.
+        """
+        if self.updates is None:
+            assert self.epochs is not None
+            return max(1, round(self.epochs * fraction))
+        epochs = Fraction(self.updates) * Fraction(repr(fraction)) / (int(images) // batch_size)
+        return int(epochs) if epochs.denominator == 1 else epochs
 
 
 class Reading(Options):
@@ -308,4 +335,5 @@ class Config(Options):
 
     def images(self, split: Literal["train", "test"]) -> float:
         """The number of images in a split; infinite where it is not known before the data is read."""
-        return getattr(self.subset, split) or IMAGES.get(self.dataset, {}).get(split, math.inf)
+        whole = IMAGES.get(self.dataset, {}).get(split, math.inf)
+        return getattr(self.subset, split) or whole - (self.subset.validation if split == "train" else 0)

@@ -39,6 +39,7 @@ WORDS = {
     "count": "{value} is too {said}",
     "empty_block": "the block is empty; expected {said}",
     "in_list": "{said}",
+    "length": "{said}",
     "not_a_list": "{value} is {kind}, expected {said}",
 }
 

@@ -51,6 +51,7 @@ class Prepare(Job):
     data_dir: str | None = None
     train: int = 0
     test: int = 0
+    validation: int = 0
     channels: Channels = "as_found"
     image_size: int = 0
 

@@ -130,8 +130,7 @@ def plan(config: Config) -> Plan:
         for name, options in measurements(config.trained.measurements).items()
     }
     counts = Counter(cell.family for cell in grid)
-    images = {"train": config.subset.train, "test": config.subset.test, "channels": config.channels}
-    images["image_size"] = config.image_size
+    images = config.subset.model_dump() | {"channels": config.channels, "image_size": config.image_size}
     return Plan(
         config=config,
         prepare=Prepare(dataset=config.dataset, data_dir=config.data_dir, **images),
@@ -152,11 +151,13 @@ def jobs(config: Config) -> list[Measured]:
 def cells(config: Config) -> list[Cell]:
     """The cells of a config's grid, in order, each once."""
     unique: dict[Cell, None] = {}
+    images = config.images("train")
     for entry in config.grid:
-        epochs = max(1, round(entry.epochs * config.epochs_fraction))
+        epochs = {size: int(entry.epochs_of(size, images, config.epochs_fraction)) for size in entry.batch_size}
         factors = (entry.arch, entry.init, entry.norm, entry.alpha, entry.batch_size)
         for arch, init, norm, alpha, size in itertools.product(*factors):
-            unique[Cell(arch=arch, init=init, norm=norm, alpha=alpha, batch_size=size, epochs=epochs)] = None
+            cell = Cell(arch=arch, init=init, norm=norm, alpha=alpha, batch_size=size, epochs=epochs[size])
+            unique[cell] = None
     return list(unique)
 
 

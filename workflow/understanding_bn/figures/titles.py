@@ -24,12 +24,13 @@ def initialisation(init: str) -> str:
 def data(tag: str) -> str:
     """CIFAR-10 at 16×16 (10,000 training images) for cifar10-0123abcd-16px-train10000-test4000."""
     name, *parts = tag.split("-")
-    limit, side = (
+    limit, kept, side = (
         next((found[1] for part in parts if (found := re.fullmatch(pattern, part))), None)
-        for pattern in (r"train(\d+)", r"(\d+)px")
+        for pattern in (r"train(\d+)", r"validation(\d+)", r"(\d+)px")
     )
     size = f" at {side}×{side}" if side else ""
-    return DATA.get(name, name) + size + (f" ({plain(int(limit), 9)} training images)" if limit else "")
+    images = plain(int(limit), 9) if limit else f"all but {plain(int(kept), 9)}" if kept else ""
+    return DATA.get(name, name) + size + (f" ({images} training images)" if images else "")
 
 
 def count(number: int, what: str) -> str:

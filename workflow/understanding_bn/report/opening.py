@@ -72,8 +72,7 @@ def this_run(records: Sequence[Record], at_scale: bool) -> list[tuple[str, str]]
     data = next((run.data for run in records if run.data), None)
     facts = []
     if data:
-        images = f"{data.train_images:,} training and {data.test_images:,} test images"
-        facts.append(("Data", f"{data.in_words}: {images} of {data.size[1]}×{data.size[0]} pixels"))
+        facts.append(("Data", f"{data.in_words}: {data.images} of {data.size[1]}×{data.size[0]} pixels"))
     facts.append(("Scale", _scale(records, at_scale)))
     seeds = sorted({seed for run in records for seed in run.seeds})
     facts.append(("Seeds", f"{len(seeds)}: {', '.join(map(str, seeds))}" if seeds else "none"))

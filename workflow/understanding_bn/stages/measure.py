@@ -65,7 +65,7 @@ def run(
     store = stores.load(store_path)
     network = job.network
     context = Context(
-        Split(store, False, job.augmentation.pad, device),
+        Split(store, "train", job.augmentation.pad, device),
         store.classes,
         network.arch,
         network.init,

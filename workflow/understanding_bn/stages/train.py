@@ -3,7 +3,7 @@
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +70,8 @@ def together(
         work: the jobs, each with its folder. They share the data, and are begun in this order.
         lanes: how many runs go side by side; by default as many as a GPU's memory holds, on a CPU one.
         now: returns the time in seconds, from any origin.
-        tick: called after every mini-batch, of training and of the test split, and after every epoch, before the run
-            is saved. It may raise.
+        tick: called after every mini-batch, of training and of a split that is measured, and after every epoch, before
+            the run is saved. It may raise.
         done: called with a job and its folder when that holds its results.
 
     Raises:
@@ -85,8 +85,8 @@ def together(
     store = stores.load(store_path)
     for said in dict.fromkeys(_check(job, store, device) for job, _ in work):
         print(said, file=sys.stderr)
-    test = Split(store, True, 0, device)
-    train = {pad: Split(store, False, pad, device) for pad in {job.augmentation.pad for job, _ in work}}
+    held_out = {name: Split(store, name, 0, device) for name in stores.SPLITS[1:] if store.rows(name).any()}
+    train = {pad: Split(store, "train", pad, device) for pad in {job.augmentation.pad for job, _ in work}}
     watches: dict[loop.Lane, _Watch] = {}
 
     with signals.listening() as stop, ExitStack() as blocks:
@@ -98,7 +98,7 @@ def together(
                 if not block.begin(stop):
                     continue
                 for seed in job.seeds:
-                    lane = block.lane(seed, train[job.augmentation.pad], test, stop)
+                    lane = block.lane(seed, train[job.augmentation.pad], held_out, stop)
                     watches[lane] = _Watch(lane, block, now)
                     yield lane
 
@@ -206,7 +206,7 @@ class _Block:
             self.resources.enter_context(progress.heartbeat(self.out))
         return not done
 
-    def lane(self, seed: int, train: Split, test: Split, stop: signals.Stop) -> loop.Lane:
+    def lane(self, seed: int, train: Split, held_out: Mapping[str, Split], stop: signals.Stop) -> loop.Lane:
         """The run of a seed, restored from its checkpoint if there is one, ready to train."""
         job, cell = self.job, self.job.cell
         folder = self.folder(seed)
@@ -221,7 +221,7 @@ class _Block:
         keep = [cell.epoch_at(share) for share in job.snapshots]
         recorder = CudaGraphs(self.device) if self.device.type == "cuda" else None
         settings = (job.augmentation, job.milestones, keep, job.precision, recorder)
-        return loop.Lane(run, cell, seed, train, test, *settings)
+        return loop.Lane(run, cell, seed, train, held_out, *settings)
 
     def folder(self, seed: int) -> Path:
         """Where the state of a seed's run is saved."""

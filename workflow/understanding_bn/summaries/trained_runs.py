@@ -16,7 +16,8 @@ def runs(
     """One row for each cell and seed, as it ended, sorted by them.
 
     Returns:
-        CELL, seed, failure ("" if the run is sound), test_accuracy, train_accuracy, gap (per cent and points) and
+        CELL, seed, failure ("" if the run is sound), test_accuracy, validation_accuracy (NaN without that split),
+        train_accuracy, gap (per cent and points) and
         loss_gap (test − train cross-entropy, nats), with those of training clean (see `training.clean`); and of the
         network at the end, where it was measured: noise, constant, gradient_norm2, minibatch_rank, …, update_noise,
         noise_scale (see `gradient_structure`), sharpness and trace of the Hessian (BN in train mode). All are NaN for
@@ -26,8 +27,8 @@ def runs(
     last = clean(last).assign(failure=last["failure"].astype("string").fillna(""))
     sound = last["failure"] == ""
     table = last[[*CELL, "seed", "failure"]].copy()
-    for name in ("test_accuracy", "train_accuracy"):
-        table[name] = (100 * last[name]).where(sound)
+    accuracies = ["test_accuracy", "validation_accuracy", "train_accuracy"]
+    table[accuracies] = (100 * last.reindex(columns=accuracies).astype(float)).where(sound)
     table["gap"] = table["train_accuracy"] - table["test_accuracy"]
     table["loss_gap"] = (last["test_loss"] - last["train_loss"]).where(sound)
     for measurement, by_network in (

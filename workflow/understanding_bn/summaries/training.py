@@ -22,6 +22,16 @@ def clean(last: pd.DataFrame) -> pd.DataFrame:
     return last.assign(**{name: last[f"clean_{name}"].astype(float).fillna(last[name]) for name in recorded})
 
 
+def chosen_by(last: pd.DataFrame) -> str:
+    """The column of last rows by which the best learning rate or cell is chosen, never by what is then compared.
+
+    It is the accuracy on the validation split. Without one only the test split is left.
+    """
+    column = "validation_accuracy"
+    sound = last[last["test_accuracy"].notna()]
+    return column if column in sound and len(sound) and sound[column].notna().all() else "test_accuracy"
+
+
 def endings(histories: pd.DataFrame) -> pd.DataFrame:
     """CELL, seed and ENDING: how each run ended, by cell and seed.
 

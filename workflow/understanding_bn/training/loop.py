@@ -5,9 +5,10 @@ position in it, the learning rate, the losses. So a GPU can record it once, as a
 without waiting. On a CPU the same step runs as it is, and the numbers do not depend on how many lanes there are.
 """
 
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class Lane:
     """One run with its cell and its data, and the tensors that its steps read and write.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
-    (train mode, before each update, with augmentation) and on the whole test split (eval mode). In the epoch in which a
-    run diverges these are None, because no mean is taken over infinities.
+    (train mode, before each update, with augmentation) and on each whole split that is held out (eval mode). In the
+    epoch in which a run diverges these are None, because no mean is taken over infinities.
 
     Each update is judged by the loss of the mini-batch after it, the last one by that of the mini-batch that would come
     next: a run can blow up in its last update.
@@ -51,6 +52,7 @@ class Lane:
 
     Args:
         run: the run, fresh or restored.
+        held_out: the splits that are not trained on: "test", and "validation" where there is one.
         keep: the epochs, counted from 1, after which weights go into `run.snapshots`, in addition to the end.
         recorder: records steps on the device and replays them; None on a CPU.
     """
@@ -61,7 +63,7 @@ class Lane:
         cell: Cell,
         seed: int,
         train_split: Split,
-        test_split: Split,
+        held_out: Mapping[str, Split],
         augmentation: Augmentation,
         milestones: Sequence[float],
         keep: Container[int] = (),
@@ -69,20 +71,20 @@ class Lane:
         recorder: graphs.Recorder | None = None,
     ):
         self.run, self.cell, self.seed, self.keep = run, cell, seed, keep
-        self.train_split, self.test_split = train_split, test_split
+        self.train_split = train_split
         self.augmentation, self.milestones, self.recorder = augmentation, milestones, recorder
         self.minibatches = train_split.per_epoch(cell.batch_size)
         self.network = forward(run.model, precision)
         device = train_split.pixels.device
         self._advance: Callable[[], None] = self._step
-        self._test_whole: Callable[[], None] | None = None
+        self._scored: dict[str, Callable[[], None]] = {}  # passes over whole splits, where they are recorded
         with self.place():
             self._images = torch.arange(cell.batch_size, device=device)
             self._plan = [drawn.to(device) for drawn in train_split.plan(seed, run.epoch, augmentation)]
             self._position = torch.zeros(1, dtype=torch.int64, device=device)
             self._losses = torch.zeros(self.minibatches, device=device)
             self._correct = torch.zeros(self.minibatches, dtype=torch.int64, device=device)
-            self._test = Score(test_split)
+            self._scores = {name: Score(split) for name, split in held_out.items()}
             if recorder is not None:
                 self._record(recorder)
 
@@ -113,8 +115,9 @@ class Lane:
             if failure.first_bad_step is None:
                 row["train_loss"] = float(losses.mean(dtype=np.float64))
                 row["train_accuracy"] = int(run.correct.sum()) / (len(losses) * cell.batch_size)
-                row["test_loss"], row["test_accuracy"] = yield from self._tested()
-                row["test_correct"] = packed(self._test.hits) if last else None
+                for name in self._scores:
+                    row[f"{name}_loss"], row[f"{name}_accuracy"] = yield from self._score(name)
+                row["test_correct"] = packed(self._scores["test"].hits) if last else None
                 if kept:
                     whole = Score(self.train_split)
                     yield from evaluate(self.run.model, self.network, whole)
@@ -171,7 +174,7 @@ class Lane:
         self._position += 1
 
     def _record(self, recorder: graphs.Recorder) -> None:
-        """Record a step and a test. The run is then as it was, momentum included."""
+        """Record a step and a pass over each split that is held out. The run is then as it was, momentum included."""
         run = self.run
         before = {name: value.clone() for name, value in run.model.state_dict().items()}
         momentum = {p: state["momentum_buffer"].clone() for p, state in run.optimiser.state.items() if state}
@@ -181,7 +184,8 @@ class Lane:
         with graphs.uncounted(run.model):
             self._advance = recorder.record(self._step)
             run.model.eval()
-            self._test_whole = recorder.record(lambda: _through(evaluate(run.model, self.network, self._test)))
+            for name, score in self._scores.items():
+                self._scored[name] = recorder.record(partial(self._through, score))
         run.losses, run.correct = done
         run.model.load_state_dict(before)
         for parameter, state in run.optimiser.state.items():
@@ -205,14 +209,20 @@ class Lane:
         assert run.first_loss is not None
         return divergence.judge(losses, run.first_loss, run.failure, run.steps, run.last_loss)
 
-    def _tested(self) -> Generator[None, None, tuple[float, float]]:
-        """Mean loss (nats) and accuracy on the test split."""
-        if self._test_whole is None:
-            yield from evaluate(self.run.model, self.network, self._test)
-        else:
-            self._test_whole()
+    def _score(self, name: str) -> Generator[None, None, tuple[float, float]]:
+        """Mean loss (nats) and accuracy on a split that is held out."""
+        score = self._scores[name]
+        if name in self._scored:
+            self._scored[name]()
             yield from self._arrival()
-        return self._test.mean()
+        else:
+            yield from evaluate(self.run.model, self.network, score)
+        return score.mean()
+
+    def _through(self, score: "Score") -> None:
+        """Pass a whole split through the network."""
+        for _ in evaluate(self.run.model, self.network, score):
+            pass
 
 
 def train(
@@ -283,9 +293,3 @@ def loss_after(model: torch.nn.Module, network: Callable[[Tensor], Tensor], mini
     for buffer, value in zip(model.buffers(), before, strict=True):
         buffer.copy_(value)
     return loss
-
-
-def _through(steps: Iterator[None]) -> None:
-    """Take all steps."""
-    for _ in steps:
-        pass

@@ -15,12 +15,15 @@ from understanding_bn.settings import Optimiser
 from understanding_bn.training import divergence
 from understanding_bn.training.update import sgd
 
-# What a row of a history has where the run has not diverged; the last three only in some rows.
+# What a row of a history has where the run has not diverged; the last three only in some rows. Those of a validation
+# split where there is one.
 MEASURED = (
     "train_loss",
     "train_accuracy",
     "test_loss",
     "test_accuracy",
+    "validation_loss",
+    "validation_accuracy",
     "weight_norm",
     "clean_train_loss",
     "clean_train_accuracy",
