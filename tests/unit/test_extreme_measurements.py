@@ -74,7 +74,11 @@ SHOWN = {
     "other_norms": (None, trained, ["test_accuracy"]),
     "alpha_batch_grid": (None, trained | {"gradient_structure": structures(20)}, ["test_accuracy", "value"]),
     "hessian_spectrum": (None, trained | {"hessian_spectrum": spectra()}, ["value"]),
-    "noise_by_architecture": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
+    "noise_by_architecture": (
+        None,
+        trained | {"gradient_structure": structures(0, 20), "hessian_spectrum": spectra()},
+        ["value"],
+    ),
     "noise_along_training": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
     "along two": ("noise_along_training", trained | {"gradient_structure": structures(0, 10, 20)}, ["value"]),
 }

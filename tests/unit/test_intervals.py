@@ -71,6 +71,24 @@ def test_a_correlations_interval_is_fishers():
     assert (low, high) == pytest.approx((math.tanh(math.atanh(0.5) - reach), math.tanh(math.atanh(0.5) + reach)))
     assert intervals.correlation_interval(0.5, 3) is None
     assert intervals.correlation_interval(-1.0, 9) == (-1, -1)
+    assert intervals.correlation_interval(0.5, 30, given=2) == (low, high), "a coefficient counts as a pair less"
+    assert intervals.correlation_interval(0.5, 8, given=5) is None
+
+
+def test_the_p_of_a_correlation_is_that_of_its_interval():
+    rho = optimize.brentq(lambda rho: intervals.correlation_interval(rho, 28, 2)[0], 0.1, 0.9)
+    assert intervals.correlation_p(rho, 28, 2) == pytest.approx(0.05)
+    assert intervals.correlation_p(-rho, 28, 2) == pytest.approx(0.05)
+    assert intervals.correlation_p(0, 9) == 1
+    assert intervals.correlation_p(1, 9) == 0
+    assert np.isnan(intervals.correlation_p(0.5, 3))
+    assert np.isnan(intervals.correlation_p(np.nan, 9))
+
+
+def test_holms_p_steps_down_and_leaves_out_what_is_no_test():
+    assert intervals.holm([0.04, 0.01, np.nan, 0.03]) == pytest.approx([0.06, 0.03, np.nan, 0.06], nan_ok=True)
+    assert intervals.holm([0.01, 0.4], tests=10) == pytest.approx([0.1, 1]), "eight more were made, with larger p"
+    assert intervals.holm([]).tolist() == []
 
 
 def test_the_p_of_t_is_that_of_its_interval():

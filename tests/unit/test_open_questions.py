@@ -12,6 +12,7 @@ from understanding_bn.figures import alpha_batch_grid, noise_along_training, noi
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
+from understanding_bn.summaries.noise_and_gap import by_cell, correlations
 from understanding_bn.summaries.trained_runs import runs
 
 
@@ -136,15 +137,42 @@ def test_networks_that_failed_enter_no_median_and_few_cells_no_correlation():
 
 def test_rank_correlations_with_the_gap():
     """The gap rises with the update's noise over the cells, whatever the other quantities do."""
-    histories, structure = [], []
+    rng = np.random.default_rng(0)
+    histories, structure, hessian = [], [], []
     for norm, alpha, size, seed in grid("batch", "none"):
         noise = 7.0 / size * (1 + (norm == "none"))
         histories += [run(norm, alpha, size, seed, test_loss=0.1 + (alpha**2 * noise) ** 0.1)]
         structure += gradients(norm, alpha, size, seed, noise=noise)
-    figure, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+        hessian += curvature(norm, alpha, size, seed, top=rng.uniform(1, 2)) if size > 16 else []
+    figure, tables = noise_by_architecture.draw(*map(pd.DataFrame, (histories, structure, hessian)))
     summary = tables["summary"].set_index(["norm", "quantity", "gap"])
     every = summary.loc[("all", "update_noise", "loss_gap")]
     assert (every["cells"], every["rho"], every["high"]) == (18, pytest.approx(1), pytest.approx(1))
+    assert np.isnan(every["partial"]), "α and B decide it"
     assert summary.loc[("all", "layer_variation", "loss_gap"), "rho"] == 0  # the same everywhere
+    assert summary.loc[("all", "sharpness", "loss_gap"), ["cells", "compared", "given"]].tolist() == [12, 12, 7]
     assert len(tables["cells"]) == 18
-    assert any("ρ = 1.00" in ax.get_title() for ax in figure.axes)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "ρ = 1.00; given α and B:\nno value" in titles
+    assert any(ax.get_xlabel().startswith("sharpness") for ax in figure.axes)
+
+
+def test_a_mean_over_seeds_says_over_how_many_and_where_one_has_no_value():
+    histories = [run("batch", 0.04, 64, seed, failure="overflow" if seed == 2 else None) for seed in range(3)]
+    histories += [run("none", 0.04, 64, seed) for seed in range(3)]
+    structure, hessian = [], []
+    for norm, seed in itertools.product(("batch", "none"), range(3)):
+        drowned = norm == "none" and seed == 1
+        structure += gradients(norm, 0.04, 64, seed, gradient_norm2=-0.1 if drowned else 0.5, noise=1.0 + seed)
+        hessian += curvature(norm, 0.04, 64, seed, top=1.0 + seed) if norm == "batch" and not seed else []
+    cells = by_cell(runs(*map(pd.DataFrame, (histories, structure, hessian)))).set_index("norm")
+    assert cells[["seeds", "sound_seeds"]].to_numpy().tolist() == [[3, 2], [3, 3]]
+    assert cells["noise"].tolist() == [1.5, 2.0]
+    assert cells["noise_seeds"].tolist() == [2, 3]
+    assert cells["noise_scale_seeds"].tolist() == [2, 2]
+    assert cells.loc["batch", "sharpness"] == 1
+    assert cells["sharpness_seeds"].tolist() == [1, 0], "not measured at all is no incomplete mean"
+    assert cells["incomplete"].tolist() == ["sharpness trace", "noise_scale"]
+    counted = correlations(cells.reset_index()).set_index(["norm", "quantity", "gap"])["incomplete"]
+    assert counted[("all", "noise_scale", "loss_gap")] == 1
+    assert counted[("all", "noise", "loss_gap")] == 0

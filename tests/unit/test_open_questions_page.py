@@ -100,10 +100,19 @@ def test_conditioning_is_counted_where_intervals_are_apart(record, write):
 
 
 def test_correlations_stand_by_quantity_and_norm(record, write):
-    row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "rho": 0.5, "low": -0.25, "high": 0.75}
-    others = [row | {"gap": "gap"}, row | {"norm": "none", "rho": np.nan}, row | {"norm": "batch", "low": np.nan}]
+    row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "incomplete": 0, "rho": 0.5}
+    row |= {"compared": 8, "partial": 0.2, "partial_low": -0.25, "partial_high": 0.75, "p": 0.1, "p_holm": 0.2}
+    alone = {"rho": 0.4, "partial": np.nan, "p": np.nan, "p_holm": np.nan}
+    others = [row | {"gap": "gap", "rho": 0.9}, row | {"quantity": "constant"}, row | {"norm": "group"} | alone]
+    others += [row | {"norm": "batch", "incomplete": 2, "p_holm": 1e-5}, row | {"norm": "none", "rho": np.nan}]
     write("noise_by_architecture_summary", [row, *others])
-    assert cells(open_questions.correlations(record)) == [["noise of a gradient", "0.50 [-0.25, 0.75] (9)", "0.50 (9)"]]
+    text = open_questions.correlations(record)
+    every, batch = ["0.50 (9)", "0.20 [-0.25, 0.75], p = 0.2 (8)"], "0.20 [-0.25, 0.75], p < 0.001 (8)"
+    assert cells(text) == [
+        ["noise of a gradient", *every, "0.50 (9, 2 incomplete)", batch],
+        ["C", *every, "–", "–"],
+    ]
+    assert "Holm's correction for 3 tests" in text
 
 
 def test_slopes_without_a_value_are_rank_deficient(record, write):

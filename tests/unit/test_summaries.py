@@ -10,7 +10,6 @@ import pytest
 import understanding_bn.summaries.hessian as hessian
 from understanding_bn.summaries import intervals
 from understanding_bn.summaries.gradient_structure import with_noise_of_updates
-from understanding_bn.summaries.noise_and_gap import spearman
 from understanding_bn.summaries.training import endings, main_network, of_network, with_failures
 
 PACKAGE = Path(intervals.__file__).parents[1]
@@ -79,11 +78,6 @@ def test_sharpness_is_the_largest_eigenvalue_and_the_trace_a_mean_over_probes():
     rows += [row | {"bn_mode": "eval", "value": 1e6} for row in rows]
     (row,) = hessian.sharpness_and_trace(pd.DataFrame(rows)).to_dict("records")
     assert (row["sharpness"], row["trace"]) == (7, 2.5)
-
-
-def test_spearman_of_ranks_with_ties_and_of_a_constant():
-    pairs = np.array([[[1, 10], [2, 20], [3, 30]], [[1, 30], [2, 20], [3, 10]], [[1, 5], [2, 5], [3, 5]]], dtype=float)
-    assert spearman(pairs).tolist() == [1, -1, 0]
 
 
 def test_each_room_imports_only_those_before_it():

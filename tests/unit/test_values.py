@@ -24,14 +24,20 @@ def test_a_doubling_has_a_direction_where_its_interval_does_not_hold_zero(record
 
 
 def test_correlations_beyond_chance_have_their_signs(record, write):
-    row = {"norm": "all", "gap": "loss_gap", "cells": 9, "quantity": "noise", "rho": 0.5, "low": 0.25, "high": 0.75}
-    falling = row | {"quantity": "constant", "rho": -0.5, "low": -0.75, "high": -0.25}
-    unclear = row | {"quantity": "update_noise", "rho": 0.1, "low": -0.2, "high": 0.3}
-    write("noise_by_architecture_summary", [row, falling, unclear, unclear | {"norm": "none"}, row | {"gap": "gap"}])
+    """By p after Holm's correction and the sign given α and B, whatever the raw correlation is."""
+    row = {"norm": "all", "gap": "loss_gap", "cells": 9, "quantity": "noise", "rho": -0.5, "low": -0.75, "high": -0.25}
+    row |= {"partial": 0.6, "partial_low": 0.3, "partial_high": 0.8, "p": 0.001, "p_holm": 0.003}
+    falling = row | {"quantity": "constant", "partial": -0.6}
+    unclear = row | {"quantity": "update_noise", "p": 0.03, "p_holm": 0.06, "cells": 7}
+    none = unclear | {"norm": "none", "partial": np.nan, "p": np.nan, "p_holm": np.nan}
+    write("noise_by_architecture_summary", [row, falling, unclear, none, row | {"gap": "gap"}])
     assert values.beyond_chance(record, "all") == "−constant +noise"
     assert values.beyond_chance(record, "none") == "none"
-    assert (values.compared(record, "all"), values.cells(record, "all")) == ("3", "9")
-    assert values.correlation(record, "all", "noise") == "0.50 [0.25, 0.75]"
+    assert (values.compared(record, "all"), values.cells(record, "all"), values.tested(record)) == ("3", "9", "3")
+    assert values.cells(record, "all", "update_noise") == "7"
+    assert values.correlation(record, "all", "noise") == "-0.50 [-0.75, -0.25]"
+    assert values.partial(record, "all", "noise") == "0.60 [0.30, 0.80]"
+    assert values.partial_p(record, "all", "update_noise") == "p = 0.06"
 
 
 @pytest.fixture

@@ -290,9 +290,4 @@ def _against(checks: Sequence[Check]) -> set[int]:
 
 def _holm(p: dict[int, float], tests: int) -> set[int]:
     """Which of some tests are significant by Holm's (1979) step-down procedure; `tests`: how many were made in all."""
-    significant: set[int] = set()
-    for rank, (i, value) in enumerate(sorted(p.items(), key=lambda each: each[1])):
-        if not value <= ERROR / (tests - rank):
-            break
-        significant.add(i)
-    return significant
+    return {i for i, adjusted in zip(p, intervals.holm([*p.values()], tests), strict=True) if adjusted <= ERROR}

@@ -13,6 +13,7 @@ from understanding_bn.docs_pages.markdown import DASH
 from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
 from understanding_bn.summaries.intervals import mean_interval
+from understanding_bn.summaries.noise_and_gap import GAP
 
 # Columns of the figures' CSV files and what the page calls them.
 CHANGES = {
@@ -37,6 +38,7 @@ RELATED = {
     "minibatch_rank": "rank of mini-batch gradients",
 } | NOISE
 NOISE_TABLE, SLOPES = "figures/noise_by_architecture.csv", "figures/jacobian_conditioning_summary.csv"
+RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
 
 Cell = tuple[str, float, int]  # norm, α, B
 
@@ -116,28 +118,59 @@ def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]
 
 
 def correlations(folder: Path) -> str:
-    """Q2: how each quantity correlates with the generalisation gap over the cells of the grid."""
+    """Q2: how each quantity correlates with the generalisation gap over the cells of the grid, also given α and B.
+
+    Norms of which no cells are left to compare, given α and B, are in the CSV alone.
+    """
     table = related(folder)
-    norms = list(dict.fromkeys(table["norm"]))
+    norms = list(dict.fromkeys(table.loc[table["partial"].notna(), "norm"]))
     rows = []
-    for quantity, group in table.groupby("quantity", sort=False):
-        row = group.set_index("norm")
-        texts = {f"ρ, {norm}": correlation(row.loc[norm]) if norm in row.index else DASH for norm in norms}
-        rows.append({"at the end of training": RELATED[quantity]} | texts)
-    note = "Spearman's ρ with test − train loss over cells (number in brackets), with its 95 % interval by Fisher's z, "
-    note += "as if cells were independent."
-    return markdown.table(pd.DataFrame(rows), note)
+    for quantity, group in table[table["norm"].isin(norms)].groupby("quantity", sort=False):
+        texts = {"at the end of training": RELATED[quantity]}
+        for norm in norms:
+            of_norm = group[group["norm"] == norm]
+            raw, given = correlation(of_norm.iloc[0]) if len(of_norm) else (DASH, DASH)
+            texts |= {f"ρ, {norm}": raw, f"given α and B, {norm}": given}
+        rows.append(texts)
+    note = (
+        "Spearman's ρ with test − train loss over cells (their number in brackets), and then that of what is left of "
+    )
+    note += (
+        "both given α and B of each norm, with its 95 % interval by Fisher's z, as if cells were independent, and p "
+    )
+    note += f"after Holm's correction for {tested(folder)} tests. "
+    note += "In cells marked incomplete, some of the sound seeds have no value."
+    csv = f"../results/reference/{folder.name}/{RELATED_TABLE}"
+    return markdown.table(pd.DataFrame(rows), f"{note} All of them are in [the CSV]({csv}).")
 
 
 def related(folder: Path) -> pd.DataFrame:
     """A row for each norm (or "all") and quantity of which there is a correlation with the gap in loss."""
-    table = records.csv(folder, "figures/noise_by_architecture_summary.csv")
-    return table[(table["gap"] == "loss_gap") & table["rho"].notna()]
+    table = records.csv(folder, RELATED_TABLE)
+    return table[(table["gap"] == GAP) & table["rho"].notna()]
 
 
-def correlation(row: pd.Series) -> str:
-    """ρ with its interval and the number of cells."""
-    return f"{markdown.number(row['rho'], (row['low'], row['high']), '.2f')} ({row['cells']})"
+def tested(folder: Path) -> int:
+    """How many correlations with that gap, given α and B, Holm's correction is for."""
+    return int(related(folder)["p"].notna().sum())
+
+
+def correlation(row: pd.Series) -> tuple[str, str]:
+    """ρ with the number of cells; and ρ given α and B with its interval, p and number of cells."""
+    incomplete = f", {row['incomplete']} incomplete" if row["incomplete"] else ""
+    raw = f"{markdown.number(row['rho'], None, '.2f')} ({row['cells']}{incomplete})"
+    return raw, f"{partial(row)}, {p(row)} ({row['compared']})" if pd.notna(row["partial"]) else DASH
+
+
+def partial(row: pd.Series) -> str:
+    """ρ given α and B, with its interval."""
+    return markdown.number(row["partial"], (row["partial_low"], row["partial_high"]), ".2f")
+
+
+def p(row: pd.Series) -> str:
+    """p after Holm's correction."""
+    value = row["p_holm"]
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def small_steps(folder: Path) -> str:

@@ -6,12 +6,14 @@ texts, as the page writes them.
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from understanding_bn.claims.checks import REPRODUCED
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
+from understanding_bn.summaries.intervals import LEVEL
 from understanding_bn.summaries.learning_rate_grid import MOVES
 
 
@@ -100,15 +102,38 @@ def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
 
 def correlation(folder: Path, norm: str, quantity: str) -> str:
     """Spearman's ρ with the generalisation gap over the cells of a norm (or `all`), and its interval."""
-    row = records.row(open_questions.related(folder), norm=norm, quantity=quantity)
+    row = _related(folder, norm, quantity)
     return markdown.number(row["rho"], (row["low"], row["high"]), ".2f")
 
 
+def partial(folder: Path, norm: str, quantity: str) -> str:
+    """The same of what is left of both given α and B."""
+    return open_questions.partial(_related(folder, norm, quantity))
+
+
+def partial_p(folder: Path, norm: str, quantity: str) -> str:
+    """Its p after Holm's correction for all quantities and norms."""
+    return open_questions.p(_related(folder, norm, quantity))
+
+
+def _related(folder: Path, norm: str, quantity: str) -> pd.Series:
+    return records.row(open_questions.related(folder), norm=norm, quantity=quantity)
+
+
 def beyond_chance(folder: Path, norm: str) -> str:
-    """The quantities whose correlation with the gap has its interval on one side of zero, each with its sign."""
+    """The quantities whose correlation with the gap given α and B has p < 0.05 after Holm's correction, with its sign.
+
+    The correction is for all quantities and norms that were tried.
+    """
     table = open_questions.related(folder)
-    signed = ((row["quantity"], _sign(row)) for _, row in table[table["norm"] == norm].iterrows())
-    return " ".join(f"{sign}{quantity}" for quantity, sign in sorted(signed) if sign != "0") or "none"
+    found = table[(table["norm"] == norm) & (table["p_holm"] < 1 - LEVEL)].sort_values("quantity")
+    signs = np.where(found["partial"] > 0, "+", "−")
+    return " ".join(sign + quantity for sign, quantity in zip(signs, found["quantity"], strict=True)) or "none"
+
+
+def tested(folder: Path) -> str:
+    """How many correlations with the gap given α and B that correction is for."""
+    return str(open_questions.tested(folder))
 
 
 def compared(folder: Path, norm: str) -> str:
@@ -116,8 +141,10 @@ def compared(folder: Path, norm: str) -> str:
     return str((open_questions.related(folder)["norm"] == norm).sum())
 
 
-def cells(folder: Path, norm: str) -> str:
-    """Over how many cells of the grid."""
+def cells(folder: Path, norm: str, quantity: str = "") -> str:
+    """Over how many cells of the grid; over those in which a quantity was measured, if one is named."""
+    if quantity:
+        return str(_related(folder, norm, quantity)["cells"])
     table = open_questions.related(folder)
     return str(table.loc[table["norm"] == norm, "cells"].max())
 

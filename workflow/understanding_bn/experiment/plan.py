@@ -213,6 +213,15 @@ def _with_histories(*names: str) -> Callable[[Plan], Inputs]:
     return inputs
 
 
+def _noise(plan: Plan) -> Inputs:
+    """From the gradient's structure, and with it the Hessian's spectrum where that was measured, and all histories."""
+    return (
+        _with_histories("gradient_structure", "hessian_spectrum")(plan)
+        if plan.trained.get("gradient_structure")
+        else {}
+    )
+
+
 def _histories(plan: Plan) -> Inputs:
     """From the histories of all networks."""
     return {"histories": [*plan.train]} if plan.train else {}
@@ -263,7 +272,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "edge_of_stability": _measured("edge_of_stability"),
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
-    "noise_by_architecture": _with_histories("gradient_structure"),
+    "noise_by_architecture": _noise,
     "alpha_batch_grid": _alpha_and_batch,
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {

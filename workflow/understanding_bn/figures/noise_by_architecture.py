@@ -12,7 +12,7 @@ from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
 from understanding_bn.figures.titles import count, network
 from understanding_bn.summaries.gradient_structure import along_training
-from understanding_bn.summaries.noise_and_gap import GAP, by_cell, correlations, most_shared_setting
+from understanding_bn.summaries.noise_and_gap import ALL, GAP, by_cell, correlations, most_shared_setting
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import CELL, with_failures
 
@@ -25,8 +25,10 @@ PANELS = (
     ("layer_variation", "between layers:\nvariance of ln(rms gradient)", False),
     ("rank_share", "rank of a layer's gradient\n(share of the most it could be)", False),
 )
+# Of these, the first three that were measured.
 RELATED = (
     ("update_noise", "noise of an update " + style.UPDATE_NOISE, True),
+    ("sharpness", r"sharpness $\lambda_\mathrm{max}$", True),
     ("mean_unit_variation", "variation between units", True),
     ("minibatch_rank", "rank of mini-batch gradients", False),
 )
@@ -35,14 +37,16 @@ LEAST_CELLS = 10  # that the lower row is drawn from; the summary has the correl
 MOMENTS = {0: "before training", 1: "after training"}
 
 
-def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
+def draw(
+    histories: pd.DataFrame, gradient_structure: pd.DataFrame, hessian_spectrum: pd.DataFrame | None = None
+) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Above, each quantity by architecture and norm, before training (open) and at its end (filled); below, the gap.
 
     Above are medians over the sound seeds with their range, of the cells of the α and B at which most architectures
     were trained; norms stand alone where there is one architecture. Below are all cells of the grid (means over seeds)
-    with Spearman's rank correlation between the quantity at the end and the gap, and its 95 % interval, as if cells
-    were independent; there are none where cells are few. The CSV has every network above, the summary every
-    correlation, `cells` what it is of.
+    with Spearman's rank correlation between the quantity at the end and the gap, and the same given α and B with its
+    95 % interval, as if cells were independent; there are none where cells are few. The CSV has every network above,
+    the summary every correlation, `cells` what it is of.
 
     Raises:
         NothingToShow: no network that trained was measured at the start or the end, or there is nothing to compare.
@@ -55,7 +59,7 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
     if sound.empty:
         raise NothingToShow("Every network that was to be measured had failed: it diverged or stayed at chance.")
     shared = most_shared_setting(sound)
-    cells = by_cell(runs(histories, gradient_structure))
+    cells = by_cell(runs(histories, gradient_structure, hessian_spectrum))
     if len(shared[["arch", "norm"]].drop_duplicates()) < 2 and len(cells) < LEAST_CELLS:
         raise NothingToShow("Only one network has values to show, so there are no architectures or norms to compare.")
     related = correlations(cells)
@@ -66,7 +70,8 @@ def draw(histories: pd.DataFrame, gradient_structure: pd.DataFrame) -> tuple[Fig
     for ax, (quantity, title, logarithmic) in zip(axes[:2].flat, PANELS, strict=True):
         _by_architecture(ax, shared, quantity, palette, logarithmic)
         ax.set_title(title)
-    for ax, (quantity, title, logarithmic) in zip(axes[2] if below else (), RELATED, strict=False):
+    measured = [each for each in RELATED if cells[each[0]].notna().any()]
+    for ax, (quantity, title, logarithmic) in zip(axes[2] if below else (), measured, strict=False):
         _against_gap(ax, cells, quantity, palette, logarithmic)
         ax.set(xlabel=title, title=_correlation_text(related, quantity))
     if below:
@@ -127,11 +132,15 @@ def _scale(ax: Axes, which: str, values: pd.Series, logarithmic: bool) -> None:
 
 
 def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
-    rows = related[(related["norm"] == "all") & (related["quantity"] == quantity) & (related["gap"] == GAP)]
+    rows = related[(related["norm"] == ALL) & (related["quantity"] == quantity) & (related["gap"] == GAP)]
     if rows.empty or np.isnan(rows["rho"].iloc[0]):
         return "too few cells to correlate"
-    rho, low, high = (style.number(rows[name].iloc[0], ".2f") for name in ("rho", "low", "high"))
-    return f"ρ = {rho} [{low}, {high}]"
+    row = rows.iloc[0]
+    text = f"ρ = {style.number(row['rho'], '.2f')}; given α and B:\n"
+    if np.isnan(row["partial"]):
+        return text + "no value"
+    partial, low, high = (style.number(row[name], ".2f") for name in ("partial", "partial_low", "partial_high"))
+    return f"{text}{partial} [{low}, {high}]"
 
 
 def _key(figure: Figure, shared: pd.DataFrame, palette: dict[str, str], cells: int) -> None:

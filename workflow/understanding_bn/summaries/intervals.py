@@ -1,10 +1,11 @@
-"""95 % intervals, and the exact test of a direction. docs/verdicts.md says which is used where.
+"""95 % intervals, the exact test of a direction, and Holm's correction. docs/verdicts.md says which is used where.
 
 The unit of replication is the seed: every function takes one value a seed (or draw), already reduced to it.
 """
 
 import functools
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
@@ -77,17 +78,30 @@ def fieller(x: float, y: float, covariance: np.ndarray, t: float) -> Interval | 
     return float((b - root**0.5) / a), float((b + root**0.5) / a)
 
 
-def correlation_interval(rho: float, pairs: int) -> Interval | None:
+def correlation_interval(rho: float, pairs: int, given: int = 0) -> Interval | None:
     """The interval of Spearman's ρ over independent pairs, by Fisher's z with Bonett and Wright's (2000) variance.
 
-    The variance is (1 + ρ²/2)/(n − 3). None for fewer than four pairs.
+    The variance is (1 + ρ²/2)/(n − 3 − k), for residuals of k coefficients. None if n − 3 − k is not positive.
     """
-    if pairs < 4:
+    if pairs - 3 - given < 1:
         return None
     if abs(rho) == 1:
         return float(rho), float(rho)
-    reach = special.ndtri((1 + LEVEL) / 2) * ((1 + rho**2 / 2) / (pairs - 3)) ** 0.5
+    reach = special.ndtri((1 + LEVEL) / 2) * _error_of_z(rho, pairs, given)
     return float(np.tanh(np.arctanh(rho) - reach)), float(np.tanh(np.arctanh(rho) + reach))
+
+
+def correlation_p(rho: float, pairs: int, given: int = 0) -> float:
+    """Two-sided p of ρ = 0 by which the interval above would end there; NaN without an interval."""
+    if pairs - 3 - given < 1 or np.isnan(rho):
+        return float("nan")
+    if abs(rho) == 1:
+        return 0.0
+    return float(2 * special.ndtr(-abs(np.arctanh(rho)) / _error_of_z(rho, pairs, given)))
+
+
+def _error_of_z(rho: float, pairs: int, given: int) -> float:
+    return ((1 + rho**2 / 2) / (pairs - 3 - given)) ** 0.5
 
 
 def share_interval(successes: int, total: int) -> Interval:
@@ -140,6 +154,20 @@ def sign_flip_p(values: np.ndarray) -> float:
 def _signs(n: int) -> np.ndarray:
     """All choices of n signs, (2ⁿ, n)."""
     return np.array(list(itertools.product((1, -1), repeat=n)))
+
+
+def holm(p: Sequence[float] | np.ndarray, tests: int | None = None) -> np.ndarray:
+    """Holm's (1979) adjusted p, (n,): at most 0.05 are those that his step-down procedure finds at that level.
+
+    `tests`: how many were made in all, if more than these have been; those left out are the least significant. NaN is
+    no test, and stays.
+    """
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN comes last
+    left = (len(order) if tests is None else tests) - np.arange(len(order))
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(left * p[order]), 1)
+    return adjusted
 
 
 def _welch(left: np.ndarray, right: np.ndarray) -> tuple[float, float, float]:
