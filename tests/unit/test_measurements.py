@@ -65,7 +65,11 @@ QUICK = {
     "max_learning_rate": {"updates": 2},
     "jacobian_conditioning": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "batch_size": 2},
     "edge_of_stability": {"images": 10, "updates": 1, "every": 1},
-    "noise_by_depth": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "minibatches": 2, "hessian_minibatches": 1},
+    "noise_by_depth": {
+        "networks": {"archs": ["plain-8"], "inits": ["kaiming"]},
+        "minibatches": 2,
+        "hessian_minibatches": 1,
+    },
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
 CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own

@@ -84,7 +84,9 @@ def test_it_is_unbiased_over_few_mini_batches():
     model, matrix, _ = quadratic()
     expected = torch.trace(matrix @ matrix @ matrix).item() / 4
     generator = torch.Generator().manual_seed(2)
-    drawn = [[(torch.randn(4, SIZE, generator=generator).double(), torch.zeros(4)) for _ in range(3)] for _ in range(200)]
+    drawn = [
+        [(torch.randn(4, SIZE, generator=generator).double(), torch.zeros(4)) for _ in range(3)] for _ in range(200)
+    ]
     found = [curvature_of_noise(model, gradients_of(model, matrix, each), each[:2], saddle)[0] for each in drawn]
     assert abs(np.mean(found) - expected) < 3 * np.std(found) / len(found) ** 0.5
 
@@ -159,7 +161,9 @@ def test_the_hessian_is_of_other_mini_batches(context):
     table = measured(context, "none", 0, "plain-8").set_index(["block", "quantity"])["value"]
     of_network = replace(context, arch="plain-8")
     model = of_network.model("none", 0)
-    gradients = torch.stack([gm.gradient(model, *b) for b in of_network.draws("subset", 3, 0, noise_by_depth.GRADIENTS)])
+    gradients = torch.stack(
+        [gm.gradient(model, *b) for b in of_network.draws("subset", 3, 0, noise_by_depth.GRADIENTS)]
+    )
     others = list(of_network.draws("subset", 1, 0, noise_by_depth.HESSIAN))
     assert not torch.equal(others[0][1], next(of_network.draws("subset", 1, 0, noise_by_depth.GRADIENTS))[1])
     assert table["all", "noise_curvature"] == curvature_of_noise(model, gradients, others)[0]

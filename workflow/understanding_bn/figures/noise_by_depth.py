@@ -35,8 +35,8 @@ def draw(noise_by_depth: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]
     """A panel for each quantity, both axes logarithmic, for the first initialisation.
 
     Lines are medians over seeds, bars their range. Of a quantity that may be negative the size is drawn, with an open
-    marker where the signed median is below zero. A depth at which a seed has no value is left out: see `networks`. The text
-    above a panel says what batch norm does to the quantity in each kind of network. The CSV has every network,
+    marker where the signed median is below zero. A depth at which a seed has no value is left out: see `networks`. The
+    text above a panel says what batch norm does to the quantity in each kind of network. The CSV has every network,
     `comparisons` every depth's comparison with no normalisation, and `summary` where each quantity turns.
 
     Raises:
@@ -91,11 +91,7 @@ def _panel(ax: Axes, table: pd.DataFrame, quantity: str, palette: dict[str, str]
     for number, (norm, colour) in enumerate(palette.items()):
         for shortcut, (_, look) in SHORTCUTS.items():
             rows = table[(table["norm"] == norm) & (table["shortcut"] == shortcut)]
-            values = rows.set_index("depth")[quantity].astype(float)
-            values = values.where(np.isfinite(values) & (values != 0))
-            seeds = values.abs().groupby("depth").agg(["median", "min", "max"])
-            seeds["negative"] = values.groupby("depth").median() < 0
-            seeds = seeds[values.groupby("depth").apply(lambda each: each.notna().all())]
+            seeds = _by_depth(rows, quantity)
             place = seeds.index.to_numpy() * 1.02 ** (number - (len(palette) - 1) / 2)  # not one behind another
             ax.vlines(place, seeds["min"], seeds["max"], color=colour, linewidth=0.8)
             ax.plot(place, seeds["median"], linestyle=look["linestyle"], color=colour, linewidth=1.1)
@@ -109,6 +105,15 @@ def _panel(ax: Axes, table: pd.DataFrame, quantity: str, palette: dict[str, str]
     if len(seen):
         style.logarithmic(ax.yaxis, seen)
     ax.minorticks_off()
+
+
+def _by_depth(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Median, min and max of a quantity's size, and whether it is negative, at depths at which every seed has one."""
+    values = rows.set_index("depth")[quantity].astype(float)
+    values = values.where(np.isfinite(values) & (values != 0))
+    grouped, sizes = values.groupby("depth"), values.abs().groupby("depth")
+    columns = {"median": sizes.median(), "min": sizes.min(), "max": sizes.max(), "negative": grouped.median() < 0}
+    return pd.DataFrame(columns)[grouped.count() == grouped.size()]
 
 
 def _key(figure: Figure, table: pd.DataFrame, palette: dict[str, str]) -> None:

@@ -46,8 +46,9 @@ def networks(noise_by_depth: pd.DataFrame) -> pd.DataFrame:
     """One row per network, `COLUMNS`.
 
     constant is C, noise_scale = tr Σ / |g|² in images, NaN where noise drowns |g|², whose unbiased estimate is then not
-    positive; signal is its inverse |g|² / C, which may be negative. relative_curvature = tr(HΣ) / L: noise adds
-    α²/2 times that share of the loss in one step. Others are those of `by_network`. finite: whether C, tr(HΣ) and L are.
+    positive; signal is its inverse |g|² / C, which may be negative. relative_curvature = tr(HΣ) / L: α²/2 times that is
+    the share of the loss that noise adds in one step. Others are those of `by_network`. finite: whether C, tr(HΣ) and L
+    are.
     """
     table = by_network(noise_by_depth.assign(alpha=np.nan, epochs=0))
     modes = noise_by_depth[noise_by_depth["block"] == WHOLE].groupby("norm")["bn_mode"].first()
