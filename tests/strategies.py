@@ -185,6 +185,15 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
         {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)},
         optional={"images": whole(1, 2), "bn_modes": several(st.sampled_from(["train", "eval"]), 2)},
     )
+    least = draw(whole(1, 1000))
+    blocks["noise_by_depth"] = st.fixed_dictionaries(
+        {
+            "networks": st.fixed_dictionaries(networks),
+            "batch_size": whole(2, largest_batch),
+            "minibatches": whole(max(2, least), 100_000),
+            "hessian_minibatches": st.just(least),
+        }
+    )
     return draw(st.fixed_dictionaries({}, optional=blocks))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from singular import as_values
+from test_noise_by_depth_figure import rows_of
 
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.stages import measure
@@ -59,6 +60,8 @@ descents = table("training_loss sharpness", update=(0, 1, 2), alpha=(0.1, 0.2)).
 )
 archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
+depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
+depths = pd.DataFrame(list(itertools.chain(*depths)))
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 trained = {"histories": histories()}
@@ -67,6 +70,7 @@ SHOWN = {
     "input_mean_correlation": (None, {"input_mean_correlation": correlated}, ["input_mean", "gradient"]),
     "max_learning_rate": (None, {"max_learning_rate": tried}, []),
     "jacobian_conditioning": (None, {"jacobian_conditioning": pd.concat(jacobians)}, ["singular_value"]),
+    "noise_by_depth": (None, {"noise_by_depth": depths}, ["value"]),
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
     "readings": (None, sums, ["a", "b", "ratio"]),

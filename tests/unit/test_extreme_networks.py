@@ -33,6 +33,7 @@ VALUES = {
     "max_learning_rate": [],
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
+    "noise_by_depth": ["value"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }

@@ -46,6 +46,12 @@ LEAST = {
         "updates": 4,
         "every": 2,
     },
+    "noise_by_depth": {
+        "networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]},
+        "batch_size": 8,
+        "minibatches": 3,
+        "hessian_minibatches": 2,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -59,8 +65,14 @@ QUICK = {
     "max_learning_rate": {"updates": 2},
     "jacobian_conditioning": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "batch_size": 2},
     "edge_of_stability": {"images": 10, "updates": 1, "every": 1},
+    "noise_by_depth": {
+        "networks": {"archs": ["plain-8"], "inits": ["kaiming"]},
+        "minibatches": 2,
+        "hessian_minibatches": 1,
+    },
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
+CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -99,7 +111,7 @@ def test_every_file_has_its_options_and_its_function():
         )
 
 
-SLOW = ("jacobian_conditioning", "edge_of_stability", "hessian_spectrum")
+SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "hessian_spectrum")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAST])
@@ -151,6 +163,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("max_learning_rate", "steps_per_decade", 1, 100),
         ("jacobian_conditioning", "batch_size", 2, 1_000_000),
         ("jacobian_conditioning", "images", 1, 1_000_000),
+        ("noise_by_depth", "batch_size", 2, 1_000_000),
+        ("noise_by_depth", "minibatches", 2, 100_000),
+        ("noise_by_depth", "hessian_minibatches", 1, 100_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -332,6 +347,7 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("gradient_noise", "batch_sizes", [8, 65]),
         ("max_learning_rate", "batch_size", 65),
         ("jacobian_conditioning", "batch_size", 65),
+        ("noise_by_depth", "batch_size", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],
@@ -348,6 +364,12 @@ def test_images_must_be_in_the_minibatch():
     assert mistakes("jacobian_conditioning", images=8) == []
     text = "9 is more than batch_size, expected at most 8"
     assert mistakes("jacobian_conditioning", images=9) == [Mistake(("images",), text)]
+
+
+def test_the_hessian_is_of_as_many_mini_batches_as_have_gradients_or_fewer():
+    assert mistakes("noise_by_depth", hessian_minibatches=3) == []
+    text = "4 is more than minibatches, expected at most 3"
+    assert mistakes("noise_by_depth", hessian_minibatches=4) == [Mistake(("hessian_minibatches",), text)]
 
 
 def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
@@ -399,7 +421,7 @@ def test_other_measurements_are_made_on_the_presets_network_alone():
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block
-        assert block.other_inits() == (("fixup", "kaiming") if name == "jacobian_conditioning" else ())
+        assert block.other_inits() == (("fixup", "kaiming") if name in CROSSED else ())
 
 
 def test_three_are_made_on_every_reading_of_the_paper():

@@ -65,6 +65,41 @@ def test_a_long_table_is_folded_behind_its_number_of_rows_with_a_link_to_its_num
     assert f"](../results/reference/{record.name}/figures/noise_by_architecture.csv)" in text
 
 
+def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):
+    turn = {"norm": "batch", "init": "xavier_uniform", "above": np.nan, "below": np.nan, "raised": 2, "lowered": 0}
+    turn |= {"depths": 2, "verdict": "raises"}
+    found = [
+        turn
+        | {"shortcut": "projection", "quantity": "constant", "verdict": "turns to lowering", "raised": 1}
+        | {"lowered": 1, "above": 56, "below": 110},
+        turn | {"shortcut": "none", "quantity": "constant"},
+        turn | {"shortcut": "none", "quantity": "relative_curvature", "verdict": "lowers", "raised": 0, "lowered": 1},
+        turn | {"shortcut": "none", "quantity": "layer_variation", "verdict": "unclear", "raised": 0},
+        turn | {"shortcut": "none", "quantity": "constant", "norm": "layer", "verdict": "lowers"},
+    ]
+    write("noise_by_depth_summary", found)
+    compared = []
+    for row, (depth, mean) in itertools.product(found, ((8, 1.5), (110, -2.0))):
+        fact = {name: row[name] for name in ("norm", "shortcut", "init", "quantity")}
+        fact |= {"depth": depth, "score": "log10_ratio", "mean": mean, "low": mean - 0.5, "high": mean + 0.5, "sign": 1}
+        signed = {"score": "relative_difference", "sign": -1 if depth == 8 else 0}
+        missing = dict.fromkeys(("mean", "low", "high"), np.nan)
+        quantity = fact["quantity"]
+        compared.append(fact | (signed if "curvature" in quantity else missing if "layer" in quantity else {}))
+    write("noise_by_depth_comparisons", compared)
+    ratios = ["+1.50 [+1.00, +2.00]", "-2.00 [-2.50, -1.50]"]
+    assert cells(open_questions.noise_turns(record)) == [
+        ["C", "projection", "raises it up to 56, lowers it from 110", *ratios],
+        ["C", "none", "raises it at all depths", *ratios],
+        ["tr(HΣ) / L", "none", "lowers it at 1 of 2 depths, unclear at the others", "−", "unclear"],
+        ["variation between layers", "none", "unclear", "–", "–"],
+    ]
+    assert values.turn(record, "constant", "projection") == "raises it up to 56, lowers it from 110"
+    assert values.ratio_at(record, "constant", "none", "110") == ratios[1]
+    with pytest.raises(UserError, match="0 rows with depth 9"):
+        values.ratio_at(record, "constant", "none", "9")
+
+
 def test_noise_is_counted_where_every_seed_agrees(record, write):
     rows = []
     for arch, seed, norm, fraction in itertools.product(("plain-8", "plain-20"), (0, 1), ("batch", "none"), (0, 1)):

@@ -317,6 +317,9 @@ def test_a_figure_of_initialisation_is_drawn_from_its_measurement():
     explanations = plan(resolve(load.load(load.PRESETS / "explanations.yaml")))
     of_edge = {draw.name: tables for draw, tables in explanations.items.items()}["edge_of_stability"]
     assert of_edge == {"edge_of_stability": explanations.initial["edge_of_stability"]}
+    by_depth = plan(resolve(load.load(load.PRESETS / "cifar10-depth.yaml")))
+    of_depths = {draw.name: tables for draw, tables in by_depth.items.items()}["noise_by_depth"]
+    assert of_depths == {"noise_by_depth": by_depth.initial["noise_by_depth"]}
     inputs = {draw.name: tables for draw, tables in planned.items.items()}
     assert {name: inputs[name] for name in sources} == {
         name: {table: planned.initial[table]} for name, table in sources.items()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.finite import if_finite
 from understanding_bn.models.resnet import ResNet
 
@@ -85,6 +86,27 @@ def signal(gradients: Iterable[Tensor]) -> dict[str, float]:
         seen.add(vector.double())
     squared = math.nan if seen.mean is None else seen.mean.square().sum().item()
     return {"signal_norm2": squared - seen.value() / max(seen.count, 1), "signal_minibatches": float(seen.count)}
+
+
+def structure(model: ResNet, gradients: Tensor, context: Context) -> list[tuple[str, str, float]]:
+    """(block, quantity, value) of every quantity of the network, block "all", and of each of its numbered layers.
+
+    What they are says `measurements.gradient_structure`.
+
+    Args:
+        gradients: (n, parameters) float32, of n mini-batches of `context`.
+    """
+    whole = moments(gradients)
+    whole["constant"] = constant(whole["noise"], context.batch_size, context.split.count)
+    whole["minibatch_rank"] = rank_between(gradients)
+    rows = [("all", *each) for each in whole.items()]
+    logarithms = []
+    for layer, (start, weight) in weights(model).items():
+        block = gradients[:, start : start + weight.numel()].double()
+        matrix = block.mean(0).view(len(weight), -1)
+        rows += [(str(layer), *each) for each in of_layer(block, matrix).items()]
+        logarithms.append(matrix.square().mean().log() / 2)
+    return [*rows, ("all", "layer_variation", torch.stack(logarithms).var().item())]
 
 
 def of_layer(gradients: Tensor, mean: Tensor) -> dict[str, float]:

@@ -73,6 +73,7 @@ BLOCKS: dict[str, Text] = {
     "moves": _of_record(open_questions.moves),
     "architectures": _of_record(open_questions.architectures),
     "noise_counts": _of_record(open_questions.noise_counts),
+    "noise_turns": _of_record(open_questions.noise_turns),
     "correlations": _of_record(open_questions.correlations),
     "small_steps": _of_record(open_questions.small_steps),
     "conditioning": _of_record(open_questions.conditioning),

@@ -14,6 +14,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
 from understanding_bn.summaries.intervals import mean_interval
 from understanding_bn.summaries.noise_and_gap import GAP
+from understanding_bn.summaries.noise_by_depth import LOG_RATIO, LOWERS, RAISES, TO_LOWERING, TO_RAISING
 
 # Columns of the figures' CSV files and what the page calls them.
 CHANGES = {
@@ -37,6 +38,15 @@ RELATED = {
     "sharpness": "sharpness",
     "minibatch_rank": "rank of mini-batch gradients",
 } | NOISE
+# What is compared by depth, before training.
+BY_DEPTH = {
+    "constant": "C",
+    "noise_scale": "tr Σ / abs(g)² (images)",
+    "relative_curvature": "tr(HΣ) / L",
+    "mean_entry_variance": "variance of weights' gradients",
+    "mean_unit_variation": "variation between units",
+    "layer_variation": "variation between layers",
+}
 NOISE_TABLE, SLOPES = "figures/noise_by_architecture.csv", "figures/jacobian_conditioning_summary.csv"
 RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
 
@@ -115,6 +125,61 @@ def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]
     wide = wide.reindex(columns=["batch", "none"]).dropna()
     higher = (wide["batch"] > wide["none"]).groupby("arch")
     return int(higher.all().sum()), int((~higher.any()).sum()), higher.ngroups
+
+
+def noise_turns(folder: Path) -> str:
+    """Q2: between which depths BN turns from raising to lowering each kind of noise before training, or back."""
+    table, compared = turns(folder), by_depth(folder)
+    rows = []
+    for quantity, name in BY_DEPTH.items():
+        for _, row in table[table["quantity"] == quantity].iterrows():
+            depths = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == row["shortcut"])]
+            texts = {f"log10 of the ratio, {depth} layers": ratio(depths, depth) for depth in ends_of(compared)}
+            rows.append({"": name, "shortcuts": row["shortcut"], "batch norm": turn(row)} | texts)
+    note = "Ratio of the value with BN to that without, mean over seeds with its 95 % interval; signs where it has no "
+    note += "logarithm: minus, BN has the smaller value. Depths are judged one by one by that interval."
+    return markdown.table(pd.DataFrame(rows), note)
+
+
+def turns(folder: Path) -> pd.DataFrame:
+    """A row for each kind of shortcut and quantity of Q2: where BN turns from raising to lowering it."""
+    table = records.csv(folder, "figures/noise_by_depth_summary.csv")
+    return table[table["norm"] == "batch"]
+
+
+def by_depth(folder: Path) -> pd.DataFrame:
+    """A row for each kind of shortcut, depth and quantity: BN compared with no normalisation."""
+    table = records.csv(folder, "figures/noise_by_depth_comparisons.csv")
+    return table[table["norm"] == "batch"]
+
+
+def ends_of(compared: pd.DataFrame) -> list[int]:
+    """The smallest and the largest depth."""
+    return sorted({int(compared["depth"].min()), int(compared["depth"].max())})
+
+
+def turn(row: pd.Series) -> str:
+    """What BN does: `raises it at all depths`, or `raises it up to 56, lowers it from 110`."""
+    verdict = row["verdict"]
+    if verdict in (TO_LOWERING, TO_RAISING):
+        first, then = (RAISES, LOWERS) if verdict == TO_LOWERING else (LOWERS, RAISES)
+        return f"{first} it up to {row['above']:.0f}, {then} it from {row['below']:.0f}"
+    if verdict not in (RAISES, LOWERS):
+        return verdict
+    clear = row["raised"] + row["lowered"]
+    where = "all depths" if clear == row["depths"] else f"{clear} of {row['depths']} depths, unclear at the others"
+    return f"{verdict} it at {where}"
+
+
+def ratio(compared: pd.DataFrame, depth: int) -> str:
+    """log10 of the ratio at a depth with its interval; only the sign of the difference where one is not positive."""
+    rows = compared[compared["depth"] == depth]
+    if len(rows) != 1 or np.isnan(rows["mean"].iloc[0]):
+        return DASH
+    row = rows.iloc[0]
+    if row["score"] == LOG_RATIO:
+        return markdown.number(row["mean"], (row["low"], row["high"]), "+.2f")
+    return {1: "+", -1: "−"}.get(row["sign"], "unclear")
 
 
 def correlations(folder: Path) -> str:

@@ -100,6 +100,19 @@ def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
     return f"{counts[ways.index(way)]} of {total}"
 
 
+def turn(folder: Path, quantity: str, shortcut: str) -> str:
+    """What BN does to a kind of noise before training as networks with these shortcuts become deeper."""
+    return open_questions.turn(records.row(open_questions.turns(folder), quantity=quantity, shortcut=shortcut))
+
+
+def ratio_at(folder: Path, quantity: str, shortcut: str, depth: str) -> str:
+    """log10 of BN's value over that without, at a depth, with its interval; a sign where one is not positive."""
+    compared = open_questions.by_depth(folder)
+    rows = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == shortcut)]
+    records.row(rows, depth=depth)
+    return open_questions.ratio(rows, int(depth))
+
+
 def correlation(folder: Path, norm: str, quantity: str) -> str:
     """Spearman's ρ with the generalisation gap over the cells of a norm (or `all`), and its interval."""
     row = _related(folder, norm, quantity)

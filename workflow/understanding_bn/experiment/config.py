@@ -26,6 +26,7 @@ from understanding_bn.measurements.jacobian_conditioning import JacobianConditio
 from understanding_bn.measurements.kernel_gradients import KernelGradients
 from understanding_bn.measurements.logit_gradients import LogitGradients
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
+from understanding_bn.measurements.noise_by_depth import NoiseByDepth
 from understanding_bn.measurements.relative_loss import RelativeLoss
 from understanding_bn.messages import kind_of, shown
 from understanding_bn.settings import (
@@ -230,6 +231,7 @@ class InitialMeasurements(Options):
     max_learning_rate: MaxLearningRate | None = None
     jacobian_conditioning: JacobianConditioning | None = None
     edge_of_stability: EdgeOfStability | None = None
+    noise_by_depth: NoiseByDepth | None = None
 
 
 class TrainedMeasurements(Options):

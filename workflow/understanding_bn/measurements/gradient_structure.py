@@ -79,17 +79,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     bn_mode = "train" if joined else "none"
     batches = context.draws("subset", options.signal_minibatches or options.minibatches, seed, MINIBATCHES)
     gradients = torch.stack([gm.gradient(model, *batch) for batch in islice(batches, options.minibatches)])
-    whole = gm.moments(gradients)
-    whole["constant"] = gm.constant(whole["noise"], context.batch_size, context.split.count)
-    whole["minibatch_rank"] = gm.rank_between(gradients)
-    rows = [("all", bn_mode, *each) for each in whole.items()]
-    logarithms = []
-    for layer, (start, weight) in gm.weights(model).items():
-        block = gradients[:, start : start + weight.numel()].double()
-        matrix = block.mean(0).view(len(weight), -1)
-        rows += [(str(layer), bn_mode, *each) for each in gm.of_layer(block, matrix).items()]
-        logarithms.append(matrix.square().mean().log() / 2)
-    rows += [("all", bn_mode, "layer_variation", torch.stack(logarithms).var().item())]
+    rows = [(block, bn_mode, *each) for block, *each in gm.structure(model, gradients, context)]
     if options.samples and not (joined and context.weights is None):
         single = replace(context, batch_size=1).draws("replacement", options.samples, seed, SAMPLES)
         value = gm.sample_constant(model.eval(), single)
