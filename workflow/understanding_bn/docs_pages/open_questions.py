@@ -171,10 +171,8 @@ def grid(folder: Path) -> pd.DataFrame:
 
 def sound_cells(table: pd.DataFrame) -> dict[Cell, pd.Series]:
     """Test accuracy by seed of every (norm, α, B) in which no seed failed."""
-    wide = table.pivot_table(
-        index="seed", columns=["norm", "alpha", "batch_size"], values="test_accuracy", dropna=False
-    )
-    return {cell: wide[cell] for cell in wide.columns if wide[cell].notna().all()}
+    runs = table.set_index("seed").groupby(["norm", "alpha", "batch_size"])["test_accuracy"]
+    return {cell: of_cell for cell, of_cell in runs if of_cell.notna().all()}
 
 
 def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
@@ -191,7 +189,9 @@ def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
 
 def paired(one: pd.Series, other: pd.Series) -> tuple[float, tuple[float, float] | None]:
     """The mean difference between two cells over the seeds that both have, and its interval."""
-    difference = (one - other).to_numpy()
+    difference = (one - other).dropna().to_numpy()
+    if not len(difference):
+        raise UserError("no seed was run in both of two cells that are compared")
     return float(difference.mean()), mean_interval(difference)
 
 
@@ -251,6 +251,6 @@ def followups(reference: Path, *presets: str) -> str:
         if claim["measured"] is not None:
             interval = markdown.ends(claim["interval"], "no interval")
             ours = f"{claim['measure']}: {plain(claim['measured'])} [{interval}], n = {claim['seeds']}"
-        source = DASH if claim["verdict"] == NOT_RUN else f"`{claim['record']}`"
+        source = DASH if claim["verdict"] == NOT_RUN else records.named(reference, claim["record"])
         rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
     return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

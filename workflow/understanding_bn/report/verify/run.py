@@ -13,7 +13,7 @@ from understanding_bn.experiment.jobs import Measure, Measured
 from understanding_bn.experiment.plan import plan
 from understanding_bn.messages import shown
 from understanding_bn.record import Record
-from understanding_bn.report.reference import RAW, read_provenance
+from understanding_bn.report.parts import RAW, read_provenance
 from understanding_bn.report.verify import words
 from understanding_bn.report.verify.nearness import Comparison, Near, compare
 from understanding_bn.report.verify.verdicts import compare_verdicts
