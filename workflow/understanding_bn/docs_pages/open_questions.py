@@ -146,10 +146,11 @@ def small_steps(folder: Path) -> str:
     cells = sound_cells(table)
     best = best_cell(cells, "batch")
     smallest = table["batch_size"].min()
-    rows = []
+    rows, counts = [], set()
     for alpha, runs in table[(table["norm"] == "none") & (table["batch_size"] == smallest)].groupby("alpha"):
         cell = ("none", alpha, smallest)
         if cell in cells:
+            counts.add(len(cells[cell].index.intersection(cells[best].index)))
             accuracy, (difference, interval) = markdown.spread(cells[cell]), paired(cells[cell], cells[best])
             text, verdict = markdown.number(difference, interval, "+.2f"), _compared(interval)
             errors = [100 - cells[each].mean() for each in (cell, best)]
@@ -160,7 +161,8 @@ def small_steps(folder: Path) -> str:
         rows.append((f"α = {alpha:g}, B = {smallest}", accuracy, text, ratio, verdict))
     head = ["without BN", "test accuracy (%)", "minus BN at its best (points)", "error rate over BN's", ""]
     ours = f"α = {best[1]:g}, B = {best[2]}, {markdown.spread(cells[best])} %"
-    note = f"BN at its best: {ours}. Interval over {len(cells[best])} seeds, paired."
+    seeds = " or ".join(map(str, sorted(counts or {len(cells[best])})))
+    note = f"BN at its best: {ours}. Interval over {seeds} seeds, paired."
     return markdown.table(pd.DataFrame(rows, columns=head), note)
 
 
@@ -190,14 +192,12 @@ def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
 def paired(one: pd.Series, other: pd.Series) -> tuple[float, tuple[float, float] | None]:
     """The mean difference between two cells over the seeds that both have, and its interval."""
     difference = (one - other).dropna().to_numpy()
-    if not len(difference):
-        raise UserError("no seed was run in both of two cells that are compared")
-    return float(difference.mean()), mean_interval(difference)
+    return float(difference.mean()) if len(difference) else np.nan, mean_interval(difference)
 
 
 def _compared(interval: tuple[float, float] | None) -> str:
     if interval is None:
-        return "one seed"
+        return "too few seeds"
     low, high = interval
     return "below BN" if high < 0 else "above BN" if low > 0 else "no difference beyond chance"
 

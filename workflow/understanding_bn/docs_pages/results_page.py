@@ -236,7 +236,7 @@ def resnet_110(reference: Path) -> str:
             rows.append((f"ours, preset `{preset}`", "not run", DASH, DASH))
             continue
         table = records.csv(reference / preset, "figures/fig1_accuracy_summary.csv")
-        runs = table[(table["norm"] == "batch") & (table["alpha"] == table["alpha"].max())]
+        runs = table[(table["norm"] == "batch") & (table["alpha"] == ROLES["large"].paper.value)]
         accuracy = mean(100 * runs.loc[runs["failure"].isna(), "test_accuracy"], ".2f")
         name = f"ours, preset {records.named(reference, preset)}"
         rows.append((name, f"{accuracy} %", _listed(runs["epochs"]), str(len(runs))))
