@@ -76,8 +76,8 @@ def test_a_record_is_the_same_from_one_sitting_or_from_two(tmp_path, keep):
 
 def test_a_whole_record_holds_what_is_small_and_nothing_else(tmp_path, keep, monkeypatch):
     results = sit(tmp_path, config(), lambda made: True)
-    asked = config(random_matrices={"size": 1, "factors": [1, 2], "draws": 1})
-    facts = {"size": 1, "draw": 0, "rank": 1, "singular_value": 1.0}
+    asked = config(random_matrices={"size": 2, "factors": [1, 2], "draws": 1})
+    facts = {"size": 2, "draw": 0, "rank": 1, "singular_value": 1.0}
     finished_job(results / "mine", plan(asked).matrices, pd.DataFrame([facts | {"factors": k} for k in (1, 2)]))
     files.write_text(results / "mine/config.json", asked.model_dump_json())
     files.write_text(tmp_path / "reference/mine/old.csv", "of an older version")
@@ -99,7 +99,7 @@ def test_a_partial_record_says_so_wherever_it_is_cited(tmp_path, keep):
     assert records.named(folder.parent, "mine") == "`mine` (2 of 5 jobs)"
     assert "*From `results/reference/mine`: 2 of 5 jobs, the others were not run; some images, " in costs.origin(folder)
     claims = {claim["id"]: claim for claim in files.read_json(folder / "claims.json")}
-    assert claims[2]["note"] == "needs training with norm none; 2 of 4 jobs of its figure were run"
+    assert claims[2]["note"] == "needs training with norm none; the record has 2 of the 4 jobs of its figure"
     shutil.copytree(folder, folder.parent / "whole")
     provenance = files.read_json(folder / "provenance.json")
     provenance.pop("planned")  # as in records of earlier versions, which are whole

@@ -17,7 +17,7 @@ from understanding_bn.progress import Progress
 from understanding_bn.report import items
 from understanding_bn.report.parts import Part
 
-RAN = "jobs of its figure were run"
+OF_FIGURE = "jobs of its figure"  # how a note on a part of them ends
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def _with_notes(claims: list[dict[str, Any]], planned: Plan, parts: Mapping[str,
         behind = places.get(claim["figure"], [])
         there = sum(place in parts for place in behind)
         notes = [
-            note for note in claim["note"].split("; ") if note and not note.endswith(RAN)
+            note for note in claim["note"].split("; ") if note and not note.endswith(OF_FIGURE)
         ]  # a copied one has its own
-        notes += [f"{there} of {len(behind)} {RAN}"] if there < len(behind) else []
+        notes += [f"the record has {there} of the {len(behind)} {OF_FIGURE}"] if there < len(behind) else []
         claim["note"] = "; ".join(notes)
     return claims
