@@ -1,10 +1,11 @@
 # `make` sets up and runs the main job, `make test` sets up and tests. No logic lives here.
 # uv is the machine's own where there is one; otherwise it is put into .tools/, inside this checkout.
-.PHONY: all verify gpu test test-rest test-all lint lock record unlock help clean known
+.PHONY: all sitting verify gpu test test-rest test-all lint lock record unlock help clean known
 
 CORES ?= all
 PRESET ?= quick
 PRESETS ?= $(PRESET)
+RUNS ?= 4
 PRESET_FILE = $(firstword $(wildcard $(filter %.yaml,$(PRESET)) workflow/presets/$(PRESET).yaml))
 KNOWN := quick $(patsubst workflow/presets/%.yaml,%,$(wildcard workflow/presets/*.yaml))
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -17,6 +18,9 @@ all: known .venv/ready ## set up, then run the whole of PRESET (default: quick):
 .DEFAULT: # make fig3: one figure or table, or any other target of Snakemake
 	@$(MAKE) --no-print-directory known .venv/ready
 	$(SNAKEMAKE) -- $@
+
+sitting: known .venv/ready ## run the next RUNS runs (default: 4) that neither results nor PRESET's record has
+	$(UV) run python -m understanding_bn missing $(PRESET) --first $(RUNS) | xargs -r $(SNAKEMAKE) --
 
 verify: .venv/ready ## compare results/PRESET (default: quick) with its kept record: the same numbers and verdicts?
 	@$(UV) run python -m understanding_bn verify $(PRESET)

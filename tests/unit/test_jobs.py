@@ -16,7 +16,7 @@ from understanding_bn.experiment.config import Config
 from understanding_bn.experiment.jobs import Draw, Matrices, Measure, Prepare, Train
 from understanding_bn.experiment.load import resolve
 from understanding_bn.experiment.plan import jobs, plan
-from understanding_bn.report.reference import read_provenance
+from understanding_bn.report.parts import read_provenance
 from understanding_bn.settings import canonical
 
 PRESETS = [load.DEFAULT, *sorted(load.PRESETS.glob("*.yaml"))]

@@ -5,9 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from records import described, job
 
 from understanding_bn.docs_pages import open_questions, values
 from understanding_bn.errors import UserError
+from understanding_bn.report import reference
 
 
 def cells(text):
@@ -166,12 +168,14 @@ def test_predictions_have_verdict_and_reason(record):
     claim |= {"measured": 0.5, "interval": [0.25, 0.75], "verdict": "reproduced"}
     missing = {"id": "L2", "measured": None, "interval": None, "note": "needs more", "verdict": "not run"}
     (record / "followups.json").write_text(json.dumps([claim, claim | missing]))
+    reference.write_provenance(record, {job().folder: described(job())})
     lines = open_questions.followups(record.parent, record.name).splitlines()
     assert lines[3] == rf"| L1 | \|a\| < 1 | S (2020) | `{record.name}` | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
     assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | – | needs more | not run |"
     (record.parent / "other").mkdir()
+    reference.write_provenance(record.parent / "other", {job().folder: described(job())}, planned=2)
     second = claim | {"id": "L2", "verdict": "inconclusive", "measured": 2.0, "interval": None}
     (record.parent / "other/followups.json").write_text(json.dumps([claim | {"verdict": "not run"}, second]))
     lines = open_questions.followups(record.parent, record.name, "other").splitlines()
     assert "reproduced" in lines[3], "each from the record that says most about it"
-    assert "`other` | a: 2 [no interval], n = 3 | inconclusive" in lines[4]
+    assert "`other` (1 of 2 jobs) | a: 2 [no interval], n = 3 | inconclusive" in lines[4]

@@ -8,6 +8,7 @@ from records import DATA, described, job, training
 
 from understanding_bn import paper
 from understanding_bn.docs_pages import results_page
+from understanding_bn.report import reference
 
 
 def claim(number, verdict="not run", measured=None, note=""):
@@ -70,7 +71,7 @@ def test_conditions_stand_beside_the_papers(records):
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in text.splitlines() if "|" in line}
     assert set(paper.CONDITIONS) < set(rows)
     assert rows["epochs"] == [paper.shown(paper.CONDITIONS["epochs"]), "10 at 0.1, 20 at 0.01 |"]
-    assert rows["seeds"] == ["5 (recalled)", "2 |"]
+    assert rows["seeds"] == ["5 (recalled)", "2; 1 to 2 a cell |"]
     # 10,000 images in 2 s and in 4 s; the run that failed has no rate.
     assert rows["images/s of a training job, median"] == ["unknown", "3,750 |"]
     assert rows["processor hours of all jobs"] == ["unknown", "1.5 |"]
@@ -116,6 +117,7 @@ def test_published_accuracies_stand_beside_not_run_or_ours(tmp_path):
     rows = [("batch", 0.1, 0.93, 165), ("batch", 0.1, 0.95, 165), ("batch", 0.003, 0.5, 1320), ("none", 0.1, 0.1, 165)]
     table = pd.DataFrame(rows, columns=["norm", "alpha", "test_accuracy", "epochs"]).assign(failure=None)
     table.to_csv(folder / "fig1_accuracy_summary.csv", index=False)
+    reference.write_provenance(folder.parent, {"train/x": trained(0.1, 165, [2.0], [None])})
     text = results_page.resnet_110(tmp_path)
     assert "| ours, preset `paper` | 94.00 [81.29, 106.71] % | 165 | 2 |" in text
     assert text.count("| not run |") == 1

@@ -201,6 +201,12 @@ def _status(args: argparse.Namespace) -> None:
     status.run(_named(args.preset), args.results)
 
 
+def _missing(args: argparse.Namespace) -> None:
+    from understanding_bn.report import missing
+
+    missing.run(args.preset, args.results, args.reference, args.first)
+
+
 def _verify(args: argparse.Namespace) -> None:
     from understanding_bn.report.verify import run
 
@@ -312,6 +318,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
     p.add_argument("--results", type=Path, default=Path("results"))
 
+    p = stage("missing", _missing, "the files that neither the results of a preset nor its record has, for snakemake")
+    p.add_argument("preset", help="name of a preset, or its file")
+    help_ = "only those of so many runs: every cell gets its first seeds before any gets more"
+    p.add_argument("--first", type=int, metavar="N", help=help_)
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--reference", type=Path, default=Path("results/reference"))
+
     p = stage("verdicts", _verdicts, "what a finished preset says of the paper's argument, in five sentences")
     p.add_argument("preset", nargs="?", default="quick", help="name of a folder in results (default: quick)")
     p.add_argument("--results", type=Path, default=Path("results"))
@@ -324,7 +337,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--reference", type=Path, default=Path("results/reference"))
 
-    p = stage("record", _record, "keep the small results of finished presets, with their provenance")
+    p = stage(
+        "record",
+        _record,
+        "keep the small results of presets, with their provenance, beside what is kept of earlier runs",
+    )
     p.add_argument("presets", nargs="+", help="names of folders in results")
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--reference", type=Path, default=Path("results/reference"))

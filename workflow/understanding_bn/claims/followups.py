@@ -122,9 +122,8 @@ def noise_scale_grows(results: Results) -> list[Check]:
     table = of_network(table, main_network(table))
     checks = []
     for norm, text in (("batch", "BN"), ("none", "none")):
-        wide = table[table["norm"] == norm].pivot_table(
-            index=["alpha", "seed"], columns="fraction", values="noise_scale", dropna=False
-        )
+        of_norm = results.of_shared_seeds(table[table["norm"] == norm], "gradient_structure")
+        wide = of_norm.pivot_table(index=["alpha", "seed"], columns="fraction", values="noise_scale", dropna=False)
         if 1 not in wide or EARLY not in wide:
             raise NotRunError(f"gradient_structure at {EARLY:.0%} and at the end of training, {text}")
         growth = wide[1] / wide[EARLY]
@@ -203,7 +202,7 @@ def fewer_outliers(results: Results) -> list[Check]:
     table = results.trained("hessian_spectrum")
     ratio = largest_over_rms(table[table["fraction"] == 1])
     ratio["ratio"] = np.log10(ratio["ratio"].where(ratio["ratio"] > 0))
-    difference, lost = _none_minus_batch(ratio, "ratio")
+    difference, lost = _none_minus_batch(results, ratio, "ratio")
     return [mean_check(f"log10 of λ_max / rms λ, none − BN, mean over α and B{lost}", difference, ">", 0, zero=0)]
 
 
@@ -218,7 +217,7 @@ def shallow_networks_sharper(results: Results) -> list[Check]:
     arch = min(both.index[both], key=architecture.depth)
     traces = table[table["arch"] == arch]
     traces = traces.assign(logarithm=np.log10(traces["trace"].where(traces["trace"] > 0)))
-    difference, lost = _none_minus_batch(traces, "logarithm")
+    difference, lost = _none_minus_batch(results, traces, "logarithm")
     name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}{lost}"
     return [mean_check(name, -difference, ">", 0, zero=0)]
 
@@ -229,7 +228,7 @@ def _grid(results: Results, norm: str) -> pd.DataFrame:
     table = table[table["norm"] == norm]
     if table["batch_size"].nunique() < 2 or table["alpha"].nunique() < 2:
         raise NotRunError(f"training with norm {norm} at several α and B")
-    return table
+    return results.of_shared_seeds(table)
 
 
 def _by_cell(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -237,16 +236,21 @@ def _by_cell(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot_table(index="seed", columns=["alpha", "batch_size"], values=column, dropna=False)
 
 
-def _none_minus_batch(table: pd.DataFrame, column: str) -> tuple[np.ndarray, str]:
-    """By seed, the mean difference none − BN over the cells that both norms have, all else equal.
+def _none_minus_batch(results: Results, table: pd.DataFrame, column: str) -> tuple[np.ndarray, str]:
+    """By seed, the mean difference none − BN over the cells of hessian_spectrum that both norms have, all else equal.
 
     Also how many of these differences have no value, for a name; "" where all have.
     """
     keys = ["arch", "init", "alpha", "batch_size", "epochs", "seed"]
+    table = table[table["norm"].isin(["none", "batch"])]
+    table = table[table.groupby(keys[:-1])["norm"].transform("nunique") == 2]
+    if table.empty:
+        raise NotRunError("the same cells with BN and without")
+    table = results.of_shared_seeds(table, "hessian_spectrum")
     sides = [table[table["norm"] == norm].set_index(keys)[column].rename(norm) for norm in ("none", "batch")]
     wide = pd.concat(sides, axis=1, join="inner")
     if wide.empty:
-        raise NotRunError("the same cells with BN and without")
+        raise NotRunError("the same cells and seeds with BN and without")
     differences = wide["none"] - wide["batch"]
     lost = int(differences.isna().sum())
     text = f" ({lost} of {len(differences)} have none)" if lost else ""

@@ -11,7 +11,7 @@ from understanding_bn.cell import Cell
 from understanding_bn.claims.scores import Scores
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 from understanding_bn.record import Record
-from understanding_bn.summaries.training import main_network
+from understanding_bn.summaries.training import CELL, main_network
 
 ACCURACIES = ["train_accuracy", "clean_train_accuracy", "validation_accuracy", "test_accuracy"]
 
@@ -132,6 +132,23 @@ class Results:
         """The learning rates at which `norm` was trained, ascending."""
         cells = self._training().values()
         return sorted({cell.alpha for cell in cells if cell.norm == norm and cell.family == self.main})
+
+    def of_shared_seeds(self, table: pd.DataFrame, name: str = "histories") -> pd.DataFrame:
+        """The rows of the seeds that were run in every cell of the table, so that each seed's mean is over all of them.
+
+        A run that failed is a run, whether it has rows or not. `table` has CELL; `name` is what it was made from.
+
+        Raises:
+            NotRunError: the cells share no seed.
+        """
+        seeds: dict[tuple[object, ...], set[int]] = {}
+        for run in self.runs.values():
+            if not isinstance(run.job, Matrices) and run.job.table == name:
+                for network in run.job.networks:
+                    seeds.setdefault(tuple(getattr(network, factor, None) for factor in CELL), set()).update(run.seeds)
+        cells = table[CELL].drop_duplicates().itertuples(index=False, name=None)
+        shared = set.intersection(*(seeds[cell] for cell in cells)) if len(table) else set()
+        return _some(table[table["seed"].isin(shared)], "a seed in every one of the cells that are compared")
 
     def _training(self) -> dict[str, Cell]:
         """The cell of every training job, by its file."""

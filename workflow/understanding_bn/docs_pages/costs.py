@@ -11,15 +11,17 @@ from understanding_bn.docs_pages import markdown, records
 def origin(folder: Path) -> str:
     """One line of provenance."""
     record = records.read(folder)
-    run, data = record.with_data[0]
+    _, data = record.with_data[0]
     seeds = sorted({seed for job in record.jobs for seed in job.seeds})
     devices = sorted({job.device for job in record.jobs})
     processors = sorted({job.processor for job in record.jobs})
     commits = sorted({job.commit or "unknown" for job in record.jobs})
+    versions = sorted({job.versions["torch"] for job in record.jobs if "torch" in job.versions})
+    part = f"{record.share}, the others were not run; " if record.share else ""
     commits = [commit[:12] + " with changes" * ("+" in commit) for commit in commits]
     return (
-        f"\n*From `results/reference/{folder.name}`: {data.source}, seeds {', '.join(map(str, seeds))}, "
-        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {run.versions['torch']}, "
+        f"\n*From `results/reference/{folder.name}`: {part}{data.source}, seeds {', '.join(map(str, seeds))}, "
+        f"{' and '.join(devices)} ({' and '.join(processors)}), torch {' and '.join(versions)}, "
         f"commit {' and '.join(commits)}, "
         f"{record.job_minutes:g} minutes of job time on one thread each, at most {record.peak_memory_mib} MiB a job.*\n"
     )
@@ -32,7 +34,7 @@ def costs(reference: Path) -> str:
         record = records.read(reference / preset)
         rows.append(
             {
-                "preset": f"`{preset}`",
+                "preset": records.named(reference, preset),
                 "jobs": str(len(record.jobs)),
                 "job time, one thread each": f"{record.job_minutes:.0f} min",
                 "first start to last end": f"{record.elapsed_minutes:.0f} min",

@@ -38,7 +38,7 @@ def _facts(reference: Path, data: Data, presets: list[str]) -> str:
     spread = ", ".join(f"{value:.4f}" for value in data.channel_std)
     loss_free = ", ".join(f"{value:.4f}" for value in CIFAR10_STD.value)
     rows = [
-        ("records", ", ".join(f"`{preset}`" for preset in presets), "their `provenance.json`"),
+        ("records", ", ".join(records.named(reference, preset) for preset in presets), "their `provenance.json`"),
         *((name, f"SHA-256 `{checksum[:16]}…`", "their `provenance.json`") for name, checksum in data.files.items()),
         ("encoding", _encoding(reference, data), "the quantisation tables in the files"),
     ]

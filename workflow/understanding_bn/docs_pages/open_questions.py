@@ -244,10 +244,11 @@ def small_steps(folder: Path) -> str:
     cells = sound_cells(table)
     best = best_cell(cells, "batch")
     smallest = table["batch_size"].min()
-    rows = []
+    rows, counts = [], set()
     for alpha, runs in table[(table["norm"] == "none") & (table["batch_size"] == smallest)].groupby("alpha"):
         cell = ("none", alpha, smallest)
         if cell in cells:
+            counts.add(len(cells[cell].index.intersection(cells[best].index)))
             accuracy, (difference, interval) = markdown.spread(cells[cell]), paired(cells[cell], cells[best])
             text, verdict = markdown.number(difference, interval, "+.2f"), _compared(interval)
             errors = [100 - cells[each].mean() for each in (cell, best)]
@@ -258,7 +259,8 @@ def small_steps(folder: Path) -> str:
         rows.append((f"α = {alpha:g}, B = {smallest}", accuracy, text, ratio, verdict))
     head = ["without BN", "test accuracy (%)", "minus BN at its best (points)", "error rate over BN's", ""]
     ours = f"α = {best[1]:g}, B = {best[2]}, {markdown.spread(cells[best])} %"
-    note = f"BN at its best: {ours}. Interval over {len(cells[best])} seeds, paired."
+    seeds = " or ".join(map(str, sorted(counts or {len(cells[best])})))
+    note = f"BN at its best: {ours}. Interval over {seeds} seeds, paired."
     return markdown.table(pd.DataFrame(rows, columns=head), note)
 
 
@@ -269,10 +271,8 @@ def grid(folder: Path) -> pd.DataFrame:
 
 def sound_cells(table: pd.DataFrame) -> dict[Cell, pd.Series]:
     """Test accuracy by seed of every (norm, α, B) in which no seed failed."""
-    wide = table.pivot_table(
-        index="seed", columns=["norm", "alpha", "batch_size"], values="test_accuracy", dropna=False
-    )
-    return {cell: wide[cell] for cell in wide.columns if wide[cell].notna().all()}
+    runs = table.set_index("seed").groupby(["norm", "alpha", "batch_size"])["test_accuracy"]
+    return {cell: of_cell for cell, of_cell in runs if of_cell.notna().all()}
 
 
 def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
@@ -289,13 +289,13 @@ def best_cell(cells: dict[Cell, pd.Series], norm: str) -> Cell:
 
 def paired(one: pd.Series, other: pd.Series) -> tuple[float, tuple[float, float] | None]:
     """The mean difference between two cells over the seeds that both have, and its interval."""
-    difference = (one - other).to_numpy()
-    return float(difference.mean()), mean_interval(difference)
+    difference = (one - other).dropna().to_numpy()
+    return float(difference.mean()) if len(difference) else np.nan, mean_interval(difference)
 
 
 def _compared(interval: tuple[float, float] | None) -> str:
     if interval is None:
-        return "one seed"
+        return "too few seeds"
     low, high = interval
     return "below BN" if high < 0 else "above BN" if low > 0 else "no difference beyond chance"
 
@@ -349,6 +349,6 @@ def followups(reference: Path, *presets: str) -> str:
         if claim["measured"] is not None:
             interval = markdown.ends(claim["interval"], "no interval")
             ours = f"{claim['measure']}: {plain(claim['measured'])} [{interval}], n = {claim['seeds']}"
-        source = DASH if claim["verdict"] == NOT_RUN else f"`{claim['record']}`"
+        source = DASH if claim["verdict"] == NOT_RUN else records.named(reference, claim["record"])
         rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
     return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

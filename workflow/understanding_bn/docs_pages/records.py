@@ -15,13 +15,22 @@ from understanding_bn.record import Data, Record
 
 # In the order of their weight as evidence.
 PRESETS = ("paper", "paper-short", "cifar10-init", "cifar10-small", "open-questions", "explanations", "quick")
+LEAST_BETWEEN_SITTINGS = 3600  # seconds; a shorter pause belongs to a run
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The records of all jobs of a finished preset, and what all of them took."""
+    """The records of all jobs of a preset that were run, and what all of them took.
+
+    Attributes:
+        jobs: of one sitting or of several, which may differ in their machine and commit.
+        planned: how many jobs the preset has.
+        job_minutes: their time together.
+        peak_memory_mib: the most that one of them took.
+    """
 
     jobs: tuple[Record, ...]
+    planned: int
     job_minutes: float
     peak_memory_mib: int
 
@@ -36,11 +45,23 @@ class Kept:
         return [(job, job.job) for job in self.jobs if isinstance(job.job, Train)]
 
     @property
+    def share(self) -> str:
+        """How many jobs were run, where some were not: "12 of 40 jobs"; "" for a whole record."""
+        return f"{len(self.jobs)} of {self.planned} jobs" if len(self.jobs) < self.planned else ""
+
+    @property
     def elapsed_minutes(self) -> float:
-        """From the start of the first job to the end of the last, however many ran side by side, pauses included."""
-        starts = [datetime.fromisoformat(job.started).timestamp() for job in self.jobs]
-        ends = [start + job.wall_seconds for start, job in zip(starts, self.jobs, strict=True)]
-        return (max(ends) - min(starts)) / 60
+        """From the start of the first job to the end of the last, however many ran side by side.
+
+        Pauses are included, but for those that are so long that they lie between two sittings.
+        """
+        spans = sorted((datetime.fromisoformat(job.started).timestamp(), job.wall_seconds) for job in self.jobs)
+        end, seconds = spans[0][0], 0.0
+        for start, wall in spans:
+            pause = start - end
+            seconds += max(start + wall - end, 0) - (pause if pause > LEAST_BETWEEN_SITTINGS else 0)
+            end = max(end, start + wall)
+        return seconds / 60
 
 
 @functools.cache  # a page asks for dozens of values, one after the other
@@ -53,12 +74,23 @@ def read(folder: Path) -> Kept:
     path = folder / "provenance.json"
     content = files.read_json(path)
     jobs = tuple(record.parse(run, f"{path}: {place}") for place, run in content["runs"].items())
-    return Kept(jobs, content["job_minutes"], content["peak_memory_mib"])
+    planned = content.get("planned", len(jobs))  # records of earlier versions are whole
+    return Kept(jobs, planned, content["job_minutes"], content["peak_memory_mib"])
 
 
 def kept(reference: Path) -> list[str]:
     """The presets that have a record, the strongest evidence first."""
     return [preset for preset in PRESETS if (reference / preset / "claims.json").is_file()]
+
+
+def named(reference: Path, preset: str) -> str:
+    """What a page calls a record: its name, and that it is a part of its preset where it is.
+
+    Raises:
+        UserError: there is none, or it is of another version.
+    """
+    share = read(reference / preset).share
+    return f"`{preset}` ({share})" if share else f"`{preset}`"
 
 
 def claims(folder: Path, name: str = "claims.json") -> list[dict[str, Any]]:

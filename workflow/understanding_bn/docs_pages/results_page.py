@@ -1,5 +1,6 @@
 """The tables of docs/results.md: every claim, and the conditions of every kept record, next to the paper's."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def verdicts(reference: Path) -> str:
             "claim": [claim["statement"] for claim in first],
             "paper": [_said(claim["id"]) for claim in first],
         }
-        | {f"`{preset}`": [claim["verdict"] for claim in claims] for preset, claims in judged.items()}
+        | {
+            records.named(reference, preset): [claim["verdict"] for claim in claims]
+            for preset, claims in judged.items()
+        }
     )
     return markdown.table(frame)
 
@@ -84,7 +88,7 @@ def _section(reference: Path, claim: dict[str, dict[str, Any]]) -> str:
     first = next(iter(claim.values()))
     rows, missing = [], []
     for preset, judged in claim.items():
-        name = f"`{preset}`"
+        name = records.named(reference, preset)
         if judged["measured"] is None and not judged["checks"]:
             missing.append(f"{name} ({judged['note']})" if judged["note"] else name)
             continue
@@ -110,7 +114,8 @@ def _links(reference: Path, presets: Iterable[str], name: str) -> str:
 
 def conditions(reference: Path) -> str:
     """What each record ran, next to what the paper did."""
-    columns = {f"`{preset}`": _conditions(records.read(reference / preset)) for preset in records.kept(reference)}
+    kept = records.kept(reference)
+    columns = {records.named(reference, preset): _conditions(records.read(reference / preset)) for preset in kept}
     frame = pd.DataFrame(columns)
     frame.insert(0, "the paper", [_how(paper.CONDITIONS.get(name)) for name in frame.index])
     return markdown.table(frame.reset_index(names=""))
@@ -133,12 +138,22 @@ def _conditions(kept: records.Kept) -> dict[str, str]:
         "batch sizes": _listed(cell.batch_size for cell in cells),
         "epochs": _epochs(cells),
         "weight decay": _listed(decays),
-        "seeds": str(len({seed for run, _ in jobs for seed in run.seeds})),
+        "seeds": _seeds(kept),
         "hardware": _listed(f"{run.device} ({run.processor})" for run, _ in jobs),
         "processor hours of all jobs": f"{kept.job_minutes / 60:.1f}",
         "images/s of a training job, median": _rate(trained),
         "commit": _listed((run.commit or "unknown")[:12] for run, _ in jobs),
     }
+
+
+def _seeds(kept: records.Kept) -> str:
+    """How many seeds there are, and how many a cell has where cells differ in that."""
+    per_cell = Counter[Cell]()
+    for _, job in kept.trained:
+        per_cell[job.cell] += len(job.seeds)
+    fewest, most = min(per_cell.values(), default=0), max(per_cell.values(), default=0)
+    count = str(len({seed for run, _ in kept.with_data for seed in run.seeds}))
+    return f"{count}; {fewest} to {most} a cell" if fewest < most else count
 
 
 def _epochs(cells: Sequence[Cell]) -> str:
@@ -221,9 +236,10 @@ def resnet_110(reference: Path) -> str:
             rows.append((f"ours, preset `{preset}`", "not run", DASH, DASH))
             continue
         table = records.csv(reference / preset, "figures/fig1_accuracy_summary.csv")
-        runs = table[(table["norm"] == "batch") & (table["alpha"] == table["alpha"].max())]
+        runs = table[(table["norm"] == "batch") & (table["alpha"] == ROLES["large"].paper.value)]
         accuracy = mean(100 * runs.loc[runs["failure"].isna(), "test_accuracy"], ".2f")
-        rows.append((f"ours, preset `{preset}`", f"{accuracy} %", _listed(runs["epochs"]), str(len(runs))))
+        name = f"ours, preset {records.named(reference, preset)}"
+        rows.append((name, f"{accuracy} %", _listed(runs["epochs"]), str(len(runs))))
     head = ["ResNet-110, batch norm, α = 0.1", "test accuracy", "epochs", "seeds"]
     return markdown.table(pd.DataFrame(rows, columns=head))
 

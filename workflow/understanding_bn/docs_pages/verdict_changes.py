@@ -22,7 +22,8 @@ def verdict_changes(reference: Path) -> str:
             before = earlier.get(preset, {}).get(str(claim["id"]))
             if before and before["verdict"] != claim["verdict"]:
                 verdicts = before["verdict"], claim["verdict"], claim["direction"] or markdown.DASH
-                changed.setdefault((f"`{preset}`", *verdicts, _why(before, claim)), []).append(str(claim["id"]))
+                key = (records.named(reference, preset), *verdicts, _why(before, claim))
+                changed.setdefault(key, []).append(str(claim["id"]))
     rows = [(record, ", ".join(claims), *rest) for (record, *rest), claims in changed.items()]
     head = ["record", "claims", "until then", "now", "direction", "why"]
     return markdown.table(pd.DataFrame(rows, columns=head)) if rows else "\nNone.\n"

@@ -160,6 +160,11 @@ class Measure(Job):
         return self.INITIAL.format(**self.network.model_dump(), measurement=self.measurement)
 
     @property
+    def trained_by(self) -> str | None:
+        """The folder of the training job whose networks it is made on; None at initialisation."""
+        return self.folder.replace(f"trained/{self.measurement}/", "train/", 1) if self.trained else None
+
+    @property
     def table(self) -> str:
         """The name of the table that it makes a part of."""
         return self.measurement

@@ -35,6 +35,20 @@ def resolve(raw: dict[str, Any]) -> Config:
     return config
 
 
+def named(preset: str) -> Config:
+    """The config of a preset: quick, one of workflow/presets, or a file of one's own, whose name ends in .yaml.
+
+    Raises:
+        UserError: there is no such preset, or it has a mistake.
+    """
+    if preset.endswith(".yaml"):
+        return resolve(load(Path(preset)))
+    known = ["quick", *sorted(path.stem for path in PRESETS.glob("*.yaml"))]
+    if preset not in known:
+        raise UserError(f"{shown(preset)} is no preset; expected {choice(preset, known)}, or a file that ends in .yaml")
+    return resolve(load(None if preset == "quick" else PRESETS / f"{preset}.yaml"))
+
+
 def restored(resolved: dict[str, Any]) -> Config:
     """A config that was resolved when its run started, as results/PRESET/config.json keeps it.
 

@@ -3,8 +3,8 @@
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understanding_bn import plugins
@@ -29,7 +29,7 @@ class Plan:
         readings: the same on every reading of the paper, for measurements that are compared between readings; empty
             where there is just one.
         trained: measurements on trained networks, by name.
-        matrices: the products of Gaussian matrices.
+        matrices: the products of Gaussian matrices; None only in a part of a plan (see `part`).
         main: (arch, init, batch_size) of most cells, which norms are compared on.
     """
 
@@ -39,7 +39,7 @@ class Plan:
     initial: dict[str, list[Measure]]
     readings: dict[str, list[Measure]]
     trained: dict[str, list[Measure]]
-    matrices: Matrices
+    matrices: Matrices | None
     main: tuple[str, str, int] | None
 
     @property
@@ -49,7 +49,7 @@ class Plan:
             self.train,
             *self.initial.values(),
             *self.trained.values(),
-            [self.matrices],
+            self._matrices,
             *self.readings.values(),
         )
         return list({job.folder: job for job in itertools.chain(*groups)}.values())
@@ -59,7 +59,7 @@ class Plan:
         """The jobs whose results claims are judged on, by table."""
         tables: Inputs = {"histories": [*self.train]}
         tables |= {name: [*jobs] for name, jobs in (self.initial | self.trained).items()}
-        tables["random_matrices"] = [self.matrices]
+        tables["random_matrices"] = [*self._matrices]
         return {table: jobs for table, jobs in tables.items() if jobs}
 
     @property
@@ -67,6 +67,26 @@ class Plan:
         """Every figure and table with what it is drawn from, in the report's order; nothing where it can't be drawn."""
         kinds = (("figures", FIGURES), ("tables", TABLES))
         return {Draw(name=name, kind=kind): of(self) for kind, items in kinds for name, of in items.items()}
+
+    def part(self, places: Container[str]) -> "Plan":
+        """The plan with only those jobs whose folders these are, as if no others had been asked for."""
+
+        def of(named: dict[str, list[Measure]]) -> dict[str, list[Measure]]:
+            kept = {name: [job for job in jobs if job.folder in places] for name, jobs in named.items()}
+            return {name: jobs for name, jobs in kept.items() if jobs}
+
+        return replace(
+            self,
+            train=[job for job in self.train if job.folder in places],
+            initial=of(self.initial),
+            readings=of(self.readings),
+            trained=of(self.trained),
+            matrices=self.matrices if Matrices.folder in places else None,
+        )
+
+    @property
+    def _matrices(self) -> list[Matrices]:
+        return [self.matrices] if self.matrices else []
 
 
 def plan(config: Config) -> Plan:
@@ -262,7 +282,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "fig5_channel_moments": _measured("channel_moments"),
     "fig6_logit_gradients": _measured("logit_gradients"),
     "fig7_kernel_gradients": _measured("kernel_gradients"),
-    "fig8_singular_values": lambda plan: {"random_matrices": [plan.matrices]},
+    "fig8_singular_values": lambda plan: {"random_matrices": [plan.matrices]} if plan.matrices else {},
     "single_final_bn": _compared("batch-final"),
     "other_norms": _compared("batch-final", others=True),
     "max_learning_rate": _measured("max_learning_rate"),

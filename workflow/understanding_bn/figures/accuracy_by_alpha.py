@@ -8,7 +8,7 @@ from understanding_bn import paper
 from understanding_bn.figures import accuracy_ends, keys, paper_curves, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import count
+from understanding_bn.figures.titles import seeds_of
 from understanding_bn.summaries.training import CELL, endings
 
 COLUMNS = [*CELL, "seed", "test_accuracy", "failure"]
@@ -52,7 +52,7 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
 def _key(figure: Figure, last: pd.DataFrame, palette: dict[str, str], origins: set[paper.Origin]) -> None:
     """Colours are norms; what the marks and the counts are."""
     marks: keys.Group = {
-        f"mean of {count(last['seed'].nunique(), 'seed')}": keys.marker("o"),
+        f"mean of {seeds_of(last, CELL)}": keys.marker("o"),
         "one seed": keys.marker("_", markersize=5),
     }
     marks |= {style.paper(origin): keys.marker(paper_curves.SHAPES[origin], **paper_curves.OPEN) for origin in origins}

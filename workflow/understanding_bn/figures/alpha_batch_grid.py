@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import count, network
+from understanding_bn.figures.titles import network, seeds_of
 from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import CELL
@@ -65,7 +65,7 @@ def draw(
         medians = shown.groupby(["norm", "alpha", "batch_size"])[quantity].median().dropna()
         scale = _scale(quantity, medians)
         for ax, norm in zip(row, norms, strict=True):
-            _heatmap(ax, shown[shown["norm"] == norm], quantity, scale, alphas, sizes)
+            _heatmap(ax, shown[shown["norm"] == norm], quantity, scale, alphas, sizes, table["seed"].nunique())
         row[0].set_ylabel("learning rate α")
         _colour_bar(figure, row, quantity, scale)
     for ax, norm in zip(axes[0], norms, strict=True):
@@ -88,9 +88,12 @@ def _scale(quantity: str, medians: pd.Series) -> Normalize:
 
 
 def _heatmap(
-    ax: Axes, of_norm: pd.DataFrame, quantity: str, scale: Normalize, alphas: list[float], sizes: list[int]
+    ax: Axes, of_norm: pd.DataFrame, quantity: str, scale: Normalize, alphas: list[float], sizes: list[int], seeds: int
 ) -> None:
-    """The median of each cell, with the range of the seeds below it, and how many they are where some failed."""
+    """The median of each cell, with the range of the seeds below it, and how many they are where some failed.
+
+    `seeds`: how many there are; a cell in which fewer were run has their number, too.
+    """
     write = PANELS[quantity][1]
     for (row, alpha), (column, size) in product(enumerate(alphas), enumerate(sizes)):
         cell = of_norm[(of_norm["alpha"] == alpha) & (of_norm["batch_size"] == size)]
@@ -99,8 +102,8 @@ def _heatmap(
         text: style.Look = {"ha": "center", "fontsize": 6}
         if len(values):
             ax.add_patch(Rectangle(corner, 1, 1, facecolor=COLOURS(scale(values.median())), linewidth=0))
-            some_failed = f" (n = {len(values)})" if (cell["failure"] != "").any() else ""
-            ax.text(*middle, write(values.median()) + some_failed, va="bottom", weight="bold", **text)
+            fewer = f" (n = {len(values)})" if (cell["failure"] != "").any() or len(cell) < seeds else ""
+            ax.text(*middle, write(values.median()) + fewer, va="bottom", weight="bold", **text)
             if len(values) > 1:
                 ends = dict.fromkeys((write(values.min()), write(values.max())))
                 ax.text(*middle, " to ".join(ends), va="top", **text)
@@ -136,14 +139,13 @@ def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize
 def _key(figure: Figure, table: pd.DataFrame) -> None:
     """Which network it is, and what stands in a cell."""
     facts = table.iloc[0]
-    seeds = count(table["seed"].nunique(), "seed")
     epochs = style.span(table["epochs"].drop_duplicates(), "d")
     cell: keys.Group = {
         "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
     }
     cell["below it: their range"] = keys.line(linestyle="")
     hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
-    keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds}": cell, "hatched": hatched})
+    keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds_of(table, CELL)}": cell, "hatched": hatched})
 
 
 def _all_failed(table: pd.DataFrame) -> bool:

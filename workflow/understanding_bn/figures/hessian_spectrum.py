@@ -14,9 +14,9 @@ from understanding_bn.analysis.spectral import density
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
-from understanding_bn.figures.titles import count, data, initialisation, network
+from understanding_bn.figures.titles import count, data, initialisation, network, seeds_of
 from understanding_bn.summaries.hessian import RUN, SECONDARY, WHOLE, by_block, most_measured
-from understanding_bn.summaries.training import with_failures
+from understanding_bn.summaries.training import CELL, with_failures
 
 COLUMNS = [*RUN, "probe", "node", "weight"]
 MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a middle one
@@ -83,10 +83,10 @@ def _nodes(part: pd.DataFrame) -> pd.DataFrame:
 
 def _key(owner: Any, start: pd.DataFrame, trained: pd.DataFrame, drawn: pd.DataFrame, palette: dict[str, str]) -> None:
     """Colours, what is drawn of the spectra above, and what against α below."""
-    seeds, probes = drawn["seed"].nunique(), drawn["probe"].nunique()
-    above: keys.Group = {f"mean of {count(seeds, 'seed')}, {count(probes, 'probe')} each": keys.line()}
-    if seeds > 1 or probes > 1:
-        above[f"range of the {'seeds' if seeds > 1 else 'probes'}"] = keys.band(alpha=0.25)
+    several, probes = drawn["seed"].nunique() > 1, drawn["probe"].nunique()
+    above: keys.Group = {f"mean of {seeds_of(drawn, [*CELL, 'epoch'])}, {count(probes, 'probe')} each": keys.line()}
+    if several or probes > 1:
+        above[f"range of the {'seeds' if several else 'probes'}"] = keys.band(alpha=0.25)
     above["largest and smallest λ of a seed"] = keys.marker("|", markersize=6)
     groups = {"norm": keys.norms(palette), "above": above}
     if len(trained):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import count, network
+from understanding_bn.figures.titles import network, seeds_of
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.training import CELL, main_network, of_network, with_failures
 
@@ -150,10 +150,8 @@ def _key(figure: Figure, shown: pd.DataFrame, moments: list[float], looks: dict[
             name: keys.line(**look, markersize=3.8, linewidth=1)
             for name, look in zip(names, _of_moments(moments), strict=True)
         }
-    counts = shown.groupby([*CELL, "fraction"])["seed"].nunique()
-    seeds = f"{'at most ' * (counts.nunique() > 1)}{count(int(counts.max()), 'seed')}"
-    drawn: keys.Group = {f"median of {seeds}": keys.marker("o")}
-    if counts.max() > 1:
+    drawn: keys.Group = {f"median of {seeds_of(shown, [*CELL, 'fraction'])}": keys.marker("o")}
+    if shown["seed"].nunique() > 1:
         drawn["their range"] = keys.marker("|", markersize=9)
     network_drawn = f"{network(shown['arch'].iloc[0])}, B = {shown['batch_size'].iloc[0]}"
     keys.key(figure, {network_drawn: drawn, "learning rate" if looks else "moment": told})

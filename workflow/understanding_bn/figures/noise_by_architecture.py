@@ -10,7 +10,7 @@ from understanding_bn import architecture
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
-from understanding_bn.figures.titles import count, network
+from understanding_bn.figures.titles import network, seeds_of
 from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.noise_and_gap import ALL, GAP, by_cell, correlations, most_shared_setting
 from understanding_bn.summaries.trained_runs import runs
@@ -145,14 +145,13 @@ def _correlation_text(related: pd.DataFrame, quantity: str) -> str:
 
 def _key(figure: Figure, shared: pd.DataFrame, palette: dict[str, str], cells: int) -> None:
     """Colours are norms, open markers are before training; and which networks these are."""
-    seeds = shared.groupby([*CELL, "fraction"])["seed"].nunique()
-    most = f"{'at most ' * (seeds.nunique() > 1)}{count(int(seeds.max()), 'seed')}"
+    most = seeds_of(shared, [*CELL, "fraction"])
     moments: keys.Group = {
         f"{name}: median of {most}": keys.marker("o", mfc=keys.GREY if moment else "white")
         for moment, name in MOMENTS.items()
         if moment in set(shared["fraction"])
     }
-    if seeds.max() > 1:
+    if shared["seed"].nunique() > 1:
         moments["their range"] = keys.marker("|", markersize=9)
     if cells:
         moments[f"bottom row: one of {cells} cells of the grid"] = keys.marker("o", markersize=3.4, alpha=0.75)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+import pandas as pd
+
 from understanding_bn.figures.numbers import plain
 
 DATA = {"cifar10": "CIFAR-10", "digits": "the digits"}
@@ -36,6 +38,12 @@ def data(tag: str) -> str:
 def count(number: int, what: str) -> str:
     """1 seed, 2 seeds."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def seeds_of(table: pd.DataFrame, cell: list[str]) -> str:
+    """2 seeds, or at most 2 seeds where cells have different numbers of them."""
+    counts = table.groupby(cell, dropna=False)["seed"].nunique()
+    return f"{'at most ' * (counts.nunique() > 1)}{count(int(counts.max()), 'seed')}"
 
 
 def listed(values: Iterable[float]) -> str:

@@ -67,10 +67,15 @@ def _with_pictures(sentences: list[dict[str, Any]], figures: dict[str, Path]) ->
     return sentences
 
 
-def this_run(records: Sequence[Record], at_scale: bool) -> list[tuple[str, str]]:
-    """Which data, scale, seeds, device and commit, each in one line."""
+def this_run(records: Sequence[Record], at_scale: bool, jobs: tuple[int, int] | None = None) -> list[tuple[str, str]]:
+    """Which data, scale, seeds, device and commit, each in one line.
+
+    `jobs`: how many ran, and how many were planned; that is told where they differ.
+    """
     data = next((run.data for run in records if run.data), None)
     facts = []
+    if jobs and jobs[0] < jobs[1]:
+        facts.append(("In part", f"{jobs[0]} of {jobs[1]} jobs; the others were not run"))
     if data:
         facts.append(("Data", f"{data.in_words}: {data.images} of {data.size[1]}×{data.size[0]} pixels"))
     facts.append(("Scale", _scale(records, at_scale)))

@@ -55,11 +55,13 @@ def run(
     kept: Path | None,
     out: Path,
     lost: Mapping[Path, items.Lost] | None = None,
+    jobs: tuple[int, int] | None = None,
 ) -> None:
     """Build the page from claims.json, followups.json, figures (.png) and tables (.md) in order, and every run.json.
 
     `kept` is a claims.json of the paper's scale, shown next to verdicts of a smaller one. `lost` says why some of the
-    figures and tables are not there: the page shows all others, and says so.
+    figures and tables are not there: the page shows all others, and says so. `jobs`: how many ran, and how many
+    there are, where that may be more.
     """
     judged, predicted = _with_sources(files.read_json(claims)), _with_sources(files.read_json(followups))
     records = {str(path): record.read(path) for path in runs}
@@ -73,7 +75,7 @@ def run(
         claims=judged,
         large_scale=large_scale,
         story=opening.argument(judged, [*large_scale.values()], figures),
-        this_run=opening.this_run([*records.values()], at_scale),
+        this_run=opening.this_run([*records.values()], at_scale, jobs),
         tally=Counter(claim["verdict"] for claim in judged),
         followups=predicted,
         followups_tally=Counter(claim["verdict"] for claim in predicted),

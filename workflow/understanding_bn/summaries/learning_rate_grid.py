@@ -32,7 +32,8 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
     """What a doubling does to each of `QUANTITIES`, by norm and by what is doubled: only α, only B, or both.
 
     Two cells are compared if they differ in that alone and are neighbours in the grid; a seed counts where both its
-    runs are sound. Quantities that are positive by nature (noise, sharpness) are taken as log2.
+    runs are sound, and if it was run in every cell of the norm. Quantities that are positive by nature (noise,
+    sharpness) are taken as log2.
 
     Columns: norm, move, quantity, pairs (of cells), seeds, change (per doubling, mean over pairs, then over seeds), low
     and high (Student's 95 % interval over seeds; NaN for one seed).
@@ -40,6 +41,7 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
     rows = []
     finite = grid.replace([np.inf, -np.inf], np.nan)
     for norm, of_norm in finite.groupby("norm", sort=False):
+        of_norm = _of_shared_seeds(of_norm)
         for move in MOVES:
             pairs = neighbours(of_norm, move)
             for quantity, logarithmic in QUANTITIES.items():
@@ -56,6 +58,12 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
                 rows.append((norm, move, name, used, len(by_seed), mean, low, high))
     columns = ["norm", "move", "quantity", "pairs", "seeds", "change", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _of_shared_seeds(grid: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the seeds that were run in every cell: each seed's mean is then over the same pairs."""
+    cells = grid["alpha"].astype(str) + " " + grid["batch_size"].astype(str)
+    return grid[cells.groupby(grid["seed"]).transform("nunique") == cells.nunique()]
 
 
 def neighbours(grid: pd.DataFrame, move: str) -> list[tuple[tuple[float, int], tuple[float, int], float]]:

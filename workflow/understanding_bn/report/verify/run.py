@@ -13,7 +13,7 @@ from understanding_bn.experiment.jobs import Measure, Measured
 from understanding_bn.experiment.plan import plan
 from understanding_bn.messages import shown
 from understanding_bn.record import Record
-from understanding_bn.report.reference import RAW, read_provenance
+from understanding_bn.report.parts import RAW, read_provenance
 from understanding_bn.report.verify import words
 from understanding_bn.report.verify.nearness import Comparison, Near, compare
 from understanding_bn.report.verify.verdicts import compare_verdicts
@@ -43,14 +43,18 @@ def run(ran: Path, kept: Path, any_data: bool = False) -> int:
     _must_be_alike(config, kept_config, ran, kept)
     jobs = plan(config).measured
     runs = {job.folder: record.read(path) for job in jobs if (path := ran / job.folder / "run.json").is_file()}
-    records = read_provenance(kept)
+    records, kept_jobs = read_provenance(kept), plan(kept_config).measured
+    if len(records) < len(kept_jobs):
+        raise UserError(
+            f"{kept}: holds {len(records)} of {len(kept_jobs)} jobs; only a whole record can be compared with"
+        )
     if (other := _other_data(runs.values(), records.values())) and not any_data:
         raise UserError(f"{ran}: {other}; add --any-data to compare all the same")
     print(*_circumstances(runs, records), *([other] if other else []), sep="\n")
     # What follows from the very same files has no excuse to be another number.
     chance = not all(place in runs and runs[place].outputs == each.outputs for place, each in records.items())
     compared, lost = _drawn(ran, kept, chance)
-    compared += _raw(ran, kept, jobs, plan(kept_config).measured)
+    compared += _raw(ran, kept, jobs, kept_jobs)
     verdicts = compare_verdicts(ran, kept, chance)
     different = [each.name for each in compared if _differs(each, compared)]
     print("", words.table(compared, different, verdicts), "", sep="\n")
