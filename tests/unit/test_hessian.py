@@ -12,6 +12,7 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 from torch.nn import functional as F
 
+from understanding_bn import plugins
 from understanding_bn.analysis import lanczos, spectral, spectrum, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
@@ -20,7 +21,7 @@ from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.measurements import hessian_spectrum
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
-from understanding_bn.models import norms, resnet
+from understanding_bn.models import resnet
 from understanding_bn.settings import Augmentation, Optimiser
 
 CLASSES = 3
@@ -31,7 +32,7 @@ class Small(nn.Module):
 
     def __init__(self, norm="batch", smooth=False):
         super().__init__()
-        make = getattr(norms, norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
+        make = plugins.make("norm", norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
         self.stem = resnet.ConvNorm(1, 4, 3, 2, make)
         self.block = resnet.Block(4, 4, 1, "projection", make)
         self.linear = nn.Linear(4, CLASSES)
@@ -95,6 +96,7 @@ def matrix():
 
 
 MODES = [("batch", "train"), ("batch", "eval"), ("none", "train"), ("group", "train")]
+MODES += [("ghost-3", "train"), ("ghost-3", "eval")]
 
 
 @pytest.mark.parametrize(("norm", "mode"), MODES)
