@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, FuncNorm, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -16,13 +17,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import count, network
+from understanding_bn.figures.titles import count, listed, network
 from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
-from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.trained_runs import OF_WHAT, runs
 from understanding_bn.summaries.training import CELL
 
 COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "train_accuracy", "gap", "loss_gap"]
-COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", "update_noise", "noise_scale"]
+COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", *OF_WHAT, "update_noise", "noise_scale"]
 # What a quantity's colour bar calls it, and how its numbers are written.
 PANELS: dict[str, tuple[str, Callable[[float], str]]] = {
     "test_accuracy": ("test accuracy (%)", lambda value: f"{value:.1f}"),
@@ -67,7 +68,8 @@ def draw(
         for ax, norm in zip(row, norms, strict=True):
             _heatmap(ax, shown[shown["norm"] == norm], quantity, scale, alphas, sizes)
         row[0].set_ylabel("learning rate α")
-        _colour_bar(figure, row, quantity, scale)
+        bar = _colour_bar(figure, row, quantity, scale)
+        bar.set_label(PANELS[quantity][0] + (_of_what(table) if quantity == "sharpness" else ""))
     for ax, norm in zip(axes[0], norms, strict=True):
         ax.set_title(style.label(norm))
     for ax in axes[-1]:
@@ -115,8 +117,18 @@ def _heatmap(
     ax.grid(False)
 
 
-def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> None:
-    """A colour bar beside a row, named and with a few plain numbers."""
+def _of_what(table: pd.DataFrame) -> str:
+    """What sharpness is of, for its colour bar: the mode of batch norm, and the images in its mini-batches."""
+    measured = table.dropna(subset="sharpness")
+    modes = [mode for mode in measured["sharpness_bn_mode"].unique() if mode != "none"]
+    sizes = sorted(measured["sharpness_partition"].unique())
+    own = len(sizes) > 1 and (measured["sharpness_partition"] == measured["batch_size"]).all()
+    size = "own B" if own else f"B = {listed(sizes)}"
+    return f"\n(BN in {modes[0]} mode, {size})" if modes else ""
+
+
+def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> Colorbar:
+    """A colour bar beside a row, with a few plain numbers."""
     mappable = plt.cm.ScalarMappable(scale, COLOURS)
     bar = figure.colorbar(mappable, ax=row, shrink=0.9, aspect=10, pad=0.02)
     if isinstance(scale, LogNorm):
@@ -130,7 +142,7 @@ def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize
         bar.ax.yaxis.set_major_locator(MaxNLocator(4))
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    bar.set_label(PANELS[quantity][0])
+    return bar
 
 
 def _key(figure: Figure, table: pd.DataFrame) -> None:

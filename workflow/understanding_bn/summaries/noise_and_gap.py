@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from understanding_bn.summaries.intervals import correlation_interval
+from understanding_bn.summaries.trained_runs import OF_WHAT
 from understanding_bn.summaries.training import CELL
 
 GAP = "loss_gap"  # the gap that is drawn; the summary has the accuracies' gap, too
@@ -28,7 +29,7 @@ def most_shared_setting(table: pd.DataFrame) -> pd.DataFrame:
 
 def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     """Means over the sound seeds of every cell: its gaps and the quantities at the end of training."""
-    measured = [name for name in runs.columns if name not in (*CELL, "seed", "failure")]
+    measured = [name for name in runs.columns if name not in (*CELL, "seed", "failure", *OF_WHAT)]
     means = runs.groupby(CELL, as_index=False)[measured].mean()
     return means.dropna(subset=[GAP, "noise"]).reset_index(drop=True)
 
