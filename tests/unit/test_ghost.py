@@ -99,7 +99,9 @@ def test_the_order_within_groups_and_of_groups_does_not_matter_but_who_is_togeth
 
 @pytest.mark.parametrize("count", [2, 7])
 def test_a_mini_batch_that_is_no_multiple_is_refused(count):
-    with pytest.raises(UserError, match=f"norm ghost-3: a mini-batch of {count} images is no multiple of 3"):
+    with pytest.raises(
+        UserError, match=f"norm ghost-3: {count} images are no whole number of groups of 3; expected a multiple"
+    ):
         norms.ghost(4, 3)(images(count))
 
 
@@ -196,7 +198,9 @@ def hessian(entry=(), **options):
 def test_a_size_that_is_no_multiple_of_its_groups_is_a_mistake_in_the_config(changes, place, size):
     with pytest.raises(UserError) as caught:
         resolved(**changes)
-    text = f"{size} is no multiple of 16, the images in a group of norm 'ghost-16'; expected one"
+    text = (
+        f"{size} images are no whole number of groups of 16, the images of norm 'ghost-16'; expected a multiple of 16"
+    )
     assert str(caught.value) == f"config key {place}: {text}"
 
 

@@ -122,7 +122,7 @@ def test_eval_mode_has_lines_of_its_own_and_the_title_says_how_large_mini_batche
     panels = [ax for ax in shown.axes if ax.get_title()]
     assert [len(drawn.lines(ax, "batch", "-.")) for ax in panels] == [0, 1, 1, 1]
     assert set(tables[""]["partition"]) == set(tables["summary"]["partition"]) == {256}
-    assert "mini-batches of 256 images, batch norm in train mode and eval mode" in shown.subfigs[0].get_suptitle()
+    assert "mini-batches of 256 images, batch norm in train and eval mode" in shown.subfigs[0].get_suptitle()
     assert {"batch norm in train mode", "batch norm in eval mode"} <= set(legends(shown))
 
 
@@ -159,7 +159,7 @@ def test_the_figure_draws_one_network_and_says_which():
     assert set(tables[""]["arch"]) == {"resnet-8"}
     assert set(tables["summary"]["arch"]) == {"resnet-8", "resnet-14"}
     what = "ResNet-8 on the digits, Xavier uniform, B = 64\nHessian over mini-batches of 64 images, batch norm in "
-    assert what + "train mode and eval mode" in [part.get_suptitle() for part in shown.subfigs]
+    assert what + "train and eval mode" in [part.get_suptitle() for part in shown.subfigs]
     assert "mean of 2 seeds, 3 probes each" in legends(shown)
 
 

@@ -257,8 +257,8 @@ def ungrouped(place: tuple[str | int, ...], batch_size: int, norms: Iterable[str
     for norm in norms:
         size = plugins.group_size(norm)
         if size and batch_size % size:
-            text = f"{batch_size} is no multiple of {size}, the images in a group of norm {norm!r}; expected one"
-            yield Mistake(place, text)
+            text = f"{batch_size} images are no whole number of groups of {size}, the images of norm {norm!r}"
+            yield Mistake(place, f"{text}; expected a multiple of {size}")
 
 
 def _counterparts(layers: int | tuple[int, ...], arch: str) -> int | tuple[int, ...]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, FuncNorm, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -59,7 +58,7 @@ def draw(
         raise NothingToShow("Every run of this grid failed: it diverged or stayed at chance.")
     norms = style.ordered(table["norm"])
     alphas, sizes = sorted(table["alpha"].unique()), sorted(table["batch_size"].unique())
-    height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * len(alphas))
+    height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * max(len(alphas), 4))  # colour bars' names need so much
     shape, size = (len(quantities), len(norms)), (style.WIDTH, height)
     figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
     for row, quantity in zip(axes, quantities, strict=True):
@@ -68,8 +67,7 @@ def draw(
         for ax, norm in zip(row, norms, strict=True):
             _heatmap(ax, shown[shown["norm"] == norm], quantity, scale, alphas, sizes)
         row[0].set_ylabel("learning rate α")
-        bar = _colour_bar(figure, row, quantity, scale)
-        bar.set_label(PANELS[quantity][0] + (_of_what(table) if quantity == "sharpness" else ""))
+        _colour_bar(figure, row, quantity, scale)
     for ax, norm in zip(axes[0], norms, strict=True):
         ax.set_title(style.label(norm))
     for ax in axes[-1]:
@@ -118,17 +116,17 @@ def _heatmap(
 
 
 def _of_what(table: pd.DataFrame) -> str:
-    """What sharpness is of, for its colour bar: the mode of batch norm, and the images in its mini-batches."""
+    """What sharpness is of: the mode of batch norm, and the images in its mini-batches; "" where it has no mode."""
     measured = table.dropna(subset="sharpness")
     modes = [mode for mode in measured["sharpness_bn_mode"].unique() if mode != "none"]
     sizes = sorted(measured["sharpness_partition"].unique())
     own = len(sizes) > 1 and (measured["sharpness_partition"] == measured["batch_size"]).all()
-    size = "own B" if own else f"B = {listed(sizes)}"
-    return f"\n(BN in {modes[0]} mode, {size})" if modes else ""
+    size = "each cell’s own B" if own else listed(sizes)
+    return f"sharpness: batch norm in {modes[0]} mode, mini-batches of {size} images" if modes else ""
 
 
-def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> Colorbar:
-    """A colour bar beside a row, with a few plain numbers."""
+def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> None:
+    """A colour bar beside a row, named and with a few plain numbers."""
     mappable = plt.cm.ScalarMappable(scale, COLOURS)
     bar = figure.colorbar(mappable, ax=row, shrink=0.9, aspect=10, pad=0.02)
     if isinstance(scale, LogNorm):
@@ -142,7 +140,7 @@ def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize
         bar.ax.yaxis.set_major_locator(MaxNLocator(4))
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    return bar
+    bar.set_label(PANELS[quantity][0])
 
 
 def _key(figure: Figure, table: pd.DataFrame) -> None:
@@ -154,6 +152,8 @@ def _key(figure: Figure, table: pd.DataFrame) -> None:
         "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
     }
     cell["below it: their range"] = keys.line(linestyle="")
+    if what := _of_what(table):
+        cell[what] = keys.line(linestyle="")
     hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
     keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds}": cell, "hatched": hatched})
 

@@ -98,9 +98,10 @@ def _key(owner: Any, start: pd.DataFrame, trained: pd.DataFrame, drawn: pd.DataF
         colours |= {name: keys.line(**look) for name, look in used}
     groups = {"norm": colours, "above": above}
     if len(trained):
-        below: keys.Group = {"one seed": keys.marker("o", **DOT), "median": keys.line()}
+        below: keys.Group = {"one seed": keys.marker("o", **DOT)}
         if "eval" in set(trained["bn_mode"]):
-            below["one seed, eval mode"] = keys.marker("s", **DOT)
+            below["one seed, batch norm in eval mode"] = keys.marker("s", **DOT)
+        below["median"] = keys.line()
         if len(start):
             below["median at initialisation"] = keys.line(**START)
         below["2/α"] = keys.line(**EDGE)
@@ -250,6 +251,6 @@ def _title(drawn: pd.DataFrame) -> str:
     sizes = "/".join(str(size) for size in sorted(drawn["batch_size"].unique()))
     facts = drawn.iloc[0]
     what = f"{network(facts['arch'])} on {data(facts['dataset'])}, {initialisation(facts['init'])}, B = {sizes}"
-    modes = " and ".join(f"{mode} mode" for mode in ("train", "eval") if mode in set(drawn["bn_mode"]))
+    modes = " and ".join(mode for mode in ("train", "eval") if mode in set(drawn["bn_mode"]))
     partition = f"Hessian over mini-batches of {listed(drawn['partition'])} images"
-    return f"{what}\n{partition}" + (f", batch norm in {modes}" if modes else "")
+    return f"{what}\n{partition}" + (f", batch norm in {modes} mode" if modes else "")

@@ -37,7 +37,7 @@ class HessianSpectrum(Trained):
     batch_size: BatchSize | None = None
     """Images in each mini-batch of the partition; left out, the cell's own."""
     bn_modes: Several[BNMode] = ("train",)
-    """Statistics of batch norm. `train`: those of the mini-batch. `eval`: the running ones."""
+    """Statistics of batch norm. `train`: the mini-batch's. `eval`: the running ones; sharpness is then of these."""
     top: Annotated[Whole, Field(ge=1, le=1000)]
     """How many eigenvalues at each end of the spectrum."""
     probes: Annotated[Whole, Field(ge=1, le=10_000)]

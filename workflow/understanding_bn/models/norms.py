@@ -66,8 +66,10 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         if not self.training or (groups, left) == (1, 0):
             return super().forward(x)
         if left:
-            text = f"a mini-batch of {len(x)} images is no multiple of {self.images}, the images in a group"
-            raise UserError(f"norm ghost-{self.images}: {text}; expected a multiple")
+            text = (
+                f"{len(x)} images are no whole number of groups of {self.images}; expected a multiple of {self.images}"
+            )
+            raise UserError(f"norm ghost-{self.images}: {text}")
         assert self.momentum is not None  # which would make running statistics plain averages
         normalised, means, variances = [], [], []
         for group in x.split(self.images):
