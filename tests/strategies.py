@@ -9,7 +9,8 @@ from understanding_bn import architecture, plugins
 from understanding_bn.experiment.config import RESERVED
 
 ARCHS = [f"{family}-{6 * n + 2}" for family in architecture.SHORTCUTS for n in range(1, 20)]
-INITS, NORMS = plugins.names("init"), plugins.names("norm")
+INITS = plugins.names("init")
+NORMS = ["ghost-1" if name == plugins.GHOST else name for name in plugins.names("norm")]  # groups of 1 go with any B
 FEW_NAMES = ("dataset", "site")  # without its last letter, none of their values is another one
 
 # Names that mean something to a shell, a file system, Snakemake, Python's formatting or a terminal.

@@ -4,14 +4,17 @@ import copy
 import importlib.util
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
 from torch import nn
 from torch.nn import functional as F
 
+from understanding_bn import plugins
 from understanding_bn.analysis import lanczos, spectral, spectrum, tape
 from understanding_bn.analysis.context import Context
 from understanding_bn.analysis.hessian import Objective
@@ -20,7 +23,7 @@ from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.measurements import hessian_spectrum
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
-from understanding_bn.models import norms, resnet
+from understanding_bn.models import resnet
 from understanding_bn.settings import Augmentation, Optimiser
 
 CLASSES = 3
@@ -31,7 +34,7 @@ class Small(nn.Module):
 
     def __init__(self, norm="batch", smooth=False):
         super().__init__()
-        make = getattr(norms, norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
+        make = plugins.make("norm", norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
         self.stem = resnet.ConvNorm(1, 4, 3, 2, make)
         self.block = resnet.Block(4, 4, 1, "projection", make)
         self.linear = nn.Linear(4, CLASSES)
@@ -95,6 +98,7 @@ def matrix():
 
 
 MODES = [("batch", "train"), ("batch", "eval"), ("none", "train"), ("group", "train")]
+MODES += [("ghost-3", "train"), ("ghost-3", "eval")]
 
 
 @pytest.mark.parametrize(("norm", "mode"), MODES)
@@ -330,9 +334,61 @@ def test_a_spectrum_has_every_mode_block_and_probe():
 def test_networks_without_batch_statistics_are_measured_once(context):
     options = HessianSpectrum(at=[0], subset=16, bn_modes=["train", "eval"], top=1, probes=1, steps=3)
     table = hessian_spectrum.measure(context, "none", 0, options)
-    assert list(table.columns) == spectrum.COLUMNS
+    assert list(table.columns) == list(hessian_spectrum.COLUMNS) == ["partition", *spectrum.COLUMNS]
     assert set(table["bn_mode"]) == {"none"}
     assert len(table[table["kind"] == "trace"]) == 1
+
+
+def test_the_partition_is_the_cells_own_unless_one_is_given(context, monkeypatch):
+    taken = []
+
+    def spectrum_of(model, batches, *options):
+        taken.append(batches)
+        return pd.DataFrame({"value": [0.0]})
+
+    monkeypatch.setattr(spectrum, "spectrum", spectrum_of)
+    small, large = replace(context, batch_size=8), replace(context, batch_size=48)
+    for options in ({}, {"batch_size": 24}):
+        chosen = HessianSpectrum(at=[0], subset=48, top=1, probes=1, steps=3, **options)
+        tables = [hessian_spectrum.measure(each, "batch", 0, chosen) for each in (small, large)]
+        assert [table["partition"].item() for table in tables] == ([24, 24] if options else [8, 48])
+    assert [len(batches) for batches in taken] == [6, 1, 2, 2]
+    for (images, labels), (same, too) in zip(*taken[2:], strict=True):
+        assert torch.equal(images, same) and torch.equal(labels, too)
+
+
+@pytest.mark.slow  # it traces a ResNet-8 five times
+def test_cells_of_any_batch_size_with_the_same_weights_have_one_spectrum_over_a_common_partition(context):
+    """Left out, the partition is the cell's own, and in train mode the loss is another one."""
+    settings = {"at": [0], "subset": 48, "bn_modes": ["train", "eval"], "top": 1, "probes": 1, "steps": 3}
+    small, large = replace(context, batch_size=8), replace(context, batch_size=48)
+    common, own = HessianSpectrum(**settings, batch_size=24), HessianSpectrum(**settings)
+    first, second = (hessian_spectrum.measure(each, "batch", 0, common) for each in (small, large))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert set(first["partition"]) == {24} and set(first["bn_mode"]) == {"train", "eval"}
+    mine, other = (hessian_spectrum.measure(each, "batch", 0, own) for each in (small, large))
+    assert (set(mine["partition"]), set(other["partition"])) == ({8}, {48})
+    trace = [t[t["kind"] == "trace"].set_index("bn_mode")["value"] for t in (mine, other)]
+    assert trace[0]["eval"] == pytest.approx(trace[1]["eval"], rel=1e-4)  # of the same images, in float32
+    assert trace[0]["train"] != pytest.approx(trace[1]["train"], rel=0.05)
+
+
+@pytest.mark.parametrize("norm", ["batch", "ghost-3"])
+def test_in_eval_mode_the_partition_does_not_matter_and_in_train_mode_it_does(norm):
+    ((images, labels),) = batches(1, 12)
+    halves = list(zip(images.split(6), labels.split(6), strict=True))
+    shuffled = images.roll(1, 0), labels.roll(1, 0)  # which gives ghost norm's groups other images
+    model, v = network(norm), vector(Objective(network(norm), halves, "eval").size)
+    found = {
+        mode: [Objective(model, data, mode).hvp(v) for data in ([(images, labels)], halves, [shuffled])]
+        for mode in ("eval", "train")
+    }
+    assert relative(found["eval"][1], found["eval"][0]) < 1e-12
+    assert relative(found["eval"][2], found["eval"][0]) < 1e-12
+    parted = found["train"][1 if norm == "batch" else 2]
+    assert relative(parted, found["train"][0]) > 0.05
+    if norm == "ghost-3":  # its groups are the same in halves of the mini-batch
+        assert relative(found["train"][1], found["train"][0]) < 1e-12
 
 
 def test_a_network_that_has_diverged_has_nans_in_place_of_values(context):

@@ -14,14 +14,14 @@ from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.summaries.training import CELL
 
 
-def values(seeds=(0, 1), alphas=(0.01, 0.1, 1.0), batch_size=64, arch="resnet-8"):
+def values(seeds=(0, 1), alphas=(0.01, 0.1, 1.0), batch_size=64, arch="resnet-8", modes=("train", "eval")):
     """Made-up spectra: batch norm at every α, no norm at all but the largest, where it diverged."""
     rng = np.random.default_rng(0)
     parts = []
     for norm, seed in itertools.product(["batch", "none"], seeds):
         for alpha in [math.nan, *(alphas if norm == "batch" else alphas[:-1])]:
             start = math.isnan(alpha)
-            for mode, block in itertools.product(["train", "eval"] if norm == "batch" else ["none"], ["all", "3"]):
+            for mode, block in itertools.product(modes if norm == "batch" else ["none"], ["all", "3"]):
                 sharpness = 2.0 if start else 1 / alpha
                 rows = [("top", 0, math.nan, sharpness, math.nan, 1e-6), ("top", 1, math.nan, 1.0, math.nan, 3e-6)]
                 rows += [("bottom", 0, math.nan, -0.5, math.nan, 2e-6)]
@@ -55,8 +55,10 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
     shown, tables = figure.draw(histories(everything), everything)
     assert titles(shown) == ["at initialisation", "6 epochs, α = 0.01", "6 epochs, α = 0.1", "6 epochs, α = 1"]
     assert list(tables[""].columns) == figure.COLUMNS
-    assert set(tables[""]["bn_mode"]) == {"train", "none"}
-    assert len(tables[""]) == 2 * (4 + 3) * 3 * 5
+    modes = tables[""].groupby(tables[""]["epoch"] > 0)["bn_mode"].unique()
+    assert set(modes[True]) == {"train", "eval", "none"}
+    assert set(modes[False]) == {"train", "none"}, "running statistics are not yet any"
+    assert len(tables[""]) == 2 * (4 + 3 + 3) * 3 * 5
     summary = tables["summary"]
     assert len(summary) == 2 * 2 * (4 * 2 + 3)
     run = summary[(summary["norm"] == "batch") & (summary["alpha"] == 0.1)]
@@ -70,7 +72,7 @@ def test_the_figure_has_a_panel_per_alpha_and_a_summary_of_every_run():
 
 
 def test_one_eigenvalue_of_the_largest_network_stays_in_view():
-    spectra = values()
+    spectra = values(modes=("train",))
     shown, tables = figure.draw(histories(spectra), spectra)
     panels = [ax for ax in shown.axes if ax.get_title()]
     parts = ["epoch == 0"] + [f"epoch > 0 and alpha == {alpha}" for alpha in (0.01, 0.1, 1.0)]
@@ -109,6 +111,29 @@ def test_medians_and_dots_against_alpha_are_those_of_the_seeds():
     assert sorted(drawn.markers(sharpness, "batch")[:, 1]) == pytest.approx([1, 1, 10, 10, 100, 100, 100, 1000, 10000])
 
 
+def test_eval_mode_has_lines_of_its_own_and_the_title_says_how_large_mini_batches_were():
+    spectra = values().assign(partition=256)
+    spectra.loc[(spectra["bn_mode"] == "eval") & (spectra["kind"] == "top"), "value"] *= 3
+    shown, tables = figure.draw(histories(spectra), spectra)
+    sharpness = next(ax for ax in shown.axes if "sharpness" in ax.get_ylabel())
+    ((_, train),), ((_, evaluated),) = drawn.lines(sharpness, "batch"), drawn.lines(sharpness, "batch", "-.")
+    assert evaluated == pytest.approx(3 * train)
+    assert len(drawn.markers(sharpness, "batch", "s")) == len(drawn.markers(sharpness, "batch", "o"))
+    panels = [ax for ax in shown.axes if ax.get_title()]
+    assert [len(drawn.lines(ax, "batch", "-.")) for ax in panels] == [0, 1, 1, 1]
+    assert set(tables[""]["partition"]) == set(tables["summary"]["partition"]) == {256}
+    assert "mini-batches of 256 images, batch norm in train and eval mode" in shown.subfigs[0].get_suptitle()
+    assert {"batch norm in train mode", "batch norm in eval mode"} <= set(legends(shown))
+
+
+def test_a_spectrum_in_eval_mode_alone_is_drawn():
+    spectra = values(modes=("eval",))
+    spectra = spectra[spectra["norm"] == "batch"]
+    shown, tables = figure.draw(histories(spectra), spectra)
+    assert len(titles(shown)) == 3, "none at initialisation"
+    assert set(tables[""]["bn_mode"]) == {"eval"}
+
+
 @pytest.mark.parametrize(
     ("keep", "expected"),
     [
@@ -133,7 +158,8 @@ def test_the_figure_draws_one_network_and_says_which():
     shown, tables = figure.draw(histories(spectra), spectra)
     assert set(tables[""]["arch"]) == {"resnet-8"}
     assert set(tables["summary"]["arch"]) == {"resnet-8", "resnet-14"}
-    assert "ResNet-8 on the digits, Xavier uniform, B = 64" in [part.get_suptitle() for part in shown.subfigs]
+    what = "ResNet-8 on the digits, Xavier uniform, B = 64\nHessian over mini-batches of 64 images, batch norm in "
+    assert what + "train and eval mode" in [part.get_suptitle() for part in shown.subfigs]
     assert "mean of 2 seeds, 3 probes each" in legends(shown)
 
 

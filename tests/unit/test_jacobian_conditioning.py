@@ -45,11 +45,15 @@ def network(arch, norm, init="kaiming", channels=2, seed=0):
 
 
 @pytest.mark.parametrize("arch", ["resnet-8", "resnet-padded-8", "plain-14"])
-@pytest.mark.parametrize(("norm", "bn_mode"), [("batch", "train"), ("batch", "eval"), ("none", "none")])
+@pytest.mark.parametrize(
+    ("norm", "bn_mode"),
+    [("batch", "train"), ("batch", "eval"), ("none", "none"), ("ghost-2", "train"), ("ghost-2", "eval")],
+)
 def test_jacobian_is_that_of_reverse_mode_and_of_central_differences(arch, norm, bn_mode, monkeypatch):
     monkeypatch.setattr(jacobian, "IMAGES_AT_ONCE", 40)  # not a divisor of what there is to do
-    batch, image = images(3), 1
-    model = network(arch, norm)
+    model, everything = network(arch, norm), images(4)
+    batch, image = jacobian.sharing(model, everything, 3)
+    assert (len(batch), image) == ((2, 1) if norm == "ghost-2" else (4, 3))
     (found,) = jacobian.in_modes(model, batch, [bn_mode])
     assert found == bn_mode
     matrix = jacobian.jacobian(model, *jacobian.seen(batch, image, bn_mode))
@@ -80,6 +84,19 @@ def test_the_two_modes_share_features_and_differ_in_derivatives():
         matrices[bn_mode] = jacobian.jacobian(model, *jacobian.seen(batch, 0, bn_mode))
     assert torch.allclose(features["train"], features["eval"], rtol=1e-10, atol=1e-12)
     assert not torch.allclose(matrices["train"], matrices["eval"], rtol=0.01)
+
+
+def test_of_a_ghost_norm_no_image_of_another_group_matters():
+    """So that its group alone has the features and derivatives of the whole mini-batch, in train mode."""
+    batch, model = images(6), network("resnet-8", "ghost-2")
+    group, place = jacobian.sharing(model, batch, 3)
+    assert torch.equal(group, batch[2:4]) and place == 1
+    (_,) = jacobian.in_modes(model, batch, ["train"])
+    whole, alone = jacobian.jacobian(model, batch, 3), jacobian.jacobian(model, group, place)
+    assert torch.allclose(whole, alone, rtol=1e-10, atol=1e-12)
+    (_,) = jacobian.in_modes(model, group, ["eval"])
+    features = model.features(group)
+    assert torch.allclose(features, model.train().features(batch)[2:4], rtol=1e-10, atol=1e-12)
 
 
 def test_train_mode_leaves_the_running_moments_alone():

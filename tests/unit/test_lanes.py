@@ -60,6 +60,7 @@ CHANGES = [
     pytest.param({"norm": "batch", "keep": [1]}, id="batch"),
     pytest.param({"norm": "none", "alpha": 0.01}, id="none"),
     pytest.param({"norm": "group", "epochs": 3}, id="group"),
+    pytest.param({"norm": "ghost-64"}, id="ghost-64"),
     pytest.param({"norm": "batch-final", "batch_size": 400}, id="batch-final"),
 ]
 

@@ -91,6 +91,30 @@ def test_moves_are_the_exponents_of_a_power_law_and_leave_out_what_failed():
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["0.01", "0.04", "0.16"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says", "measured"),
+    [
+        ({}, "batch norm in train mode, mini-batches of each cell’s own B images", 10),
+        ({"partition": 256}, "batch norm in train mode, mini-batches of 256 images", 10),
+        ({"partition": 256, "bn_mode": "eval"}, "batch norm in eval mode, mini-batches of 256 images", 30),
+    ],
+)
+def test_the_grid_says_of_what_sharpness_is(changes, says, measured):
+    """Eval mode where it was measured beside train mode. A network without batch statistics has the same partition."""
+    histories, hessian = [], []
+    for norm, alpha, size, seed in grid("batch", "none"):
+        histories += [run(norm, alpha, size, seed)]
+        hessian += curvature(norm, alpha, size, seed, **{k: v for k, v in changes.items() if k != "bn_mode"})
+        if norm == "batch" and "bn_mode" in changes:
+            hessian += curvature(norm, alpha, size, seed, top=30.0, **changes)
+    figure, tables = alpha_batch_grid.draw(pd.DataFrame(histories), None, pd.DataFrame(hessian))
+    assert f"sharpness: {says}" in [text.get_text() for legend in figure.legends for text in legend.texts]
+    table = tables[""]
+    assert (table.loc[table["norm"] == "batch", "sharpness"] == measured).all()
+    assert (table.loc[table["norm"] == "none", "sharpness"] == 10).all()
+    assert (table["sharpness_partition"] == changes.get("partition", table["batch_size"])).all()
+
+
 def test_before_training_a_network_stands_at_every_alpha():
     rows = gradients("batch", np.nan, 64, 0, epoch=0, noise=8.0)
     rows += [r for a in (0.1, 0.01) for e in (10, 20) for r in gradients("batch", a, 64, 0, epoch=e)]

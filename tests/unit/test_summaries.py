@@ -65,9 +65,7 @@ def test_outliers_over_the_rms_eigenvalue_whatever_the_number_of_probes(probes):
     for probe in range(probes):
         for value, weight in zip(eigenvalues, weights, strict=True):
             rows.append(RUN | {"kind": "node", "probe": probe, "value": value, "weight": weight})
-    other = [row | {"bn_mode": "eval", "value": 1e6} for row in rows] + [
-        row | {"block": "3", "value": 1e6} for row in rows
-    ]
+    other = [row | {"block": "3", "value": 1e6} for row in rows]
     (ratio,) = hessian.largest_over_rms(pd.DataFrame(rows + other))["ratio"]
     assert ratio == pytest.approx(12 / np.sqrt(0.75 * 9 + 0.25 * 144))
 
@@ -75,9 +73,21 @@ def test_outliers_over_the_rms_eigenvalue_whatever_the_number_of_probes(probes):
 def test_sharpness_is_the_largest_eigenvalue_and_the_trace_a_mean_over_probes():
     rows = [RUN | {"kind": "top", "value": value} for value in (2.0, 7.0)]
     rows += [RUN | {"kind": "trace", "probe": probe, "value": value} for probe, value in enumerate((1.0, 4.0))]
-    rows += [row | {"bn_mode": "eval", "value": 1e6} for row in rows]
     (row,) = hessian.sharpness_and_trace(pd.DataFrame(rows)).to_dict("records")
     assert (row["sharpness"], row["trace"]) == (7, 2.5)
+
+
+def test_one_measure_is_taken_of_all_networks_eval_mode_where_it_was_measured():
+    """A network without batch statistics has neither mode; earlier versions measured each cell with its own B."""
+    rows = [RUN | {"kind": "top", "value": 2.0}, RUN | {"kind": "top", "value": 3.0, "norm": "none", "bn_mode": "none"}]
+    table = pd.DataFrame(rows)
+    columns = ["norm", "sharpness", "sharpness_bn_mode", "sharpness_partition"]
+    size = RUN["batch_size"]
+    found = hessian.sharpness_and_trace(table)[columns].to_numpy().tolist()
+    assert found == [["batch", 2, "train", size], ["none", 3, "none", size]]
+    both = pd.concat([table, table[:1].assign(bn_mode="eval", value=5.0)]).assign(partition=512)
+    found = hessian.sharpness_and_trace(both)[columns].to_numpy().tolist()
+    assert found == [["batch", 5, "eval", 512], ["none", 3, "none", 512]]
 
 
 def test_each_room_imports_only_those_before_it():

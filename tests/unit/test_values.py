@@ -109,7 +109,7 @@ def test_claims_are_read_by_number(record):
 
 
 def test_sharpness_is_set_in_relation_to_where_descent_loses_stability(record, write):
-    row = {"norm": "none", "block": "all", "epoch": 5, "epochs": 5, "failure": None}
+    row = {"norm": "none", "block": "all", "epoch": 5, "epochs": 5, "bn_mode": "none", "failure": None}
     ends = [row | {"alpha": alpha, "top_eigenvalue": top} for alpha, top in ((0.1, 20.0), (0.01, 100.0))]
     start, layer, failed = row | {"epoch": 0}, row | {"block": "stem"}, row | {"failure": "stuck at chance"}
     others = [

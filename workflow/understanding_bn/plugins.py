@@ -25,12 +25,25 @@ from understanding_bn.errors import Stopped, UserError
 
 PACKAGE = Path(__file__).resolve().parent
 TAG = "_plugged"  # the attribute that holds a module's tag
+GHOST = "ghost-M"  # what lists of names have for `ghost-1`, `ghost-2`, …
+NO_NORMS = ("final",)  # the public functions of models.norms that are none
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
 
 
 def names(kind: str, plugged: Sequence[Path] = ()) -> list[str]:
     """The config's names for all norms (with hyphens) or initialisations (kind "norm" or "init"), plug-ins' last."""
     return [*_built_in(kind), *(name for path in plugged for name in offers(path)[kind])]
+
+
+def group_size(norm: str) -> int | None:
+    """How many images the norm `ghost-M` takes its statistics from, M; None for all other norms."""
+    found = re.fullmatch("ghost-([1-9][0-9]{0,6})", norm)
+    return int(found[1]) if found else None
+
+
+def is_among(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is one of those that `names` lists, where `ghost-M` stands for every M."""
+    return name != GHOST and (GHOST if group_size(name) else name) in known
 
 
 def offers(path: Path) -> dict[str, list[str]]:
@@ -62,7 +75,7 @@ def _offers(path: Path, source: str) -> dict[str, list[str]]:
         for name in functions:
             if not re.fullmatch("[a-z][a-z0-9_]{0,49}", name):
                 raise UserError(f"{path}: {kind}_{name[:60]}: expected small letters, digits and '_' after {kind}_")
-            if _named(kind, name) in _built_in(kind):
+            if is_among(_named(kind, name), _built_in(kind)):
                 raise UserError(f"{path}: {kind}_{name}: there is a {kind} {_named(kind, name)!r} already; rename it")
     return {kind: [_named(kind, name) for name in functions] for kind, functions in added.items()}
 
@@ -84,6 +97,9 @@ def make(kind: str, name: str, plugged: Sequence[Path] = ()) -> Callable[..., An
         UserError: there is none, or the plug-in fails; so does the function that is returned.
     """
     path, function = source(kind, name, plugged), name.replace("-", "_")
+    if path is None and (images := group_size(name)) is not None:
+        norms = importlib.import_module(f"understanding_bn.{MODULES[kind]}")
+        return functools.partial(norms.ghost, images=images)
     if path is None:
         return getattr(importlib.import_module(f"understanding_bn.{MODULES[kind]}"), function)
     with blamed(path, "the file"):
@@ -169,7 +185,7 @@ def source(kind: str, name: str, plugged: Sequence[Path]) -> Path | None:
     Raises:
         UserError: there is none of that name.
     """
-    if name in _built_in(kind):
+    if is_among(name, _built_in(kind)):
         return None
     for path in plugged:
         if name in offers(path)[kind]:
@@ -184,8 +200,8 @@ def _built_in(kind: str) -> list[str]:
     functions = [
         node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
     ]
-    public = [name for name in functions if name[0] != "_" and (kind, name) != ("norm", "final")]
-    return [_named(kind, name) for name in public]
+    named = [_named(kind, name) for name in functions if name[0] != "_" and not (kind == "norm" and name in NO_NORMS)]
+    return [GHOST if kind == "norm" and name == "ghost" else name for name in named]
 
 
 def _named(kind: str, function: str) -> str:

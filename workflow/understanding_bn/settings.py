@@ -5,7 +5,7 @@ below it, which is its description in the generated reference of keys.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
-from understanding_bn import architecture
+from understanding_bn import architecture, plugins
 
 T = TypeVar("T")
 SMALLEST_ALPHA = 1e-30  # α is spelled out in the names of files
@@ -55,12 +55,14 @@ class Setting:
     Attributes:
         images: the number of training images; infinite where it is not known before the data is read.
         archs: every network that the measurement is made on.
-        norms: the names of all norms.
+        norms: the names of all norms, as `plugins.names` lists them.
+        measured: the norms of the networks that the measurement is made on.
     """
 
     images: float
     archs: tuple[str, ...]
     norms: tuple[str, ...]
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,15 @@ def too_many(place: tuple[str | int, ...], wanted: int, setting: Setting) -> Ite
     if wanted > setting.images:
         text = f"{wanted} is more than the {setting.images} training images; expected at most {setting.images}"
         yield Mistake(place, text)
+
+
+def ungrouped(place: tuple[str | int, ...], batch_size: int, norms: Iterable[str]) -> Iterator[Mistake]:
+    """A mistake for each norm `ghost-M` whose groups of M images do not make up a mini-batch of this size."""
+    for norm in norms:
+        size = plugins.group_size(norm)
+        if size and batch_size % size:
+            text = f"{batch_size} images are no whole number of groups of {size}, the images of norm {norm!r}"
+            yield Mistake(place, f"{text}; expected a multiple of {size}")
 
 
 def _counterparts(layers: int | tuple[int, ...], arch: str) -> int | tuple[int, ...]:

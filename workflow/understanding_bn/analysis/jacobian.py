@@ -8,10 +8,19 @@ from torch import Tensor, nn
 from torch.func import jvp, vmap
 
 from understanding_bn.analysis.context import attached, batch_norms
+from understanding_bn.models.norms import GhostBatchNorm2d
 from understanding_bn.models.resnet import ResNet
 
 # Copies of an image that are pushed forward at once: few enough for a processor's cache, many enough to keep it busy.
 IMAGES_AT_ONCE = 128
+
+
+def sharing(model: ResNet, images: Tensor, image: int) -> tuple[Tensor, int]:
+    """The images that have their moments in common with this one, and its place among them: all but in ghost norms."""
+    sizes = (module.images for module in batch_norms(model) if isinstance(module, GhostBatchNorm2d))
+    size = next(sizes, len(images))
+    place = image % size
+    return images[image - place : image - place + size], place
 
 
 def in_modes(model: ResNet, images: Tensor, bn_modes: Sequence[str]) -> Iterator[str]:

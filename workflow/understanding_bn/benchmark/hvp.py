@@ -84,8 +84,8 @@ def run(
         measure.at_least("sizes", size, 8)
         flops.forward(arch, size, synthetic.CHANNELS, synthetic.CLASSES)
     known = plugins.names("norm")
-    if unknown := set(norms) - set(known):
-        raise UserError(f"--norms: {unknown.pop()!r} is unknown; expected one of {', '.join(known)}")
+    if unknown := [norm for norm in norms if not plugins.is_among(norm, known)]:
+        raise UserError(f"--norms: {unknown[0]!r} is unknown; expected one of {', '.join(known)}")
     device = hardware.device(threads, wanted_device)
     planned = []
     for arch, size, norm in itertools.product(archs, sizes, norms):

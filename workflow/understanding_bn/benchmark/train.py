@@ -130,7 +130,7 @@ def _check(case: Case) -> None:
     """Refuse names that do not exist, before any process is started."""
     flops.forward(case.arch, case.image_size, synthetic.CHANNELS, synthetic.CLASSES)
     known = plugins.names("norm")
-    if case.norm not in known:
+    if not plugins.is_among(case.norm, known):
         raise UserError(f"--norms: {case.norm!r} is unknown; expected one of {', '.join(known)}")
     measure.at_least("sizes", case.image_size, 8)
 

@@ -10,7 +10,7 @@ from understanding_bn.claims.checks import Check, mean_check, quotient_check, ra
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.summaries import edge_of_stability, max_learning_rate
 from understanding_bn.summaries.gradient_structure import along_training
-from understanding_bn.summaries.hessian import largest_over_rms, sharpness_and_trace
+from understanding_bn.summaries.hessian import largest_over_rms, preferred, sharpness_and_trace
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, largest_grid, neighbours
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import chosen_by, main_network, of_network, with_failures
@@ -200,16 +200,19 @@ def settles_at_the_edge(results: Results) -> list[Check]:
 def fewer_outliers(results: Results) -> list[Check]:
     """Ghorbani, Krishnan & Xiao (2019): BN suppresses the Hessian's outliers. λ_max over the spectrum's rms is less."""
     table = results.trained("hessian_spectrum")
-    ratio = largest_over_rms(table[table["fraction"] == 1])
+    end = table[table["fraction"] == 1]
+    ratio = largest_over_rms(end)
     ratio["ratio"] = np.log10(ratio["ratio"].where(ratio["ratio"] > 0))
     difference, lost = _none_minus_batch(results, ratio, "ratio")
-    return [mean_check(f"log10 of λ_max / rms λ, none − BN, mean over α and B{lost}", difference, ">", 0, zero=0)]
+    name = f"log10 of λ_max / rms λ, none − BN, mean over α and B, BN in {preferred(end['bn_mode'])} mode{lost}"
+    return [mean_check(name, difference, ">", 0, zero=0)]
 
 
 def shallow_networks_sharper(results: Results) -> list[Check]:
     """Yao et al. (2020): in a shallow residual network BN makes the Hessian's trace larger, not smaller."""
     histories, spectra = results.histories(), results.trained("hessian_spectrum")
-    table = with_failures(sharpness_and_trace(spectra[spectra["fraction"] == 1]), histories)
+    end = spectra[spectra["fraction"] == 1]
+    table = with_failures(sharpness_and_trace(end), histories)
     table = table[table["arch"].map(lambda a: architecture.parse(a)[0] != "none") & (table["failure"] == "")]
     both = table.groupby("arch")["norm"].apply(lambda norms: {"batch", "none"} <= set(norms))
     if not both.any():
@@ -218,7 +221,8 @@ def shallow_networks_sharper(results: Results) -> list[Check]:
     traces = table[table["arch"] == arch]
     traces = traces.assign(logarithm=np.log10(traces["trace"].where(traces["trace"] > 0)))
     difference, lost = _none_minus_batch(results, traces, "logarithm")
-    name = f"log10 of the Hessian's trace at the end, BN − none, {arch.replace('resnet', 'ResNet')}{lost}"
+    where = f"{arch.replace('resnet', 'ResNet')}, BN in {preferred(end['bn_mode'])} mode"
+    name = f"log10 of the Hessian's trace at the end, BN − none, {where}{lost}"
     return [mean_check(name, -difference, ">", 0, zero=0)]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from understanding_bn import paper
 from understanding_bn.claims.results import Results
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
+from understanding_bn.settings import Initial
 
 CONVERGED = 99.0  # per cent of the training images, in eval mode and without augmentation
 
@@ -53,9 +54,11 @@ def unmet(needs: Needs, results: Results) -> list[str]:
 
 
 def batch_sizes(job: Train | Measure) -> list[int]:
-    """The batch sizes of a job; a measurement may have its own."""
+    """The batch sizes of a job; a measurement at initialisation may have its own."""
     options = getattr(job, "options", None)
     (network,) = job.networks
+    if not isinstance(options, Initial):
+        return [network.batch_size]
     sizes = getattr(options, "batch_sizes", None)
     return [*sizes] if sizes else [getattr(options, "batch_size", network.batch_size)]
 

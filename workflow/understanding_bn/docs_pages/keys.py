@@ -63,6 +63,8 @@ NAMES = """\
 - A **network** is `resnet-D`, `resnet-padded-D` or `plain-D` with depth D = 6n + 2. `resnet` has projections in its
   shortcuts, `resnet-padded` pads them with zeros, and `plain` has none.
 - A **norm** is one of {norms}.
+  `ghost-M`, such as `ghost-16`, is batch norm with the statistics of M images at a time. M must divide the number of
+  images in a mini-batch.
 - An **initialisation** is one of {inits}.
 - A **layer** is the paper's number of it: 1 is the stem, D is the linear layer, all others are convolutions. The
   default layers of a measurement are the paper's, in ResNet-110. In a network of another depth they are those in their

@@ -19,6 +19,7 @@ from understanding_bn.experiment.jobs import Matrices, Train
 from understanding_bn.figures.style import label
 from understanding_bn.messages import plain
 from understanding_bn.record import Record
+from understanding_bn.summaries.hessian import of_mode, preferred
 from understanding_bn.summaries.intervals import mean_interval
 from understanding_bn.summaries.training import NETWORK, main_network, of_network
 
@@ -191,7 +192,7 @@ def accuracies(folder: Path) -> str:
     """Final accuracies of every cell of a record's main network, with curvature and noise at the end of training."""
     keys = [*NETWORK, "norm", "alpha", "epochs"]
     hessian = records.csv(folder, "figures/hessian_spectrum_summary.csv")
-    hessian = hessian[(hessian["block"] == "all") & (hessian["epoch"] == hessian["epochs"])]
+    hessian = of_mode(hessian[(hessian["block"] == "all") & (hessian["epoch"] == hessian["epochs"])])
     noise = records.csv(folder, "figures/noise_along_training.csv")
     noise = noise[noise["fraction"] == 1]
     table = records.csv(folder, "figures/fig1_accuracy_summary.csv")
@@ -219,11 +220,13 @@ def accuracies(folder: Path) -> str:
             | {name: mean(values, ".3g") for name, values in zip(("sharpness", "trace", "C"), at_end, strict=True)}
             | {"failed seeds": ", ".join([f"{len(kinds)} of {len(runs)}", *kinds.unique()])}
         )
+    in_eval = preferred(hessian["bn_mode"]) == "eval"
+    with_mode = f"with batch norm in train mode{', but the Hessian in eval mode' if in_eval else ''}"
     note = (
         f"Means over the seeds that did not fail, with their 95 % interval in brackets; train accuracy is {whose}. "
         "Sharpness is the largest eigenvalue of the Hessian of the mean loss, and trace "
-        "its trace; C is the variance of one sample's gradient. All three are measured at the end of training, with "
-        "batch norm in train mode, in float32."
+        "its trace; C is the variance of one sample's gradient. All three are measured at the end of training, "
+        f"{with_mode}, in float32."
     )
     return markdown.table(pd.DataFrame(rows), note)
 

@@ -13,6 +13,7 @@ from understanding_bn.claims.checks import REPRODUCED
 from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
 from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
+from understanding_bn.summaries.hessian import of_mode
 from understanding_bn.summaries.intervals import LEVEL
 from understanding_bn.summaries.learning_rate_grid import MOVES
 
@@ -220,6 +221,7 @@ def edge(folder: Path, norm: str) -> str:
     """Final sharpness relative to 2/α, smallest to largest over the runs that trained."""
     table = records.csv(folder, "figures/hessian_spectrum_summary.csv")
     table = table[(table["block"] == "all") & (table["epoch"] == table["epochs"]) & table["failure"].isna()]
+    table = of_mode(table)
     table = table[table["norm"] == norm]
     shares = table["top_eigenvalue"] * table["alpha"] / 2
     return f"{shares.min():.2f} to {shares.max():.2f}"

@@ -9,7 +9,7 @@ from understanding_bn import architecture, plugins
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.config import IMAGES, SIDES, Config
 from understanding_bn.messages import choice, place, shown
-from understanding_bn.settings import Initial, Setting, Trained
+from understanding_bn.settings import Initial, Setting, Trained, ungrouped
 
 LONGEST_SEEDS = 200  # characters in the name of a job's folder
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -24,6 +24,7 @@ def check(config: Config) -> None:
         _check_side,
         _check_sizes,
         _check_updates,
+        _check_groups,
         _check_order,
         _check_snapshots,
         _check_seeds,
@@ -74,7 +75,7 @@ def _check_names(config: Config, known: dict[str, list[str]]) -> None:
     """Norms, initialisations and architectures must exist; a digit must not be mirrored."""
     for path, value in _leaves(_blocks(config, "initialization", "grid", "trained")):
         key = next(part for part in reversed(path) if isinstance(part, str)).removesuffix("s")
-        if key in known and value not in known[key] and isinstance(value, str):
+        if key in known and isinstance(value, str) and not plugins.is_among(value, known[key]):
             _fail(path, f"{shown(value)} is unknown; expected {choice(value, known[key])}")
         if key == "arch":
             try:
@@ -140,6 +141,17 @@ def _check_updates(config: Config, known: dict[str, list[str]]) -> None:
                 _fail(("grid", position, "updates"), text)
 
 
+def _check_groups(config: Config, known: dict[str, list[str]]) -> None:
+    """The groups of a ghost norm must make up a mini-batch."""
+    start = config.initialization
+    for mistake in ungrouped(("initialization", "batch_size"), start.batch_size, start.norms):
+        _fail(mistake.place, mistake.text)
+    for number, entry in enumerate(config.grid):
+        for position, size in enumerate(entry.batch_size):
+            for mistake in ungrouped(("grid", number, "batch_size", position), size, entry.norm):
+                _fail(mistake.place, mistake.text)
+
+
 def _check_order(config: Config, known: dict[str, list[str]]) -> None:
     """Milestones must ascend."""
     milestones = list(config.schedule.milestones)
@@ -173,13 +185,15 @@ def _check_seeds(config: Config, known: dict[str, list[str]]) -> None:
 def _check_measurements(config: Config, known: dict[str, list[str]]) -> None:
     """Each measurement checks its own options against the networks and images that it is made on."""
     start, images = config.initialization, config.images("train")
-    trained = tuple(arch for entry in config.grid for arch in entry.arch)
     for block, all_options in (("initialization", start.measurements), ("trained", config.trained.measurements)):
         for name, options in measurements(all_options).items():
             if isinstance(options, Initial):
-                archs = start.archs(options)
+                archs, norms = start.archs(options), start.norms
             else:
                 assert isinstance(options, Trained)
-                archs = trained
-            for mistake in options.check(Setting(images, archs, tuple(known["norm"]))):
+                allowed = options.where.model_dump()
+                entries = [e for e in config.grid if all({*getattr(e, key)} & {*allowed[key]} for key in allowed)]
+                archs = tuple(arch for entry in config.grid for arch in entry.arch)
+                norms = tuple(n for entry in entries for n in entry.norm if n in allowed.get("norm", entry.norm))
+            for mistake in options.check(Setting(images, archs, tuple(known["norm"]), norms)):
                 _fail((block, "measurements", name, *mistake.place), mistake.text)

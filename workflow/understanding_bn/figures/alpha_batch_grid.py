@@ -16,13 +16,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import network, seeds_of
+from understanding_bn.figures.titles import listed, network, seeds_of
 from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
-from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.trained_runs import OF_WHAT, runs
 from understanding_bn.summaries.training import CELL
 
 COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "train_accuracy", "gap", "loss_gap"]
-COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", "update_noise", "noise_scale"]
+COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", *OF_WHAT, "update_noise", "noise_scale"]
 # What a quantity's colour bar calls it, and how its numbers are written.
 PANELS: dict[str, tuple[str, Callable[[float], str]]] = {
     "test_accuracy": ("test accuracy (%)", lambda value: f"{value:.1f}"),
@@ -58,7 +58,7 @@ def draw(
         raise NothingToShow("Every run of this grid failed: it diverged or stayed at chance.")
     norms = style.ordered(table["norm"])
     alphas, sizes = sorted(table["alpha"].unique()), sorted(table["batch_size"].unique())
-    height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * len(alphas))
+    height = 1.2 + len(quantities) * (0.3 + CELL_HEIGHT * max(len(alphas), 4))  # colour bars' names need so much
     shape, size = (len(quantities), len(norms)), (style.WIDTH, height)
     figure, axes = plt.subplots(*shape, figsize=size, sharex=True, sharey=True, squeeze=False)
     for row, quantity in zip(axes, quantities, strict=True):
@@ -118,6 +118,16 @@ def _heatmap(
     ax.grid(False)
 
 
+def _of_what(table: pd.DataFrame) -> str:
+    """What sharpness is of: the mode of batch norm, and the images in its mini-batches; "" where it has no mode."""
+    measured = table.dropna(subset="sharpness")
+    modes = [mode for mode in measured["sharpness_bn_mode"].unique() if mode != "none"]
+    sizes = sorted(measured["sharpness_partition"].unique())
+    own = len(sizes) > 1 and (measured["sharpness_partition"] == measured["batch_size"]).all()
+    size = "each cell’s own B" if own else listed(sizes)
+    return f"sharpness: batch norm in {modes[0]} mode, mini-batches of {size} images" if modes else ""
+
+
 def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize) -> None:
     """A colour bar beside a row, named and with a few plain numbers."""
     mappable = plt.cm.ScalarMappable(scale, COLOURS)
@@ -144,6 +154,8 @@ def _key(figure: Figure, table: pd.DataFrame) -> None:
         "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
     }
     cell["below it: their range"] = keys.line(linestyle="")
+    if what := _of_what(table):
+        cell[what] = keys.line(linestyle="")
     hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
     keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds_of(table, CELL)}": cell, "hatched": hatched})
 

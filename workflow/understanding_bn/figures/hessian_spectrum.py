@@ -14,8 +14,8 @@ from understanding_bn.analysis.spectral import density
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
-from understanding_bn.figures.titles import count, data, initialisation, network, seeds_of
-from understanding_bn.summaries.hessian import RUN, SECONDARY, WHOLE, by_block, most_measured
+from understanding_bn.figures.titles import count, data, initialisation, listed, network, seeds_of
+from understanding_bn.summaries.hessian import RUN, WHOLE, by_block, most_measured, with_partition
 from understanding_bn.summaries.training import CELL, with_failures
 
 COLUMNS = [*RUN, "probe", "node", "weight"]
@@ -23,6 +23,7 @@ MOST_ALPHAS = 3  # panels of trained networks: the smallest, the largest and a m
 DECADES = 3  # below the largest |λ| at which the axis turns linear
 DOT: style.Look = {"markersize": 3.4, "mew": 0, "alpha": 0.6}
 START: style.Look = {"linestyle": ":", "linewidth": 1}
+EVAL: style.Look = {"linestyle": "-.", "linewidth": 1}  # batch norm in eval mode; in train mode lines are solid
 EDGE: style.Look = {"color": "0.3", "linestyle": "--", "linewidth": 0.9}  # of stability
 WIDTH = 0.3  # of the Gaussian, in units of asinh(λ / linear width): e-folds of |λ|
 
@@ -31,7 +32,8 @@ def draw(histories: pd.DataFrame, hessian_spectrum: pd.DataFrame) -> tuple[Figur
     """Above the spectral densities, below sharpness and trace against α; of one network and B.
 
     A run that failed by its history is counted below, and in no density and no median: a network that gives one answer
-    to every image still has a Hessian, which is in the summary.
+    to every image still has a Hessian, which is in the summary. Batch norm in eval mode has lines of its own, but not
+    at initialisation (see `most_measured`).
     Densities are smoothed by a Gaussian in asinh(λ / linear width), so that a peak is as wide on the axis wherever it
     is; they are shares of all eigenvalues per e-fold of |λ| (per linear width near zero). Lines are means over probes
     and seeds, bands go from the lowest to the highest seed (probe, where there is one seed). Ticks at the foot are the
@@ -40,9 +42,10 @@ def draw(histories: pd.DataFrame, hessian_spectrum: pd.DataFrame) -> tuple[Figur
     Raises:
         NothingToShow: no network that trained, and none before training, has a spectrum.
     """
-    values = with_failures(hessian_spectrum, histories)
+    values = with_failures(with_partition(hessian_spectrum), histories)
     usable = (values["failure"] == "") & np.isfinite(values["value"]) & (values["kind"] == "node")
-    if not (usable & (values["bn_mode"] != SECONDARY) & (values["block"] == WHOLE)).any():
+    without_statistics = (values["bn_mode"] == "eval") & (values["epoch"] == 0)
+    if not (usable & ~without_statistics & (values["block"] == WHOLE)).any():
         raise NothingToShow("No network has a spectrum: every one of those measured had diverged or stayed at chance.")
     table = by_block(values)
     start, trained = most_measured(values)
@@ -88,9 +91,17 @@ def _key(owner: Any, start: pd.DataFrame, trained: pd.DataFrame, drawn: pd.DataF
     if several or probes > 1:
         above[f"range of the {'seeds' if several else 'probes'}"] = keys.band(alpha=0.25)
     above["largest and smallest λ of a seed"] = keys.marker("|", markersize=6)
-    groups = {"norm": keys.norms(palette), "above": above}
+    modes = {"train": ("batch norm in train mode", {}), "eval": ("batch norm in eval mode", EVAL)}
+    used = [modes[mode] for mode in modes if mode in set(drawn["bn_mode"])]
+    colours = keys.norms(palette)
+    if len(used) > 1:
+        colours |= {name: keys.line(**look) for name, look in used}
+    groups = {"norm": colours, "above": above}
     if len(trained):
-        below: keys.Group = {"one seed": keys.marker("o", **DOT), "median": keys.line()}
+        below: keys.Group = {"one seed": keys.marker("o", **DOT)}
+        if "eval" in set(trained["bn_mode"]):
+            below["one seed, batch norm in eval mode"] = keys.marker("s", **DOT)
+        below["median"] = keys.line()
         if len(start):
             below["median at initialisation"] = keys.line(**START)
         below["2/α"] = keys.line(**EDGE)
@@ -109,13 +120,13 @@ def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette
     grid = np.linspace(low - 6 * WIDTH, high + 6 * WIDTH, 800)
     lowest, highest = math.inf, 0.0
     for ax, (title, part) in zip(axes, panels, strict=True):
-        for norm, of_norm in part.groupby("norm"):
+        for (norm, mode), of_norm in part.groupby(["norm", "bn_mode"]):
             if _nodes(of_norm).empty:
                 continue
             curves = _curves(_nodes(of_norm), grid, linear)
             mean = np.mean(list(curves.values()), axis=0)
             ax.fill_between(linear * np.sinh(grid), *_band(curves), color=palette[norm], alpha=0.25, linewidth=0)
-            ax.plot(linear * np.sinh(grid), mean, color=palette[norm])
+            ax.plot(linear * np.sinh(grid), mean, color=palette[norm], **_look(mode))
             ends = of_norm[of_norm["kind"].isin(["top", "bottom"])]["value"].dropna()
             height = 0.04 + 0.05 * list(palette).index(norm)
             ax.plot(ends, [height] * len(ends), "|", color=palette[norm], transform=ax.get_xaxis_transform())
@@ -131,6 +142,11 @@ def _densities(axes: list[Axes], panels: list[tuple[str, pd.DataFrame]], palette
     axes[0].set_xlim(linear * math.sinh(grid[0]), linear * math.sinh(grid[-1]))
     axes[0].set_ylabel("share of eigenvalues\nper e-fold of |λ|")
     _ticks(axes, linear, len(panels))
+
+
+def _look(bn_mode: str) -> style.Look:
+    """The line of a BN mode."""
+    return EVAL if bn_mode == "eval" else {}
 
 
 def _curves(nodes: pd.DataFrame, grid: np.ndarray, linear: float) -> dict[tuple[int, int], np.ndarray]:
@@ -178,10 +194,11 @@ def _against_alpha(axes: np.ndarray, start: pd.DataFrame, end: pd.DataFrame, pal
     left, right = axes
     for ax, quantity in ((left, "top_eigenvalue"), (right, "trace")):
         for norm, colour in palette.items():
-            of_norm = sound[sound["norm"] == norm].dropna(subset=quantity)
-            ax.plot(of_norm["alpha"], of_norm[quantity], "o", color=colour, **DOT)
-            median = of_norm.groupby("alpha")[quantity].median()
-            ax.plot(median.index, median, color=colour, linewidth=1.2)
+            for mode, of_mode in sound[sound["norm"] == norm].dropna(subset=quantity).groupby("bn_mode"):
+                shape = "s" if mode == "eval" else "o"
+                ax.plot(of_mode["alpha"], of_mode[quantity], shape, color=colour, **DOT)
+                median = of_mode.groupby("alpha")[quantity].median()
+                ax.plot(median.index, median, **{"color": colour, "linewidth": 1.2} | _look(mode))
             if norm in before.index and np.isfinite(before.loc[norm, quantity]):
                 ax.axhline(before.loc[norm, quantity], color=colour, **START)
         ax.set(xscale="log", xlabel="learning rate α")
@@ -233,4 +250,7 @@ def _title(drawn: pd.DataFrame) -> str:
     """What is drawn, in words."""
     sizes = "/".join(str(size) for size in sorted(drawn["batch_size"].unique()))
     facts = drawn.iloc[0]
-    return f"{network(facts['arch'])} on {data(facts['dataset'])}, {initialisation(facts['init'])}, B = {sizes}"
+    what = f"{network(facts['arch'])} on {data(facts['dataset'])}, {initialisation(facts['init'])}, B = {sizes}"
+    modes = " and ".join(mode for mode in ("train", "eval") if mode in set(drawn["bn_mode"]))
+    partition = f"Hessian over mini-batches of {listed(drawn['partition'])} images"
+    return f"{what}\n{partition}" + (f", batch norm in {modes} mode" if modes else "")

@@ -1,6 +1,7 @@
 """The condition number of the input–output Jacobian against depth, and that of a product of Gaussian matrices."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -86,8 +87,8 @@ def draw(jacobian_conditioning: pd.DataFrame) -> tuple[Figure, dict[str, pd.Data
 def _modes(table: pd.DataFrame) -> list[tuple[str, str]]:
     """The (norm, bn_mode) present: no norm first, then batch norm in train mode and in eval mode, then others."""
     present = set(table[["norm", "bn_mode"]].itertuples(index=False, name=None))
-    known = [("none", "none"), ("batch", "train"), ("batch", "eval")]
-    return [pair for pair in known if pair in present] + sorted(present - set(known))
+    norms = sorted(style.ordered(table["norm"]), key=lambda norm: norm != "none")
+    return [pair for pair in product(norms, ("none", "train", "eval")) if pair in present]
 
 
 def _name(norm: str, bn_mode: str) -> str:

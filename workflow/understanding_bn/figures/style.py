@@ -1,5 +1,6 @@
 """One look for all figures: readable at print size, colour-blind-safe, the same colour for a norm everywhere."""
 
+import math
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -12,10 +13,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from understanding_bn import files, tables
+from understanding_bn import files, plugins, tables
 from understanding_bn.figures.numbers import plain
 
 mpl.use("Agg")
@@ -57,6 +59,8 @@ COLOURS = {
     "group": "#56B4E9",
     "instance": "#E69F00",
 }
+# A ghost norm's is between these by its images, log2 of 1 to 256: dark where statistics are noisiest.
+GHOSTS, MOST_IMAGES = LinearSegmentedColormap.from_list("ghost", ["#3F007D", "#BCBDDC"]), 8
 SPARE = ("#999933", "#882255", "#000000")
 LABELS = {
     "batch": "batch norm",
@@ -76,12 +80,18 @@ LAW: Look = {"color": "0.3", "linestyle": ":", "linewidth": 0.9}  # what a theor
 def colours(norms: list[str]) -> dict[str, str]:
     """A colour for each norm, the same in every figure for the norms of `COLOURS`."""
     spare = cycle(SPARE)
-    return {norm: COLOURS.get(norm) or next(spare) for norm in norms}
+    return {norm: COLOURS.get(norm) or _of_ghost(norm) or next(spare) for norm in norms}
+
+
+def _of_ghost(norm: str) -> str | None:
+    """The colour of a ghost norm; None for any other."""
+    images = plugins.group_size(norm)
+    return to_hex(GHOSTS(min(math.log2(images) / MOST_IMAGES, 1.0))) if images else None
 
 
 def label(norm: str) -> str:
     """What a figure calls a norm."""
-    return LABELS.get(norm, f"{norm} norm")
+    return LABELS.get(norm) or (norm if plugins.group_size(norm) else f"{norm} norm")
 
 
 def paper(origin: str) -> str:
@@ -95,10 +105,10 @@ def labels(norms: Iterable[str]) -> dict[str, str]:
 
 
 def ordered(norms: pd.Series) -> list[str]:
-    """The norms present, those of `COLOURS` first and in its order."""
+    """The norms present, those of `COLOURS` first and in its order, ghost norms by their images."""
     present = list(norms.unique())
     known = [norm for norm in COLOURS if norm in present]
-    return known + sorted(set(present) - set(known))
+    return known + sorted(set(present) - set(known), key=lambda norm: (plugins.group_size(norm) or 0, norm))
 
 
 def by_norm(table: pd.DataFrame) -> Look:

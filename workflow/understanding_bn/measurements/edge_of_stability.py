@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from understanding_bn import plugins
 from understanding_bn.messages import choice, shown
-from understanding_bn.settings import Alpha, Initial, Mistake, Number, Optimiser, Options, Several, Whole, too_many
+from understanding_bn.settings import (
+    Alpha,
+    Initial,
+    Mistake,
+    Number,
+    Optimiser,
+    Options,
+    Several,
+    Whole,
+    too_many,
+    ungrouped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +80,7 @@ class EdgeOfStability(Initial):
         seen: set[tuple[str, float]] = set()
         for number, descent in enumerate(self.descents):
             for norm in descent.alphas.model_extra or {}:
-                if norm not in known:
+                if not plugins.is_among(norm, known):
                     text = f"key {shown(norm)} is unknown; expected {choice(norm, known)}"
                     yield Mistake(("descents", number, "alphas"), text)
             kind = (descent.loss, descent.momentum)
@@ -76,6 +89,9 @@ class EdgeOfStability(Initial):
                 yield Mistake(("descents", number), text)
             seen.add(kind)
         yield from too_many(("images",), self.images, setting)
+        images = self.images or setting.images
+        if math.isfinite(images):
+            yield from ungrouped(("images",), int(images), setting.measured)
 
 
 COLUMNS = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from understanding_bn.settings import (
+    BatchSize,
     BNMode,
     Distinct,
     Layer,
@@ -16,6 +17,7 @@ from understanding_bn.settings import (
     layers_too_deep,
     numbered,
     too_many,
+    ungrouped,
 )
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ class HessianSpectrum(Trained):
     """Eigenvalues, trace and spectral density of the Hessian on a fixed part of the images."""
 
     subset: Annotated[Whole, Field(ge=2, le=1_000_000)]
-    """How many images, rounded down to whole mini-batches of the cell, of which there is one at least."""
+    """How many images, rounded down to whole mini-batches, of which there is one at least."""
+    batch_size: BatchSize | None = None
+    """Images in each mini-batch of the partition; left out, the cell's own."""
     bn_modes: Several[BNMode] = ("train",)
-    """Statistics of batch norm. `train`: those of the mini-batch. `eval`: the running ones."""
+    """Statistics of batch norm. `train`: the mini-batch's. `eval`: the running ones; sharpness is then of these."""
     top: Annotated[Whole, Field(ge=1, le=1000)]
     """How many eigenvalues at each end of the spectrum."""
     probes: Annotated[Whole, Field(ge=1, le=10_000)]
@@ -45,10 +49,15 @@ class HessianSpectrum(Trained):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from too_many(("subset",), self.subset, setting)
+        if self.batch_size:
+            yield from too_many(("batch_size",), self.batch_size, setting)
+            if "train" in self.bn_modes:
+                yield from ungrouped(("batch_size",), self.batch_size, setting.measured)
         yield from layers_too_deep(numbered(self.layers), setting.archs, last=True)
 
 
 COLUMNS = {
+    "partition": "int64",
     "bn_mode": "str",
     "block": "str",
     "kind": "str",
@@ -61,11 +70,15 @@ COLUMNS = {
 
 
 def measure(context: Context, norm: str, seed: int, options: HessianSpectrum) -> pd.DataFrame:
-    """The spectrum at the weights of the network, on the images of `partition`; columns of `spectrum`."""
+    """The spectrum at the weights of the network, on the images of `analysis.spectrum.partition`.
+
+    Columns: partition (images in each of its mini-batches), then those of `analysis.spectrum.spectrum`.
+    """
     from understanding_bn.analysis.spectrum import partition, spectrum
 
-    batches = partition(context.split, options.subset, context.batch_size, seed)
-    return spectrum(
+    size = options.batch_size or context.batch_size
+    batches = partition(context.split, options.subset, size, seed)
+    table = spectrum(
         context.model(norm, seed),
         batches,
         options.bn_modes,
@@ -75,3 +88,5 @@ def measure(context: Context, norm: str, seed: int, options: HessianSpectrum) ->
         options.layers,
         seed,
     )
+    table.insert(0, "partition", size)
+    return table

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole, too_many
+from understanding_bn.settings import BatchSize, BNMode, Initial, Mistake, Networks, Several, Whole, too_many, ungrouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,7 @@ class JacobianConditioning(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from too_many(("batch_size",), self.batch_size, setting)
+        yield from ungrouped(("batch_size",), self.batch_size, setting.measured)
         if self.images > self.batch_size:
             yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {self.batch_size}")
 
@@ -62,7 +63,8 @@ COLUMNS = {
 def measure(context: Context, norm: str, seed: int, options: JacobianConditioning) -> pd.DataFrame:
     """Every singular value of the Jacobian at the first `images` images of the first mini-batch, for each network.
 
-    All networks have the weights of `seed`. Those with batch norm are measured in each of `bn_modes`:
+    All networks have the weights of `seed`. Those with batch norm are measured in each of `bn_modes`; with a ghost
+    norm, the image's group stands for the mini-batch:
 
         train: the moments are the mini-batch's own. The pixels of an image act through them too, on its own features;
             the other images stay as they are.
@@ -79,7 +81,7 @@ def measure(context: Context, norm: str, seed: int, options: JacobianConditionin
     import torch
 
     from understanding_bn.analysis.finite import if_finite
-    from understanding_bn.analysis.jacobian import in_modes, jacobian, seen
+    from understanding_bn.analysis.jacobian import in_modes, jacobian, seen, sharing
 
     context = replace(context, batch_size=options.batch_size)
     pixels, _ = next(context.minibatches(seed))
@@ -87,9 +89,10 @@ def measure(context: Context, norm: str, seed: int, options: JacobianConditionin
     tables = []
     for arch, init in product(options.networks.archs, options.networks.inits):
         model = replace(context, arch=arch, init=init).model(norm, seed).double()
-        for bn_mode in in_modes(model, pixels, options.bn_modes):
-            for image in range(options.images):
-                matrix = jacobian(model, *seen(pixels, image, bn_mode))
+        for image in range(options.images):
+            together, place = sharing(model, pixels, image)
+            for bn_mode in in_modes(model, together, options.bn_modes):
+                matrix = jacobian(model, *seen(together, place, bn_mode))
                 unknown = matrix.new_full((min(matrix.shape),), float("nan"))
                 values = if_finite(torch.linalg.svdvals, matrix, otherwise=unknown).cpu().numpy()
                 keys = {"arch": arch, "init": init, "batch_size": options.batch_size, "bn_mode": bn_mode}

@@ -21,6 +21,7 @@ from understanding_bn.settings import (
     Whole,
     canonical,
     too_many,
+    ungrouped,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class MaxLearningRate(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         yield from too_many(("batch_size",), self.batch_size, setting)
+        yield from ungrouped(("batch_size",), self.batch_size, setting.measured)
         smallest, largest = canonical(self.smallest_alpha), canonical(self.largest_alpha)
         if self.smallest_alpha >= self.largest_alpha:
             yield Mistake(("smallest_alpha",), f"{smallest} is not below largest_alpha, expected less than {largest}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import ConfigDict, Field
 
+from understanding_bn import plugins
 from understanding_bn.messages import choice, shown
 from understanding_bn.settings import Alpha, Initial, Mistake, Options, Several, Whole, canonical
 
@@ -56,7 +57,7 @@ class RelativeLoss(Initial):
     def check(self, setting: Setting) -> Iterator[Mistake]:
         known = ["default", *setting.norms]
         for norm in self.alpha.model_extra or {}:
-            if norm not in known:
+            if not plugins.is_among(norm, known):
                 yield Mistake(("alpha",), f"key {shown(norm)} is unknown; expected {choice(norm, known)}")
         if self.smallest_step >= self.largest_step:
             smallest, largest = canonical(self.smallest_step), canonical(self.largest_step)

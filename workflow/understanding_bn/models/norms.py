@@ -2,10 +2,14 @@
 
 To add one, write a function from a number of channels to a module and name it in config.yaml (the config writes
 hyphens where Python needs underscores). Where a function returns None there is no normalisation, and the
-convolution before it gets a bias.
+convolution before it gets a bias. `ghost` alone has a number in its name.
 """
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from understanding_bn.errors import UserError
 
 
 def none(channels: int) -> None:
@@ -21,6 +25,11 @@ def batch_final(channels: int) -> None:
     """One batch normalisation after the last residual block, none elsewhere: see `final`."""
 
 
+def ghost(channels: int, images: int) -> nn.Module:
+    """Ghost batch normalisation (Hoffer et al. 2017): over `images` of the mini-batch at a time. `ghost-16` has 16."""
+    return GhostBatchNorm2d(channels, images)
+
+
 def layer(channels: int) -> nn.Module:
     """Layer normalisation (Ba et al. 2016): per image, over channels and positions."""
     return nn.GroupNorm(1, channels)
@@ -34,6 +43,52 @@ def group(channels: int) -> nn.Module:
 def instance(channels: int) -> nn.Module:
     """Instance normalisation (Ulyanov et al. 2016): per image and channel, over positions."""
     return nn.InstanceNorm2d(channels, affine=True)
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose statistics in train mode are those of groups of consecutive images, not of the mini-batch.
+
+    All groups share scale and shift. A mini-batch moves the running statistics once, with momentum 0.1, towards the
+    mean over its groups (of a variance, with divisor n − 1 as PyTorch has it). So they look as many updates back as
+    batch norm's, whatever the size of a group, and each group counts alike. Hoffer et al. move them once for each
+    group, in turn: with ten groups or more, that is little but the last mini-batch. Eval mode is batch norm's.
+
+    Each group is a call of its own: on a CPU that takes less time than one call on copies with the groups side by side.
+    """
+
+    def __init__(self, channels: int, images: int):
+        super().__init__(channels)
+        self.images = images
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape; B must be a multiple of the images in a group, unless it is in eval mode."""
+        groups, left = divmod(len(x), self.images)
+        if not self.training or (groups, left) == (1, 0):
+            return super().forward(x)
+        if left:
+            text = (
+                f"{len(x)} images are no whole number of groups of {self.images}; expected a multiple of {self.images}"
+            )
+            raise UserError(f"norm ghost-{self.images}: {text}")
+        assert self.momentum is not None  # which would make running statistics plain averages
+        normalised, means, variances = [], [], []
+        for group in x.split(self.images):
+            mean = variance = None
+            if self.track_running_stats:
+                assert self.running_mean is not None and self.running_var is not None
+                mean, variance = self.running_mean.clone(), self.running_var.clone()
+                means.append(mean)
+                variances.append(variance)
+            normalised.append(
+                F.batch_norm(group, mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
+            )
+        if self.track_running_stats:
+            assert self.running_mean is not None and self.running_var is not None
+            self.running_mean.copy_(torch.stack(means).mean(0))
+            self.running_var.copy_(torch.stack(variances).mean(0))
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return torch.cat(normalised)
 
 
 # Norms that are applied once, after the last residual block.

@@ -102,7 +102,8 @@ def _check_options(job: Measure, context: Context) -> None:
         UserError: one of them does not suit it.
     """
     known = tuple(plugins.names("norm", context.plugged))
-    for mistake in job.options.check(Setting(context.split.count, (job.network.arch,), known)):
+    setting = Setting(context.split.count, (job.network.arch,), known, (job.network.norm,))
+    for mistake in job.options.check(setting):
         key = place((job.rule, "measurements", job.measurement, *mistake.place))
         raise UserError(f"config key {key}: {mistake.text}")
 

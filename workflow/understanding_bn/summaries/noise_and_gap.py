@@ -5,6 +5,7 @@ import pandas as pd
 
 from understanding_bn.summaries import intervals
 from understanding_bn.summaries.partial_correlation import partial_spearman, spearman
+from understanding_bn.summaries.trained_runs import OF_WHAT
 from understanding_bn.summaries.training import CELL
 
 GAP = "loss_gap"  # the gap that is drawn; the summary has the accuracies' gap, too
@@ -44,7 +45,7 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     Beside each mean, NAME_seeds counts the seeds that have a value. `incomplete` names the quantities that some of the
     cell's sound seeds have and others do not; `seeds` and `sound_seeds` count its seeds.
     """
-    measured = [name for name in runs.columns if name not in (*CELL, "seed", "failure")]
+    measured = [name for name in runs.columns if name not in (*CELL, "seed", "failure", *OF_WHAT)]
     cells = runs.groupby(CELL)
     means, counts = cells[measured].mean(), cells[measured].count()
     sound = (runs["failure"] == "").groupby([runs[name] for name in CELL]).sum()

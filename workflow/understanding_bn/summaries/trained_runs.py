@@ -7,6 +7,8 @@ from understanding_bn.summaries import gradient_structure as structure
 from understanding_bn.summaries import hessian
 from understanding_bn.summaries.training import CELL, clean, last_rows
 
+OF_WHAT = ("sharpness_bn_mode", "sharpness_partition")
+
 
 def runs(
     histories: pd.DataFrame,
@@ -20,8 +22,9 @@ def runs(
         train_accuracy, gap (per cent and points) and
         loss_gap (test − train cross-entropy, nats), with those of training clean (see `training.clean`); and of the
         network at the end, where it was measured: noise, constant, gradient_norm2, minibatch_rank, …, update_noise,
-        noise_scale (see `gradient_structure`), sharpness and trace of the Hessian (BN in train mode). All are NaN for
-        runs that failed: no mean is taken over them.
+        noise_scale (see `gradient_structure`), sharpness and trace of the Hessian, and of what they are (see
+        `hessian`): sharpness_bn_mode and sharpness_partition. All are NaN for runs that failed: no mean is taken over
+        them.
     """
     last = last_rows(histories)
     last = clean(last).assign(failure=last["failure"].astype("string").fillna(""))
@@ -39,6 +42,6 @@ def runs(
             table = table.merge(measured, how="left", on=[*CELL, "seed"])
     measured = table.columns.difference([*CELL, "seed", "failure"])
     table.loc[table["failure"] != "", measured] = np.nan
-    for name in ("noise", "constant", "gradient_norm2", "sharpness", "trace"):
+    for name in ("noise", "constant", "gradient_norm2", "sharpness", "trace", *OF_WHAT):
         table[name] = table.get(name, np.nan)
     return structure.with_noise_of_updates(table).sort_values([*CELL, "seed"], ignore_index=True)
