@@ -11,7 +11,7 @@ import pandas as pd
 
 from understanding_bn import architecture
 from understanding_bn.analysis.spectral import trace
-from understanding_bn.summaries.training import CELL
+from understanding_bn.summaries.training import CELL, at_shares
 
 RUN = [*CELL, "seed", "epoch", "bn_mode"]
 NETWORK = ["dataset", "arch", "init", "batch_size"]
@@ -20,8 +20,9 @@ SECONDARY = "eval"  # the BN mode that is measured for comparison alone
 
 
 def of_whole_network(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the whole network, batch norm in train mode."""
-    return hessian_spectrum[(hessian_spectrum["block"] == WHOLE) & (hessian_spectrum["bn_mode"] != SECONDARY)]
+    """The rows of the whole network at shares of training, batch norm in train mode."""
+    rows = at_shares(hessian_spectrum)
+    return rows[(rows["block"] == WHOLE) & (rows["bn_mode"] != SECONDARY)]
 
 
 def sharpness_and_trace(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def by_block(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
     `hessian_spectrum` has the column `failure` (see `training.with_failures`).
     """
     rows = []
-    for key, network in hessian_spectrum.groupby([*RUN, "failure", "block"], dropna=False, sort=False):
+    for key, network in at_shares(hessian_spectrum).groupby([*RUN, "failure", "block"], dropna=False, sort=False):
         kinds = {kind: network[network["kind"] == kind] for kind in ("top", "bottom", "trace")}
         top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
         ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]
