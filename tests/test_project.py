@@ -104,7 +104,7 @@ def package_commands():
 def test_commands_of_the_package_are_understood(command):
     args = cli.parser().parse_args(command.split())
     assert callable(args.run)
-    if command.split()[0] in ("status", "verify"):
+    if command.split()[0] in ("status", "verify", "missing"):
         assert (getattr(args, "record", None) or args.preset) in {
             "quick",
             *(path.stem for path in (ROOT / "workflow/presets").glob("*.yaml")),
@@ -131,7 +131,7 @@ def test_commands_of_make_name_targets_and_presets_that_exist(command):
         variable, _, value = word.partition("=")
         if variable == "PRESET":
             assert value.endswith(".yaml") or (ROOT / f"workflow/presets/{value}.yaml").is_file()
-        elif variable not in ("ARGS", "CORES", "PRESETS"):
+        elif variable not in ("ARGS", "CORES", "PRESETS", "RUNS"):
             assert word in names, f"{command}: no target {word}"
 
 

@@ -1,6 +1,7 @@
 """Records that grow: what a later sitting lacks is carried over, and all is made from the values of both."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,17 @@ from understanding_bn import files, fingerprint, finished
 from understanding_bn.docs_pages import costs, records
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.plan import plan
-from understanding_bn.report import missing, redraw, reference
+from understanding_bn.report import missing, opening, rebuild, redraw, reference
 from understanding_bn.report.parts import Part, read_provenance
 from understanding_bn.stages import matrices
 from understanding_bn.stages import train as stage
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 
 @pytest.fixture
-def plain(monkeypatch):
-    """Figures are just the rows that they would be drawn from."""
+def plain(monkeypatch, request):
+    """Figures are just the rows that they would be drawn from; claims are judged where a test asks for `judged`."""
 
     def draw(name, inputs, out):
         rows = pd.concat([redraw.drawing.tables.read(paths) for paths in inputs.values()])
@@ -29,8 +32,20 @@ def plain(monkeypatch):
         rows.to_csv(out / f"{name}.csv", index=False)
         files.write_text(out / f"{name}.pdf", "is not kept")
 
+    def judge(inputs, out, followups):
+        for path in (out, followups):
+            files.write_json(path, [])
+
     monkeypatch.setattr(redraw.drawing, "draw", draw)
+    if "judged" not in request.fixturenames:
+        monkeypatch.setattr(redraw.judging, "run", judge)
+    monkeypatch.setattr(files.os, "fsync", lambda _: None)
     monkeypatch.setattr(fingerprint, "numeric", lambda *_: "0" * 12)
+
+
+@pytest.fixture
+def judged():
+    """Claims are judged."""
 
 
 @pytest.fixture
@@ -57,7 +72,7 @@ def first_seed(made):
     return made.seeds == (0,)
 
 
-def test_a_record_is_the_same_from_one_sitting_or_from_two(tmp_path, keep):
+def test_a_record_is_the_same_from_one_sitting_or_from_two(tmp_path, judged, keep):
     whole = content(keep(sit(tmp_path, config(), lambda made: True)))
     shutil.rmtree(tmp_path / "first")
     shutil.rmtree(tmp_path / "reference")
@@ -68,6 +83,8 @@ def test_a_record_is_the_same_from_one_sitting_or_from_two(tmp_path, keep):
     for place, run in runs.items():
         assert run.commit == COMMITS["first" if "norm-batch" in place else "second"]
     joined = content(both)
+    claims = [claim for claim in files.read_json(both / "claims.json") if claim["figure"] == "fig1_accuracy"]
+    assert claims and not any(redraw.OF_FIGURE in claim["note"] for claim in claims)
     drawn = {name for name in whole if not name.endswith("provenance.json")}
     assert joined.keys() == whole.keys()
     # Verdicts name their files as one sitting's folder has them.
@@ -88,18 +105,20 @@ def test_a_whole_record_holds_what_is_small_and_nothing_else(tmp_path, keep, mon
     assert [path.name for path in (tmp_path / "reference").iterdir()] == ["mine"]
     provenance = files.read_json(folder / "provenance.json")
     assert (provenance["jobs"], provenance["planned"]) == (5, 5)
-    assert "jobs of its figure" not in (folder / "claims.json").read_text()
-    monkeypatch.setattr(reference, "LARGEST", 10)
+    monkeypatch.setattr(reference, "LARGEST", 2)
     assert keep(results) and content(folder).keys() == {"provenance.json", "config.json"}
 
 
-def test_a_partial_record_says_so_wherever_it_is_cited(tmp_path, keep):
+def test_a_partial_record_says_so_wherever_it_is_cited(tmp_path, judged, keep):
     folder = keep(sit(tmp_path, config(), norm("batch")))
     assert records.read(folder).share == "2 of 5 jobs"
     assert records.named(folder.parent, "mine") == "`mine` (2 of 5 jobs)"
     assert "*From `results/reference/mine`: 2 of 5 jobs, the others were not run; some images, " in costs.origin(folder)
     claims = {claim["id"]: claim for claim in files.read_json(folder / "claims.json")}
     assert claims[2]["note"] == "needs training with norm none; the record has 2 of the 4 jobs of its figure"
+    facts = dict(opening.this_run([*read_provenance(folder).values()], False, (2, 5)))
+    assert facts["In part"] == "2 of 5 jobs; the others were not run"
+    assert "In part" not in dict(opening.this_run([*read_provenance(folder).values()], False, (5, 5)))
     shutil.copytree(folder, folder.parent / "whole")
     provenance = files.read_json(folder / "provenance.json")
     provenance.pop("planned")  # as in records of earlier versions, which are whole
@@ -178,6 +197,17 @@ def test_a_measurement_on_other_weights_than_are_kept_is_dropped(tmp_path, capsy
         again = {made.trained_by: Part(trained.model_copy(update={"outputs": {"weights.pt": weights * 64}}), None)}
         assert reference._is_stale(made, carried, again) == stale
     assert not reference._is_stale(made, carried, {})
+
+
+def test_what_rests_on_values_too_large_to_keep_stays_as_it_was_drawn(tmp_path, keep, capsys):
+    folder = keep(sit(tmp_path, config(), norm("batch")))
+    drawn = (folder / "figures/fig1_accuracy.csv").read_bytes()
+    large = min(path for path in (folder / "raw").rglob("history.parquet"))
+    large.unlink()
+    assert keep(sit(tmp_path, config(), norm("none"), "second")) == folder
+    assert read_provenance(folder).keys() == places(config())
+    assert (folder / "figures/fig1_accuracy.csv").read_bytes() == drawn
+    assert "fig1_accuracy: copied as it was drawn" in capsys.readouterr().err
 
 
 def test_nothing_to_keep_or_an_older_version_is_one_line_and_the_record_stays(tmp_path, keep):
@@ -299,10 +329,15 @@ def test_figures_and_verdicts_of_runs_that_were_trained_in_two_sittings(tmp_path
             shutil.copytree(whole / "mine" / place, tmp_path / name / "mine" / place)
         shutil.copy(whole / "mine/config.json", tmp_path / name / "mine")
         reference.keep(tmp_path / name, tmp_path / "grown", ["mine"])
+        if name == "one":
+            rebuild.rebuild(tmp_path / "grown/mine", tmp_path / "rebuilt", ROOT / "workflow/report", None)
+            for path in (tmp_path / "grown/mine/figures").glob("*.csv"):
+                assert (tmp_path / "rebuilt/figures" / path.name).read_bytes() == path.read_bytes()
+            assert "<dt>In part</dt><dd>1 of 5 jobs;" in (tmp_path / "rebuilt/report.html").read_text()
     at_once, grown = (content(tmp_path / name / "mine") for name in ("at once", "grown"))
     assert at_once.keys() == grown.keys()
     claims = "claims.json", "followups.json"
-    assert all(at_once[name] == grown[name] for name in at_once if not name.endswith(".png") and name not in claims)
+    assert all(at_once[name] == grown[name] for name in at_once if name not in claims)
     for name in claims:
         assert at_once[name].replace(b"/whole/", b"/other/") == grown[name]
     assert np.isfinite(pd.read_csv(tmp_path / "grown/mine/figures/fig1_accuracy.csv")["accuracy"]).all()

@@ -8,6 +8,7 @@ from records import DATA, described
 from understanding_bn import cli, files
 from understanding_bn.experiment import load, plan
 from understanding_bn.report import reference
+from understanding_bn.report.parts import read_provenance
 from understanding_bn.report.verify.nearness import RELATIVE, SPREADS, Near, compare
 
 SMALL = {"preset": "mine", "augmentation": {"flip": False}, "initialization": {"measurements": {}}, "seeds": 3}
@@ -82,6 +83,14 @@ def test_an_equal_run_is_the_same_to_the_bit(run, verify):
     assert status == 0
     assert last(said) == "The same: 1 of 1 verdicts; of 18 values 18 identical."
     assert "7 jobs 7 ran by the same code; 0 left the same files" in said
+
+
+def test_a_part_of_a_record_is_not_verified(run, verify, tmp_path):
+    kept = tmp_path / "reference/mine"
+    runs = dict([*read_provenance(kept).items()][:3])
+    reference.write_provenance(kept, runs, planned=7)
+    status, said = verify()
+    assert status == 2 and "mine: holds 3 of 7 jobs; only a whole record can be compared with" in said
 
 
 def test_rounding_and_what_another_seed_could_do_are_near(run, verify):

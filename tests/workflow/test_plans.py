@@ -34,6 +34,17 @@ def test_the_whole_preset_plans(plans):
     assert jobs["initialization"] == 2 * 10 + NAMED["max_learning_rate"]
 
 
+@pytest.mark.slow
+def test_the_runs_of_a_sitting_are_targets(plans):
+    """One run is a training job and what is measured on its networks; all of them are every job but those that draw."""
+    done = plans.package("missing", "quick", "--first", "1")
+    jobs = plans.rules_planned("--", *done.stdout.split(), tiny=False)
+    assert jobs == {"data": 1, "train": 1, "trained": 2}, done.stderr
+    listed = plans.package("missing", "quick").stdout.split()
+    jobs = plans.rules_planned("--", *listed, tiny=False)
+    assert sum(jobs.values()) == len(listed) + jobs["data"] and "fig1_accuracy" not in jobs
+
+
 def test_a_config_chooses_what_is_measured_and_the_command_line_sets_any_key(plans, tmp_path):
     (tmp_path / "mine.yaml").write_text("initialization: {arch: resnet-20, measurements: [channel_moments]}\n")
     mine = ["--configfile", str(tmp_path / "mine.yaml"), "--config"]

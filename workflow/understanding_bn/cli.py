@@ -217,7 +217,7 @@ def _verify(args: argparse.Namespace) -> None:
 def _record(args: argparse.Namespace) -> None:
     from understanding_bn.report import reference
 
-    reference.keep(args.results, args.reference, args.presets)
+    reference.keep(args.results, args.reference, [_named(preset) for preset in args.presets])
 
 
 def _rebuild(args: argparse.Namespace) -> None:
@@ -342,7 +342,7 @@ def parser() -> argparse.ArgumentParser:
         _record,
         "keep the small results of presets, with their provenance, beside what is kept of earlier runs",
     )
-    p.add_argument("presets", nargs="+", help="names of folders in results")
+    p.add_argument("presets", nargs="+", help="names of folders in results, or files of presets")
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--reference", type=Path, default=Path("results/reference"))
 

@@ -121,9 +121,8 @@ def _with_notes(claims: list[dict[str, Any]], planned: Plan, parts: Mapping[str,
     for claim in claims:
         behind = places.get(claim["figure"], [])
         there = sum(place in parts for place in behind)
-        notes = [
-            note for note in claim["note"].split("; ") if note and not note.endswith(OF_FIGURE)
-        ]  # a copied one has its own
+        # One that was copied has such a note already.
+        notes = [note for note in claim["note"].split("; ") if note and not note.endswith(OF_FIGURE)]
         notes += [f"the record has {there} of the {len(behind)} {OF_FIGURE}"] if there < len(behind) else []
         claim["note"] = "; ".join(notes)
     return claims

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,9 @@ from understanding_bn.status import read_config
 
 # Records are for reading and redrawing: no weights, no images of a data set, nothing large.
 LARGEST = 1_500_000  # bytes of a file that is kept
-KEPT = ("config.json", "claims.json", "followups.json", "figures/*.csv", "figures/*.png", "tables/*")
+KEPT = ("claims.json", "followups.json", "figures/*.csv", "figures/*.png", "tables/*")
 # Of the quick preset, which takes only minutes to run, what `verify` compares and the picture that the README shows.
-QUICK = ("config.json", "claims.json", "followups.json", "figures/*.csv", "tables/*", "figures/fig1_accuracy.png")
+QUICK = ("claims.json", "followups.json", "figures/*.csv", "tables/*", "figures/fig1_accuracy.png")
 MOST_NAMED = 3  # of the kept jobs that are dropped
 
 
@@ -41,23 +42,20 @@ def keep(results: Path, out: Path, presets: list[str]) -> None:
             raise UserError(f"{source}: holds no results; run that preset first")
         planned = plan(read_config(source / "config.json"))
         with _replacing(target) as fresh:
-            whole = preset == "quick"  # its raw values are not kept
-            parts = ran(planned, source) if whole else _parts(planned, source, target)
+            parts = ran(planned, source) if preset == "quick" else _parts(planned, source, target)
             lacking = len(planned.measured) - len(parts)
-            if not parts or (lacking and whole):
+            if not parts or (lacking and preset == "quick"):  # whose raw values are not kept
                 raise UserError(f"{source}: {lacking} jobs have no results; run that preset first")
-            drawn = redraw(planned, parts, target, fresh / "drawn")
-            _name_runs(fresh / "drawn", source)
-            for pattern in QUICK if whole else KEPT:
-                for path in sorted((fresh / "drawn").glob(pattern)):
-                    _copy_small(path, fresh / path.relative_to(fresh / "drawn"))
+            with tempfile.TemporaryDirectory() as drawn_in:
+                drawn = redraw(planned, parts, target, Path(drawn_in))
+                _name_runs(Path(drawn_in), source)
+                _copy_small(Path(drawn_in), fresh, QUICK if preset == "quick" else KEPT)
             files.copy(source / "config.json", fresh / "config.json")
-            for job in planned.measured if not whole else ():
-                if job.folder in parts and (values := parts[job.folder].values):
-                    _copy_small(values, fresh / RAW / job.values)
-            in_order = {job.folder: parts[job.folder].run for job in planned.measured if job.folder in parts}
-            write_provenance(fresh, in_order, len(planned.measured))
-            shutil.rmtree(fresh / "drawn")
+            in_order = {job: parts[job.folder] for job in planned.measured if job.folder in parts}
+            for job, part in in_order.items() if preset != "quick" else ():
+                if part.values and part.values.stat().st_size <= LARGEST:
+                    files.copy(part.values, fresh / RAW / job.values)
+            write_provenance(fresh, {job.folder: part.run for job, part in in_order.items()}, len(planned.measured))
         print(f"{target}: {len(parts)} of {len(planned.measured)} jobs", file=sys.stderr)
         if drawn.failed:
             raise UserError(f"{target}: kept without {', '.join(path.stem for path in drawn.failed)}, see above")
@@ -161,6 +159,8 @@ def _replacing(target: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _copy_small(source: Path, target: Path) -> None:
-    if source.stat().st_size <= LARGEST:
-        files.copy(source, target)
+def _copy_small(source: Path, target: Path, patterns: Iterable[str]) -> None:
+    """Copy the files of these patterns, but for those that are too large to keep."""
+    for path in (path for pattern in patterns for path in sorted(source.glob(pattern))):
+        if path.stat().st_size <= LARGEST:
+            files.copy(path, target / path.relative_to(source))
