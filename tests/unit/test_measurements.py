@@ -72,7 +72,7 @@ QUICK = {
     },
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
-CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own
+CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own, in float64
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -106,9 +106,7 @@ def test_every_file_has_its_options_and_its_function():
         kinds = {cls for cls in (Initial, Trained) if issubclass(options_class(name), cls)}
         assert kinds == {Trained if name in ("gradient_structure", "hessian_spectrum") else Initial}
         assert list(inspect.signature(module(name).measure).parameters) == ["context", "norm", "seed", "options"]
-        assert getattr(module(name), "DTYPE", "float32") == (
-            "float64" if name == "jacobian_conditioning" else "float32"
-        )
+        assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
 
 
 SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "hessian_spectrum")

@@ -27,8 +27,8 @@ def curvature_of_noise(
     of the gradients, with the same B: then E H_i = H is the Hessian of the expected loss of a mini-batch, with batch
     norm in train mode too, and E d_i d_iᵀ = (n − 1)/n · Σ. It may be negative, as H may be.
 
-    Deviations are scaled to length 1 before they are multiplied by H, so that float32 neither overflows nor underflows.
-    Scalar products and sums are float64.
+    Deviations are scaled to length 1 before they are multiplied by H, so that the model's dtype neither overflows nor
+    underflows. Scalar products and sums are float64.
 
     Args:
         gradients: (n, parameters) of n ≥ 2 independent mini-batches.

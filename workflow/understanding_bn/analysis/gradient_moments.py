@@ -51,7 +51,7 @@ def jackknife_error(vectors: Sequence[Tensor]) -> float:
 
 
 def gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """The gradient of the mean cross-entropy, (parameters,) float32, in the model's current mode."""
+    """The gradient of the mean cross-entropy, (parameters,), in the model's dtype and current mode."""
     loss = F.cross_entropy(model(images), labels)
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
 
@@ -94,7 +94,7 @@ def structure(model: ResNet, gradients: Tensor, context: Context) -> list[tuple[
     What they are says `measurements.gradient_structure`.
 
     Args:
-        gradients: (n, parameters) float32, of n mini-batches of `context`.
+        gradients: (n, parameters), of n mini-batches of `context`.
     """
     whole = moments(gradients)
     whole["constant"] = constant(whole["noise"], context.batch_size, context.split.count)
