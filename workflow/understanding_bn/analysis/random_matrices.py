@@ -28,7 +28,7 @@ def chain(sizes: Sequence[int], passed: float, seed: int) -> np.ndarray:
     """Singular values, descending float64, of a product of Gaussian matrices with random masks between them.
 
     Factor k is sizes[k + 1] × sizes[k]; the product, sizes[-1] × sizes[0], has as many singular values as its smaller
-    side. After each factor, the last included, each entry passes with probability `passed`, independently of others, and
+    side. After each factor, the last included, an entry passes with probability `passed`, independently of others, and
     is zero otherwise: with 1/2, what ReLUs do to a vector whose signs are random (Pennington et al. 2017).
 
     Entries have mean 0, and a variance that keeps lengths as they are in the mean. The draw depends on (seed, sizes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from understanding_bn import paper
 from understanding_bn.claims.results import Results
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
+from understanding_bn.settings import as_list
 
 CONVERGED = 99.0  # per cent of the training images, in eval mode and without augmentation
 
@@ -57,7 +58,7 @@ def batch_sizes(job: Train | Measure) -> list[int]:
     options = getattr(job, "options", None)
     (network,) = job.networks
     sizes = getattr(options, "batch_sizes", None)
-    return [*sizes] if sizes else [getattr(options, "batch_size", network.batch_size)]
+    return [*(sizes or as_list(getattr(options, "batch_size", network.batch_size)))]
 
 
 def _unconverged(results: Results) -> Iterator[str]:

@@ -193,7 +193,7 @@ def _theory(ax: Axes, size: int, deepest: int, top: float, which: int) -> bool:
 
 
 def _slopes(ax: Axes, summary: pd.DataFrame, modes: list[Mode], inits: list[str], quantity: str) -> None:
-    """Slopes with their intervals, a place for each initialisation, a marker for each norm, BN mode and B; products'."""
+    """Slopes and intervals: a place for each initialisation, a marker for each norm, BN mode and B; of products too."""
     name = quantity.removeprefix("log10_")
     for kind, (_, look) in PRODUCTS.items():
         beside = summary[[f"{name}_{kind}", f"{name}_{kind}_low", f"{name}_{kind}_high"]].dropna()

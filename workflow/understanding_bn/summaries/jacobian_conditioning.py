@@ -27,7 +27,7 @@ COLUMNS = [
         "log10_largest",
     ),
 ]
-# Slopes agree where all of the interval of their difference is within this share of the comparator's slope. It was fixed
+# Slopes agree where all of their difference's interval is within this share of the comparator's slope. It was fixed
 # before they were compared, and is small beside what masks do, which double that slope.
 MARGIN = 0.25
 AGREES, ABOVE, BELOW, OPEN, NOT_MEASURED = "agrees", "above", "below", "open", "not measured"
