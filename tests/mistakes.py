@@ -192,9 +192,9 @@ def _by_meaning(config: dict[str, Any]) -> Iterator[Mistake]:
         yield Mistake("flip", ("augmentation", "flip"), True, "true")
     yield from _of_networks(config)
     jacobians = config["initialization"]["measurements"]["jacobian_conditioning"]
-    if jacobians and jacobians["batch_size"] < 1_000_000:
+    if jacobians and min(jacobians["batch_size"]) < 1_000_000:
         path = ("initialization", "measurements", "jacobian_conditioning", "images")
-        many = jacobians["batch_size"] + 1
+        many = min(jacobians["batch_size"]) + 1
         yield Mistake("images", path, many, f"{many} is more than batch_size")
     yield from _of_sweeps(config["initialization"]["measurements"])
 

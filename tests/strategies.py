@@ -183,8 +183,16 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
     blocks["edge_of_stability"] = edges(min(largest_batch, 1437))
     networks = {"archs": several(archs()), "inits": several(st.sampled_from(INITS))}
     blocks["jacobian_conditioning"] = st.fixed_dictionaries(
-        {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)},
-        optional={"images": whole(1, 2), "bn_modes": several(st.sampled_from(["train", "eval"]), 2)},
+        {
+            "networks": st.fixed_dictionaries(networks),
+            "batch_size": whole(2, largest_batch) | several(whole(2, largest_batch), 3),
+        },
+        optional={
+            "images": whole(1, 2),
+            "bn_modes": several(st.sampled_from(["train", "eval"]), 2),
+            "directions": st.sampled_from(["colours", "grey"]),
+            "gaussian": st.booleans(),
+        },
     )
     least = draw(whole(1, 1000))
     blocks["noise_by_depth"] = st.fixed_dictionaries(

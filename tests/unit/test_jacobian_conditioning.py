@@ -177,6 +177,87 @@ def test_a_measurement_depends_on_its_seed_alone(context):
     assert not np.allclose(first["singular_value"], other["singular_value"])
 
 
+def test_the_network_sees_grey_levels_as_all_colours_at_once():
+    batch, model = images(3, channels=3), network("plain-8", "batch", channels=3)
+    (_,) = jacobian.in_modes(model, batch, ["train"])
+    whole, grey = (jacobian.jacobian(model, batch, 1, each) for each in (False, True))
+    assert grey.shape == (64 * 2 * 2, 6 * 6)
+    assert torch.allclose(grey, whole.unflatten(1, (3, 36)).sum(1) / 3**0.5, rtol=1e-10, atol=1e-13)
+
+
+def test_sizes_are_those_of_all_feature_maps_in_order():
+    model, image = network("plain-14", "none"), images(1, size=8)
+    stages = [16 * 64] * 5 + [32 * 16] * 4 + [64 * 4] * 4
+    assert jacobian.sizes(model, image) == [2 * 64, *stages]
+    assert jacobian.sizes(model, image, grey=True) == [64, *stages]
+    assert jacobian.sizes(network("resnet-14", "batch"), image) == [2 * 64, *stages], "projections are on no chain"
+
+
+def test_train_mode_is_measured_at_every_size_and_the_rest_at_the_largest(context):
+    networks = {"archs": ["plain-8"], "inits": ["kaiming"]}
+    options = JacobianConditioning(networks=networks, batch_size=[2, 4], gaussian=True)
+    batch, none = (jacobian_conditioning.measure(context, norm, 3, options) for norm in ("batch", "none"))
+    kinds = set(batch[["kind", "bn_mode", "batch_size"]].itertuples(index=False, name=None))
+    assert kinds == {("network", "train", 2), ("network", "train", 4), ("network", "eval", 4)}
+    kinds = set(none[["kind", "bn_mode", "batch_size"]].itertuples(index=False, name=None))
+    assert kinds == {(kind, "none", 4) for kind in ("network", "gaussian", "gaussian_masked")}
+    # The first images are the same, and those of one size do not depend on the others.
+    alone = measured(context, "batch", 3, networks)
+    both = batch[batch["batch_size"] == 4]
+    pd.testing.assert_frame_equal(alone, both.reset_index(drop=True))
+    chain = [64, *[1024] * 3, *[512] * 2, *[256] * 2]
+    masked = none.loc[none["kind"] == "gaussian_masked", "singular_value"].to_numpy()
+    assert np.array_equal(masked, random_matrices.chain(chain, 0.5, 3))
+
+
+def test_products_need_plain_networks(context):
+    networks = {"archs": ["resnet-8"], "inits": ["kaiming"]}
+    assert set(measured(context, "none", 0, networks, gaussian=True)["kind"]) == {"network"}
+
+
+def log10_conditions(sizes, passed=1.0, draws=200):
+    singular = np.array([random_matrices.chain(sizes, passed, draw) for draw in range(draws)])
+    return np.log10(singular[:, 0] / singular[:, -1])
+
+
+def test_a_chain_of_one_square_factor_has_edelmans_mean():
+    # E log κ → log N + 1.537 (Edelman 1988); of 400 draws the mean has a standard error of 0.02.
+    assert log10_conditions([40, 40], draws=400).mean() == pytest.approx(
+        math.log10(40) + 1.537 / math.log(10), abs=0.08
+    )
+
+
+@pytest.mark.parametrize("factors", [2, 4])
+def test_a_chain_of_squares_is_that_of_theorem_1(factors):
+    expected, _ = random_matrices.log10_condition(factors, 40)
+    assert np.median(log10_conditions([40] * (factors + 1))) == pytest.approx(expected, abs=0.15)
+
+
+@pytest.mark.parametrize("passed", [1.0, 0.5])
+def test_a_masked_factor_is_one_of_as_many_rows_as_pass(passed):
+    # Marchenko and Pastur: the singular values reach from 1 − √y to 1 + √y, y = columns / rows.
+    root = (50 / (passed * 1600)) ** 0.5
+    found = log10_conditions([50, 1600], passed, draws=4)
+    assert found.mean() == pytest.approx(math.log10((1 + root) / (1 - root)), abs=0.02)
+
+
+def test_masks_cost_rank_and_length_stays():
+    sizes = [30, 200, 40, 200]
+    values = random_matrices.chain(sizes, 0.5, 0)
+    rank = (values > 1e-12 * values[0]).sum()
+    assert 8 <= rank <= 29, "of 40 entries about half pass"
+    for passed in (1.0, 0.5):
+        squares = [(random_matrices.chain([10, 300, 300], passed, draw) ** 2).mean() for draw in range(20)]
+        assert np.mean(squares) == pytest.approx(1, abs=0.1)
+
+
+def test_a_chain_depends_on_its_seed_and_on_all_of_its_sizes():
+    first = random_matrices.chain([8, 16, 16], 0.5, 1)
+    assert np.array_equal(first, random_matrices.chain([8, 16, 16], 0.5, 1))
+    for sizes, seed in (([8, 16, 16], 2), ([8, 16, 16, 16], 1), ([8, 17, 16], 1)):
+        assert not np.allclose(first, random_matrices.chain(sizes, 0.5, seed))
+
+
 @pytest.mark.parametrize(("factors", "draws"), [(1, 200), (3, 200), (5, 200)])
 def test_theory_against_sampled_products(factors, draws):
     size = 64

@@ -159,7 +159,6 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("max_learning_rate", "batch_size", 2, 1_000_000),
         ("max_learning_rate", "updates", 2, 100_000),
         ("max_learning_rate", "steps_per_decade", 1, 100),
-        ("jacobian_conditioning", "batch_size", 2, 1_000_000),
         ("jacobian_conditioning", "images", 1, 1_000_000),
         ("noise_by_depth", "batch_size", 2, 1_000_000),
         ("noise_by_depth", "minibatches", 2, 100_000),
@@ -212,6 +211,9 @@ def test_learning_rates_and_steps_have_bounds(name, key):
         ("gradient_noise", "samplings", [[], ["subset", "replacement"]], [["epoch"], ["subset", "subset"]]),
         ("max_learning_rate", "archs", [[], ["plain-8"]], [["plain"], ["plain-8", "plain-8"], ["resnet-8\n"]]),
         ("max_learning_rate", "inits", [[], ["kaiming"]], [[3], ["kaiming", "kaiming"]]),
+        ("jacobian_conditioning", "batch_size", [[2], [128, 4]], [[], [1], [1_000_001], [4, 4], [2.5], 1, "4", True]),
+        ("jacobian_conditioning", "directions", ["colours", "grey"], ["gray", 1]),
+        ("jacobian_conditioning", "gaussian", [True, False], [1, "yes"]),
         ("jacobian_conditioning", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
         ("hessian_spectrum", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
         ("hessian_spectrum", "layers", [[], [20, 1]], [[0], [1, 1]]),
@@ -243,6 +245,7 @@ def test_defaults():
     assert (options("max_learning_rate").archs, options("max_learning_rate").inits) == ((), ())
     jacobians = options("jacobian_conditioning")
     assert (jacobians.images, jacobians.bn_modes) == (1, ("train", "eval"))
+    assert (jacobians.batch_size, jacobians.directions, jacobians.gaussian) == ((8,), "colours", False)
     assert options("gradient_structure").samples == 0
     spectrum = options("hessian_spectrum")
     assert (spectrum.bn_modes, spectrum.layers) == (("train",), ())
@@ -362,6 +365,7 @@ def test_images_must_be_in_the_minibatch():
     assert mistakes("jacobian_conditioning", images=8) == []
     text = "9 is more than batch_size, expected at most 8"
     assert mistakes("jacobian_conditioning", images=9) == [Mistake(("images",), text)]
+    assert mistakes("jacobian_conditioning", images=9, batch_size=[16, 8]) == [Mistake(("images",), text)]
 
 
 def test_the_hessian_is_of_as_many_mini_batches_as_have_gradients_or_fewer():

@@ -151,6 +151,54 @@ def test_conditioning_is_counted_where_intervals_are_apart(record, write):
     ]
 
 
+def network(norm="none", mode="none", size=128, init="orthogonal", **changes):
+    """A row of the summary of plain networks, with made-up slopes."""
+    row = {"shortcut": "none", "norm": norm, "bn_mode": mode, "batch_size": size, "init": init, "condition_theory": 1.0}
+    values = {"_slope": 0.11, "_gaussian": 0.05, "_gaussian_masked": 0.1, "_over_masked": 0.01}
+    values["_over_none"] = np.nan if norm == "none" else -0.04
+    for name, value in values.items():
+        ends = name.removesuffix("_slope")
+        row |= {f"condition{name}": value, f"condition{ends}_low": value - 0.01, f"condition{ends}_high": value + 0.01}
+    return row | {"condition_verdict": "agrees"} | changes
+
+
+def test_plain_networks_stand_beside_products_of_their_sizes(record, write):
+    shortcuts = network(shortcut="projection", condition_gaussian_masked=np.nan)
+    above = network(init="fixup", condition_verdict="above")
+    write("jacobian_conditioning_summary", [network(), above, shortcuts, network("batch", "train")])
+    numbers = ["0.110 [0.100, 0.120]", "0.050 [0.040, 0.060]", "0.100 [0.090, 0.110]", "+0.010 [+0.000, +0.020]"]
+    text = open_questions.comparators(record)
+    assert cells(text) == [["orthogonal", *numbers, "agrees"], ["fixup", *numbers, "above"]]
+    assert "within ±25 % of the slope with masks" in text
+    assert values.slope(record, "none", "none", "none", "", "orthogonal") == numbers[0]
+    assert values.slope_of_products(record, "gaussian_masked", "fixup") == numbers[2]
+    assert values.over_products(record, "orthogonal") == numbers[3]
+    assert (values.following(record, "above"), values.following(record, "below")) == ("fixup", "none")
+
+
+def test_a_record_without_products_says_so(record, write):
+    old = {key: value for key, value in network().items() if "gaussian" not in key}
+    for row in (old, network(condition_gaussian_masked=np.nan)):
+        write("jacobian_conditioning_summary", [row])
+        with pytest.raises(UserError, match="no product of Gaussian matrices was measured"):
+            values.following(record, "agrees")
+
+
+def test_what_batch_norm_changes_stands_by_mode_and_size(record, write):
+    rows = [network(), network("batch", "train", 4), network("batch", "train", 4, "fixup", condition_over_none=np.nan)]
+    rows += [network("batch", "train", 128, condition_over_none_high=0.01), network("batch", "train", 128, "kaiming")]
+    write("jacobian_conditioning_summary", rows)
+    assert cells(open_questions.conditioning_changes(record)) == [
+        ["none", "train mode", "4", "-0.040 [-0.050, -0.030]", "–"],
+        ["none", "train mode", "128", "-0.040 [-0.050, +0.010]", "-0.040 [-0.050, -0.030]"],
+    ]
+    assert values.over_none(record, "none", "train", "4", "orthogonal") == "-0.040 [-0.050, -0.030]"
+    assert values.direction_over_none(record, "none", "train", "4", "orthogonal") == "−"
+    assert values.direction_over_none(record, "none", "train", "128", "orthogonal") == "0"
+    found = cells(open_questions.conditioning(record))
+    assert [row[:4] for row in found[:2]] == [["none", "none", "none", "–"], ["none", "batch", "train", "4"]]
+
+
 def test_correlations_stand_by_quantity_and_norm(record, write):
     row = {"norm": "all", "quantity": "noise", "gap": "loss_gap", "cells": 9, "incomplete": 0, "rho": 0.5}
     row |= {"compared": 8, "partial": 0.2, "partial_low": -0.25, "partial_high": 0.75, "p": 0.1, "p_holm": 0.2}

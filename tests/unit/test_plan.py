@@ -114,7 +114,8 @@ def test_one_search_does_not_know_of_the_others():
 def test_networks_that_one_job_crosses_are_told_to_it():
     made = plan(config(start={"jacobian_conditioning": JACOBIANS})).initial["jacobian_conditioning"]
     assert folders(made) == [("resnet-8", "xavier_uniform", norm) for norm in ("batch", "none")]
-    assert made[0].options.model_dump(mode="json") == JACOBIANS | {"images": 1, "bn_modes": ["train", "eval"]}
+    defaults = {"images": 1, "bn_modes": ["train", "eval"], "directions": "colours", "gaussian": False}
+    assert made[0].options.model_dump(mode="json") == JACOBIANS | defaults | {"batch_size": [JACOBIANS["batch_size"]]}
 
 
 def test_a_measurement_at_initialisation_is_one_job_for_all_seeds():

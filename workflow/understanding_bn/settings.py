@@ -124,10 +124,14 @@ Number = Annotated[float, Strict(), AfterValidator(_finite)]
 # Different values, any number of them or at least one.
 Distinct = Annotated[tuple[T, ...], AfterValidator(_unique), InSchema(lambda listed: listed | {"uniqueItems": True})]
 Several = Annotated[Distinct[T], Field(min_length=1)]
+OR_ONE = InSchema(lambda several: {"anyOf": [several["items"], several]})
+# One value, or several different ones, of which every combination with those of other factors is taken.
+Factor = Annotated[Several[T], BeforeValidator(as_list), OR_ONE]
 
 Alpha = Annotated[Number, Field(gt=0, ge=SMALLEST_ALPHA, le=1000)]
 Arch = Annotated[str, Strict(), Field(pattern=ARCH)]
 Name = Annotated[str, Strict()]
+Flag = Annotated[bool, Strict()]
 BatchSize = Annotated[Whole, Field(ge=2, le=1_000_000)]
 Layer = Annotated[Whole, Field(ge=1, le=100_000)]
 # Layers of a measurement at initialisation. A default is meant for the paper's ResNet-110: see Initial.for_networks.
@@ -157,7 +161,7 @@ class Augmentation(Options):
 
     pad: Annotated[Whole, Field(ge=0, le=64)] = 4
     """Pixels of the mean colour that are added on every side before a random crop (paper, shaky: 4)."""
-    flip: Annotated[bool, Strict()] = True
+    flip: Flag = True
     """Whether half of the images are mirrored. Must be false for `digits`."""
 
 

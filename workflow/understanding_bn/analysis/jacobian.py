@@ -12,7 +12,9 @@ from understanding_bn.models.norms import GhostBatchNorm2d
 from understanding_bn.models.resnet import ResNet
 
 # Copies of an image that are pushed forward at once: few enough for a processor's cache, many enough to keep it busy.
-IMAGES_AT_ONCE = 128
+# Each time the mini-batch itself is, too, which must not cost much beside them.
+IMAGES_AT_ONCE = 512
+LEAST_DIRECTIONS = 8
 
 
 def sharing(model: ResNet, images: Tensor, image: int) -> tuple[Tensor, int]:
@@ -60,10 +62,13 @@ def freeze(model: ResNet, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def jacobian(model: ResNet, images: Tensor, image: int) -> Tensor:
+def jacobian(model: ResNet, images: Tensor, image: int, grey: bool = False) -> Tensor:
     """∂ features / ∂ pixels of one image, (outputs, inputs), both flattened as (channels, height, width).
 
-    Forward mode: one Jacobian–vector product for each pixel and colour, exact, with the others of `images`
+    With `grey`, the inputs are the pixels alone, (height, width): all colours of one change by the same amount,
+    1/√channels, so that these directions are orthonormal, too.
+
+    Forward mode: one Jacobian–vector product for each input, exact, with the others of `images`
     (B, channels, H, W) held fixed. There are fewer inputs than outputs, so that reverse mode would cost more.
     """
     pixels = images[image]
@@ -74,8 +79,25 @@ def jacobian(model: ResNet, images: Tensor, image: int) -> Tensor:
     def column(tangent: Tensor) -> Tensor:
         return jvp(features, (pixels,), (tangent,))[1]
 
-    basis = torch.eye(pixels.numel(), dtype=images.dtype, device=images.device).view(-1, *pixels.shape)
+    channels, height, width = pixels.shape
+    drawn = 1 if grey else channels
+    basis = torch.eye(drawn * height * width, dtype=images.dtype, device=images.device).view(-1, drawn, height, width)
+    basis = (basis * (drawn / channels) ** 0.5).expand(-1, *pixels.shape)
     with warnings.catch_warnings():
         # The first derivative of a process has PyTorch compile its rules, by what it itself has deprecated.
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
-        return torch.cat([vmap(column)(some) for some in basis.split(max(1, IMAGES_AT_ONCE // len(images)))]).T
+        at_once = max(LEAST_DIRECTIONS, IMAGES_AT_ONCE // len(images))
+        return torch.cat([vmap(column)(some) for some in basis.split(at_once)]).T
+
+
+@torch.no_grad()
+def sizes(model: ResNet, image: Tensor, grey: bool = False) -> list[int]:
+    """Entries of one image, (1, channels, H, W), or of its pixels with `grey`, then of each convolution's output."""
+    found = [image[0, 0].numel() if grey else image[0].numel()]
+    hooks = [
+        model.convolution(number).register_forward_hook(lambda conv, inputs, output: found.append(output[0].numel()))
+        for number in range(1, model.depth)
+    ]
+    with attached(hooks):
+        model.features(image)
+    return found

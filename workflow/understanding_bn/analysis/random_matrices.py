@@ -1,5 +1,8 @@
 """Figs. 8–9 and Theorem 1: singular values of products of Gaussian matrices."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
 ANGLES = 200_001  # quadrature points of the cumulative distribution; its error is below 1e-8
@@ -18,6 +21,25 @@ def singular_values(size: int, factors: int, seed: int) -> np.ndarray:
     product = generator.normal(scale=size**-0.5, size=(size, size))
     for _ in range(factors - 1):
         product = product @ generator.normal(scale=size**-0.5, size=(size, size))
+    return np.linalg.svd(product, compute_uv=False)
+
+
+def chain(sizes: Sequence[int], passed: float, seed: int) -> np.ndarray:
+    """Singular values, descending float64, of a product of Gaussian matrices with random masks between them.
+
+    Factor k is sizes[k + 1] × sizes[k]; the product, sizes[-1] × sizes[0], has as many singular values as its smaller
+    side. After each factor, the last included, an entry passes with probability `passed`, independently of others, and
+    is zero otherwise: with 1/2, what ReLUs do to a vector whose signs are random (Pennington et al. 2017).
+
+    Entries have mean 0, and a variance that keeps lengths as they are in the mean. The draw depends on (seed, sizes)
+    alone: all of `passed` share their matrices. `sizes[0]` should be small, because a matrix of so many columns is
+    carried along.
+    """
+    generator = np.random.default_rng((seed, *sizes))
+    product = np.eye(sizes[0])
+    for inputs, outputs in pairwise(sizes):
+        product = generator.normal(scale=(passed * outputs) ** -0.5, size=(outputs, inputs)) @ product
+        product *= (generator.random(outputs) < passed)[:, None]
     return np.linalg.svd(product, compute_uv=False)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from understanding_bn import paper
 from understanding_bn.claims.results import Results
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
-from understanding_bn.settings import Initial
+from understanding_bn.settings import Initial, as_list
 
 CONVERGED = 99.0  # per cent of the training images, in eval mode and without augmentation
 
@@ -60,7 +60,7 @@ def batch_sizes(job: Train | Measure) -> list[int]:
     if not isinstance(options, Initial):
         return [network.batch_size]
     sizes = getattr(options, "batch_sizes", None)
-    return [*sizes] if sizes else [getattr(options, "batch_size", network.batch_size)]
+    return [*(sizes or as_list(getattr(options, "batch_size", network.batch_size)))]
 
 
 def _unconverged(results: Results) -> Iterator[str]:

@@ -203,6 +203,53 @@ def times_below_theorem(folder: Path) -> str:
     return f"{slopes['condition_theory'].max() / slopes['condition_slope'].max():.0f}"
 
 
+def slope(folder: Path, shortcut: str, norm: str, bn_mode: str, size: str, init: str) -> str:
+    """A network's growth in decades per layer, with its interval; the `size` of a mini-batch where BN has a mode."""
+    facts = {"shortcut": shortcut, "norm": norm, "bn_mode": bn_mode, "init": init}
+    row = records.row(open_questions.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
+    return open_questions.with_interval(row, "condition_slope", ".3f")
+
+
+def slope_of_products(folder: Path, kind: str, init: str) -> str:
+    """That of products of Gaussian matrices (`gaussian`, `gaussian_masked`) over the depths of plain networks."""
+    row = records.row(open_questions.compared_networks(folder), init=init)
+    return open_questions.with_interval(row, f"condition_{kind}", ".3f")
+
+
+def over_products(folder: Path, init: str) -> str:
+    """The growth of plain networks without normalisation minus that of products with half masks."""
+    row = records.row(open_questions.compared_networks(folder), init=init)
+    return open_questions.with_interval(row, "condition_over_masked", "+.3f")
+
+
+def following(folder: Path, verdict: str) -> str:
+    """The initialisations of plain networks whose growth `agrees` with those products', is `above`, `below`, `open`."""
+    networks = open_questions.compared_networks(folder)
+    return " ".join(sorted(networks.loc[networks["condition_verdict"] == verdict, "init"])) or "none"
+
+
+def over_none(folder: Path, shortcut: str, bn_mode: str, size: str, init: str) -> str:
+    """What batch norm changes of that growth, paired by seed."""
+    return open_questions.with_interval(
+        _over_none(folder, shortcut, bn_mode, size, init), "condition_over_none", "+.3f"
+    )
+
+
+def direction_over_none(folder: Path, shortcut: str, bn_mode: str, size: str, init: str) -> str:
+    """+ or − where the whole interval of that change lies on one side of zero, else 0."""
+    row = _over_none(folder, shortcut, bn_mode, size, init)
+    return _sign(pd.Series({"low": row["condition_over_none_low"], "high": row["condition_over_none_high"]}))
+
+
+def _over_none(folder: Path, shortcut: str, bn_mode: str, size: str, init: str) -> pd.Series:
+    facts = {"shortcut": shortcut, "norm": "batch", "bn_mode": bn_mode, "init": init}
+    return records.row(open_questions.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
+
+
+def _of_size(bn_mode: str, size: str) -> dict[str, str]:
+    return {"batch_size": size} if bn_mode != "none" else {}
+
+
 def rank_deficient(folder: Path) -> str:
     """The initialisations of networks whose Jacobian lacks full rank."""
     slopes = open_questions.conditioning_slopes(folder)

@@ -31,12 +31,15 @@ from understanding_bn.measurements.relative_loss import RelativeLoss
 from understanding_bn.messages import kind_of, shown
 from understanding_bn.settings import (
     ALLOWED,
+    OR_ONE,
     Alpha,
     Arch,
     Augmentation,
     BatchSize,
     Channels,
     Distinct,
+    Factor,
+    Flag,
     Initial,
     InnerShare,
     InSchema,
@@ -47,7 +50,6 @@ from understanding_bn.settings import (
     Options,
     Precision,
     Several,
-    T,
     Whole,
     as_list,
 )
@@ -102,12 +104,8 @@ def _file_names(names: Any) -> Any:
 
 
 COUNTED = {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS}
-OR_ONE = InSchema(lambda several: {"anyOf": [several["items"], several]})
-# One value, or several different ones, of which each entry of the grid takes every combination.
-Factor = Annotated[Several[T], BeforeValidator(as_list), OR_ONE]
 PresetName = Annotated[str, Strict(), Field(pattern=PRESET, max_length=100)]
 FileName = Annotated[Name, Field(min_length=1)]
-Flag = Annotated[bool, Strict()]
 Seed = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
 Seeds = Annotated[Several[Seed], BeforeValidator(_counted), InSchema(lambda seeds: {"anyOf": [COUNTED, seeds]})]
 Count = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
