@@ -128,6 +128,7 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
     hessian = {name: whole(2, 1000) for name in ("top", "probes", "steps")}
     hessian |= {"subset": whole(2, min(1000, largest_batch))}
     modes = {"bn_modes": several(st.sampled_from(["train", "eval"])), "layers": several(whole(1, 8), least=0)}
+    modes |= {"batch_size": whole(2, largest_batch)}
     blocks = {
         "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),
         "hessian_spectrum": st.fixed_dictionaries(shared | hessian, optional=where | modes),

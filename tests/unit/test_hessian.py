@@ -4,10 +4,8 @@ import copy
 import importlib.util
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
@@ -284,26 +282,6 @@ def context(digits):
     return Context(split, 10, "resnet-8", "xavier_uniform", 16, Augmentation(pad=1, flip=False), Optimiser())
 
 
-def test_the_partition_is_fixed_and_grows_by_adding(context):
-    small = spectrum.partition(context.split, 40, 16, 0)
-    large = spectrum.partition(context.split, 48, 16, 0)
-    assert [images.shape for images, _ in small] == [(16, 1, 8, 8)] * 2
-    for (images, labels), (same, too) in zip(small, large, strict=False):
-        assert torch.equal(images, same) and torch.equal(labels, too)
-    everything = spectrum.partition(context.split, context.split.count, 16, 0)
-    assert len(everything) == context.split.count // 16
-    images = torch.cat([images.flatten(1) for images, _ in everything]).unique(dim=0)
-    whole = torch.cat([images.flatten(1) for images, _ in context.split.in_order()]).unique(dim=0)
-    assert len(whole) - context.split.count % 16 <= len(images) <= len(everything) * 16
-    assert not torch.equal(spectrum.partition(context.split, 32, 16, 1)[0][0], small[0][0])
-    (one,) = spectrum.partition(context.split, 8, 16, 0)  # a mini-batch at least
-    assert torch.equal(one[0], small[0][0])
-    with pytest.raises(UserError, match="batch_size: 5000 is more than"):
-        spectrum.partition(context.split, 8, 5000, 0)
-    with pytest.raises(UserError, match="subset: 1438 is more than the 1437 training images; expected at most 1437"):
-        spectrum.partition(context.split, 1438, 16, 0)
-
-
 def test_a_layer_must_have_more_weights_than_eigenvalues_asked_for(context):
     data = spectrum.partition(context.split, 16, 16, 0)
     with pytest.raises(UserError, match=r"top: 144 .* layer 1 has 144 weights; expected at most 143"):
@@ -337,40 +315,6 @@ def test_networks_without_batch_statistics_are_measured_once(context):
     assert list(table.columns) == list(hessian_spectrum.COLUMNS) == ["partition", *spectrum.COLUMNS]
     assert set(table["bn_mode"]) == {"none"}
     assert len(table[table["kind"] == "trace"]) == 1
-
-
-def test_the_partition_is_the_cells_own_unless_one_is_given(context, monkeypatch):
-    taken = []
-
-    def spectrum_of(model, batches, *options):
-        taken.append(batches)
-        return pd.DataFrame({"value": [0.0]})
-
-    monkeypatch.setattr(spectrum, "spectrum", spectrum_of)
-    small, large = replace(context, batch_size=8), replace(context, batch_size=48)
-    for options in ({}, {"batch_size": 24}):
-        chosen = HessianSpectrum(at=[0], subset=48, top=1, probes=1, steps=3, **options)
-        tables = [hessian_spectrum.measure(each, "batch", 0, chosen) for each in (small, large)]
-        assert [table["partition"].item() for table in tables] == ([24, 24] if options else [8, 48])
-    assert [len(batches) for batches in taken] == [6, 1, 2, 2]
-    for (images, labels), (same, too) in zip(*taken[2:], strict=True):
-        assert torch.equal(images, same) and torch.equal(labels, too)
-
-
-@pytest.mark.slow  # it traces a ResNet-8 five times
-def test_cells_of_any_batch_size_with_the_same_weights_have_one_spectrum_over_a_common_partition(context):
-    """Left out, the partition is the cell's own, and in train mode the loss is another one."""
-    settings = {"at": [0], "subset": 48, "bn_modes": ["train", "eval"], "top": 1, "probes": 1, "steps": 3}
-    small, large = replace(context, batch_size=8), replace(context, batch_size=48)
-    common, own = HessianSpectrum(**settings, batch_size=24), HessianSpectrum(**settings)
-    first, second = (hessian_spectrum.measure(each, "batch", 0, common) for each in (small, large))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
-    assert set(first["partition"]) == {24} and set(first["bn_mode"]) == {"train", "eval"}
-    mine, other = (hessian_spectrum.measure(each, "batch", 0, own) for each in (small, large))
-    assert (set(mine["partition"]), set(other["partition"])) == ({8}, {48})
-    trace = [t[t["kind"] == "trace"].set_index("bn_mode")["value"] for t in (mine, other)]
-    assert trace[0]["eval"] == pytest.approx(trace[1]["eval"], rel=1e-4)  # of the same images, in float32
-    assert trace[0]["train"] != pytest.approx(trace[1]["train"], rel=0.05)
 
 
 @pytest.mark.parametrize("norm", ["batch", "ghost-3"])

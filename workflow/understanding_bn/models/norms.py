@@ -51,9 +51,11 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     All groups share scale and shift. A mini-batch moves the running statistics once, with momentum 0.1, towards the
     mean over its groups (of a variance, with divisor n − 1 as PyTorch has it). So they look as many updates back as
     batch norm's, whatever the size of a group, and each group counts alike. Hoffer et al. move them once for each
-    group, in turn: with ten groups or more, that is little but the last mini-batch. Eval mode is batch norm's.
+    group, in turn: with sixteen groups, that leaves 0.9^16 = 19 % to all earlier mini-batches. Eval mode is batch
+    norm's.
 
-    Each group is a call of its own: on a CPU that takes less time than one call on copies with the groups side by side.
+    Each group is a call of its own: on all but the smallest maps that takes a CPU less time than copies with the groups
+    side by side and one call.
     """
 
     def __init__(self, channels: int, images: int):
