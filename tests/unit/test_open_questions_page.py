@@ -119,6 +119,19 @@ def test_noise_is_counted_where_every_seed_agrees(record, write):
             values.agreeing(record, *wrong)
 
 
+def test_noise_is_compared_at_the_same_loss_by_the_seeds_that_reached_it(record, write):
+    rows = []
+    for loss, arch, seed, norm in itertools.product((1.0, 0.1), ("plain-8", "plain-20"), (0, 1), ("batch", "none")):
+        missed = loss == 0.1 and arch == "plain-20" and norm == "none"
+        value = np.nan if missed else (2.0 if norm == "batch" else 1.0) * (-1 if loss < 1 else 1)
+        fact = {"at_loss": loss, "arch": arch, "seed": seed, "norm": norm, "epoch": np.nan if missed else 3}
+        rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
+    write("noise_by_architecture_at_losses", rows)
+    text = open_questions.noise_at_losses(record)
+    assert cells(text)[0] == ["C", "2 of 2", "0 of 2", "0 of 1", "1 of 1"]
+    assert "; 2 of 8 runs never reached 0.1.*" in text
+
+
 def test_conditioning_is_counted_where_intervals_are_apart(record, write):
     def network(norm, mode, init, slope):
         row = {"shortcut": "none", "norm": norm, "bn_mode": mode, "init": init, "condition_theory": 1.0}

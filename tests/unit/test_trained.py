@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from damage import flip_a_bit
-from training_runs import AUGMENTATION, OPTIMISER, cell, run
+from training_runs import AUGMENTATION, OPTIMISER, cell, fresh, lane, results, run
+from training_runs import job as training_job
 
 from understanding_bn import record
 from understanding_bn.analysis.context import Context
 from understanding_bn.cell import Network
+from understanding_bn.data import store as stores
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Measure
 from understanding_bn.experiment.load import resolve
@@ -17,6 +19,10 @@ from understanding_bn.experiment.plan import cells, plan, times
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.stages import measure
+from understanding_bn.stages import train as stage
+from understanding_bn.summaries.gradient_structure import along_training, at_losses
+from understanding_bn.summaries.training import at_shares
+from understanding_bn.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +184,55 @@ def test_the_main_network_is_that_of_most_cells():
     ]
     assert plan(resolve(CONFIG | {"grid": entries})).main == ("resnet-8", "xavier_uniform", 64)
     assert plan(resolve(CONFIG | {"grid": []})).main is None
+
+
+def test_networks_are_measured_where_they_first_reached_a_loss(digits_path, tmp_path):
+    """Weights are kept after that epoch. What never gets there has no row, and that is no error."""
+    losses = (1.0, 1.2, 1e-9)
+    training = training_job((0, 1), epochs=3).model_copy(update={"snapshots": (), "snapshot_losses": losses})
+    stage.run(training, digits_path, tmp_path / "run", tmp_path / "state", threads=1, wanted_device="cpu")
+    history, weights, _ = results(tmp_path / "run")
+    by_seed = {seed: rows.set_index("epoch")["train_loss"] for seed, rows in history.groupby("seed")}
+    first = {seed: {loss: rows.index[rows <= loss].min() for loss in (1.2, 1.0)} for seed, rows in by_seed.items()}
+    assert {seed: {*kept} for seed, kept in weights.items()} == {
+        s: {3, *epochs.values()} for s, epochs in first.items()
+    }
+    kept = [epoch in weights[seed] for seed, epoch in history[["seed", "epoch"]].to_numpy()]
+    assert history["clean_train_loss"].notna().tolist() == kept
+    made = job(cell(epochs=3), [1], (0, 1))
+    made = made.model_copy(update={"options": made.options.model_copy(update={"at_losses": losses})})
+    measure.run(made, digits_path, tmp_path / "run" / "weights.pt", tmp_path / "out", threads=1, wanted_device="cpu")
+    table = pd.read_parquet(tmp_path / "out" / "values.parquet")
+    moments = table[["seed", "epoch", "fraction", "at_loss"]].drop_duplicates().to_numpy()
+    expected = [[s, *m] for s in (0, 1) for m in ((3, 1, np.nan), *((e, np.nan, x) for x, e in first[s].items()))]
+    assert np.array_equal(moments, np.array(expected), equal_nan=True)
+    assert at_shares(table)["epoch"].eq(3).all()
+    assert along_training(table)["epoch"].tolist() == [3, 3]
+    assert at_losses(table, history).groupby("at_loss")["epoch"].count().to_dict() == {1.0: 2, 1.2: 2}
+
+
+def test_losses_are_kept_when_a_run_is_resumed(digits_path, tmp_path):
+    """The first epoch below a loss is the same, whether the epochs before it were trained by this process or not."""
+
+    class Stop(Exception):
+        pass
+
+    def tick(lane):
+        if lane.run.epoch == 2 and len(lane.run.losses) == 1:
+            raise Stop
+
+    store, interrupted = stores.load(digits_path), fresh(epochs=3)
+    with pytest.raises(Stop):
+        loop.train([lane(interrupted, store, epochs=3, keep_losses=(100.0, 1e-9))], tick)
+    loop.train([lane(interrupted, store, epochs=3, keep_losses=(100.0, 1e-9))])
+    assert [*interrupted.snapshots] == [1, 3]
+
+
+def test_a_measurement_at_losses_alone_is_planned_and_needs_their_snapshots():
+    kept = {"snapshot_losses": [1.0, 0.1]}
+    made = plan(config(kept, at=[], at_losses=[0.1]))
+    assert {job.options.at_losses for job in made.trained["gradient_structure"]} == {(0.1,)}
+    assert {job.snapshot_losses for job in made.train} == {(1.0, 0.1)}
+    message = r"gradient_structure\.at_losses\[1\]: 0\.5 is not among \[1\.0, 0\.1\], the snapshot_losses"
+    with pytest.raises(UserError, match=message):
+        config(kept, at=[1], at_losses=[0.1, 0.5])

@@ -44,11 +44,12 @@ def fresh(seed=0, **changes):
     return start(cell(**changes), OPTIMISER, seed, 1, 10, CPU)
 
 
-def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", **changes):
+def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", keep_losses=(), **changes):
     """A lane in which a run of the cell trains on these data."""
     held_out = {name: Split(data, name, 0, CPU) for name in SPLITS[1:] if data.rows(name).any()}
     splits = Split(data, "train", 1, CPU), held_out
-    return loop.Lane(run, cell(**changes), seed, *splits, AUGMENTATION, MILESTONES, keep, precision, recorder)
+    settings = (AUGMENTATION, MILESTONES, keep, precision, recorder, keep_losses)
+    return loop.Lane(run, cell(**changes), seed, *splits, *settings)
 
 
 def left_in_the_second_epoch(lane, folder):

@@ -137,6 +137,7 @@ PaperLayer = Annotated[Layer, OR_NULL]
 PaperLayers = Annotated[Several[Layer], OR_NULL]
 Share = Annotated[Number, Field(ge=0, le=1)]
 InnerShare = Annotated[Number, Field(gt=0, lt=1)]
+Loss = Annotated[Number, Field(gt=0, le=100)]
 Site = Literal["convolution", "stream"]
 BNMode = Literal["train", "eval"]
 Channels = Literal["as_found", "grey", "rgb"]
@@ -226,7 +227,9 @@ class Trained(Options):
     """Options of a measurement on the networks of the grid."""
 
     at: Distinct[Share]
-    """Shares of training: 0 is initialisation, 1 the end, others must be `snapshots`. With [] nothing is measured."""
+    """Shares of training: 0 is initialisation, 1 the end, others must be `snapshots`. May be []."""
+    at_losses: Distinct[Loss] = ()
+    """Training losses of `snapshot_losses`; it is made where a run first reached each, and not where one never did."""
     where: Where = Where()
     """The cells of the grid in which it is made. Without it, all of them."""
 

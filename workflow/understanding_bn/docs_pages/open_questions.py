@@ -49,6 +49,7 @@ BY_DEPTH = {
 }
 NOISE_TABLE, SLOPES = "figures/noise_by_architecture.csv", "figures/jacobian_conditioning_summary.csv"
 RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
+AT_LOSSES = "figures/noise_by_architecture_at_losses.csv"
 
 Cell = tuple[str, float, int]  # norm, α, B
 
@@ -113,6 +114,30 @@ def noise_counts(folder: Path) -> str:
     return markdown.table(pd.DataFrame(rows), "Number of architectures in which every seed agrees.")
 
 
+def noise_at_losses(folder: Path) -> str:
+    """Q2: the same where training first reached each loss, so that networks are compared at the same one."""
+    runs = records.csv(folder, AT_LOSSES)
+    losses = runs["at_loss"].unique()
+    rows = []
+    for column, name in NOISE.items():
+        row = {"batch norm compared with none": name}
+        for loss in losses:
+            raised, lowered, count = _agreeing(runs[runs["at_loss"] == loss], column)
+            row |= {
+                f"raises it, at {loss:g}": f"{raised} of {count}",
+                f"lowers it, at {loss:g}": f"{lowered} of {count}",
+            }
+        rows.append(row)
+    note = (
+        "Number of architectures in which every seed agrees, after the first epoch with a mean training loss (nats) at "
+    )
+    note += "or below each bound. Seeds with and without batch norm that both reached it are compared"
+    missed = runs["epoch"].isna().groupby(runs["at_loss"], sort=False).agg(["sum", "size"])
+    missed = missed[missed["sum"] > 0]
+    counts = [f"{sum_} of {size} runs never reached {loss:g}" for loss, (sum_, size) in missed.iterrows()]
+    return markdown.table(pd.DataFrame(rows), f"{note}; {', '.join(counts)}." if counts else f"{note}.")
+
+
 def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]:
     """In how many architectures every seed says that BN raises a kind of noise, and lowers it, at a share of training.
 
@@ -120,7 +145,10 @@ def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]
         Both numbers, and that of the architectures with and without BN.
     """
     table = noise(folder)
-    runs = table[table["fraction"] == fraction]
+    return _agreeing(table[table["fraction"] == fraction], column)
+
+
+def _agreeing(runs: pd.DataFrame, column: str) -> tuple[int, int, int]:
     wide = runs.pivot_table(index=["arch", "seed"], columns="norm", values=column)
     wide = wide.reindex(columns=["batch", "none"]).dropna()
     higher = (wide["batch"] > wide["none"]).groupby("arch")

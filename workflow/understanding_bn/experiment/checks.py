@@ -160,13 +160,17 @@ def _check_order(config: Config, known: dict[str, list[str]]) -> None:
 
 
 def _check_snapshots(config: Config, known: dict[str, list[str]]) -> None:
-    """Networks can be measured only at shares of training at which their weights were kept."""
+    """Networks can be measured only at shares and losses of training at which their weights were kept."""
     snapshots = sorted({0, 1, *config.snapshots})
     for name, options in measurements(config.trained.measurements).items():
         for position, share in enumerate(options.at):
             if share not in snapshots:
                 text = f"{share} is no snapshot; expected one of {snapshots}, or add it to snapshots"
                 _fail(("trained", "measurements", name, "at", position), text)
+        for position, loss in enumerate(options.at_losses):
+            if loss not in config.snapshot_losses:
+                text = f"{loss} is not among {shown([*config.snapshot_losses])}, the snapshot_losses; add it to them"
+                _fail(("trained", "measurements", name, "at_losses", position), text)
 
 
 def _check_seeds(config: Config, known: dict[str, list[str]]) -> None:

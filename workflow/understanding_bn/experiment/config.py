@@ -40,6 +40,7 @@ from understanding_bn.settings import (
     Initial,
     InnerShare,
     InSchema,
+    Loss,
     Name,
     Number,
     Optimiser,
@@ -327,6 +328,8 @@ class Config(Options):
     schedule: Schedule = Schedule()
     snapshots: Distinct[InnerShare] = ()
     """Shares of training after which weights are kept, in addition to the end. Changing them trains again."""
+    snapshot_losses: Distinct[Loss] = ()
+    """Mean training losses (nats); weights are kept after the first epoch at or below each. A change trains again."""
     epochs_fraction: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """The share of each entry's epochs that is run. The schedule shrinks with it."""
     grid: tuple[GridEntry, ...] = ()

@@ -12,7 +12,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from understanding_bn import fingerprint
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
-from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Optimiser, Options, Precision
+from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Loss, Optimiser, Options, Precision
 
 # Every measurement, by its name in the config.
 MEASUREMENTS: dict[str, type[Options]] = {
@@ -73,6 +73,7 @@ class Train(Job):
     augmentation: Augmentation
     milestones: tuple[InnerShare, ...]
     snapshots: tuple[InnerShare, ...] = ()
+    snapshot_losses: tuple[Loss, ...] = ()
     precision: Precision = "float32"
     compiled: bool = False
     plugins: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ class Train(Job):
 class Measure(Job):
     """Make one measurement on the networks of some seeds: at initialisation, or at shares of a cell's training.
 
-    The network is a `Cell` where it was trained; `options.at` then says when it is measured.
+    The network is a `Cell` where it was trained; `options.at` and `options.at_losses` then say when it is measured.
     """
 
     INITIAL: ClassVar[str] = "initialization/{arch}/{init}/{measurement}/norm-{norm}"

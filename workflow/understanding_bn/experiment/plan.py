@@ -108,6 +108,7 @@ def plan(config: Config) -> Plan:
             seeds=block,
             milestones=config.schedule.milestones,
             snapshots=config.snapshots,
+            snapshot_losses=config.snapshot_losses,
             precision=config.precision,
             compiled=config.compiled,
             plugins=needed(cell.norm, cell.init),
@@ -196,7 +197,7 @@ def readings(config: Config) -> list[tuple[str, str]]:
 
 
 def times(grid: Iterable[Cell], options: Trained) -> dict[Cell, tuple[float, ...]]:
-    """The shares of training at which a measurement is made, for every cell that it is made on.
+    """The shares of training at which a measurement is made, for every cell that it is made on, there or at losses.
 
     Before training a network is the same for every α and number of epochs: it is measured with the first such cell.
     """
@@ -209,7 +210,7 @@ def times(grid: Iterable[Cell], options: Trained) -> dict[Cell, tuple[float, ...
         start = (cell.arch, cell.init, cell.norm, cell.batch_size)
         shares = tuple(share for share in sorted(options.at) if share or start not in started)
         started.add(start)
-        if shares:
+        if shares or options.at_losses:
             shares_by_cell[cell] = shares
     return shares_by_cell
 

@@ -7,6 +7,8 @@ provides the network.
 """
 
 import importlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +53,8 @@ def run(
     """Measure every network of the job and write values.parquet and run.json to `out`.
 
     At initialisation the measurement's columns come after dataset, arch, init, norm, batch_size and seed; for
-    trained networks, after dataset, the cell's factors, seed, epoch and fraction, the share of training.
+    trained networks, after dataset, the cell's factors, seed, epoch and fraction, the share of training. If it
+    is also measured at losses, at_loss comes next, and one of these two is NaN in each row.
 
     Args:
         weights: weights.pt of the training job, next to its history.parquet and run.json; only for trained networks.
@@ -116,10 +119,10 @@ def _initial(job: Measure, context: Context, tag: str) -> list[Point]:
 
 
 def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str) -> list[Point]:
-    """The networks of every seed after each share of training asked for.
+    """The networks of every seed after each share of training asked for, and where it first reached each loss.
 
-    At initialisation (epoch 0) a network does not depend on α, which is NaN there. A network that has diverged by then
-    is not measured and has no rows.
+    At initialisation (epoch 0) a network does not depend on α, which is NaN there. A network that has diverged by then,
+    or never reached a loss, is not measured and has no rows.
     """
     assert isinstance(job.options, Trained)
     snapshots = read_weights(weights)
@@ -133,9 +136,10 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
     history = tables.read([weights.with_name("history.parquet")])
     points = []
     for seed in job.seeds:
-        for epoch in dict.fromkeys(cell.epoch_at(share) for share in sorted(job.options.at)):
-            if epoch > last_sound_epoch(history, seed):
-                continue
+        epochs = dict.fromkeys(cell.epoch_at(share) for share in sorted(job.options.at))
+        moments = [(epoch, math.nan) for epoch in epochs if epoch <= last_sound_epoch(history, seed)]
+        moments += first_epochs(history, seed, job.options.at_losses)
+        for epoch, loss in moments:
             if epoch and epoch not in snapshots.get(seed, {}):
                 raise UserError(
                     f"{weights}: holds no weights of seed {seed} after {epoch} epochs; train that cell again"
@@ -143,6 +147,8 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
             alpha = cell.alpha if epoch else float("nan")
             factors = {"dataset": tag, **cell.factors, "alpha": alpha}
             factors |= {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs}
+            if job.options.at_losses:  # otherwise the table is what it was before there were any
+                factors |= {"fraction": factors["fraction"] if math.isnan(loss) else math.nan, "at_loss": loss}
             points.append(Point(context.of(snapshots[seed][epoch] if epoch else None), seed, factors))
     return points
 
@@ -171,6 +177,13 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
     rows = history[history["seed"] == seed]
     sound = rows[rows["train_loss"].notna()]
     return int(sound["epoch"].max()) if len(sound) else 0
+
+
+def first_epochs(history: pd.DataFrame, seed: int, losses: Sequence[float]) -> list[tuple[int, float]]:
+    """The first epoch of a seed whose training loss is at or below each of these, with it; none where none is."""
+    rows = history[history["seed"] == seed]
+    reached = {loss: rows.loc[rows["train_loss"] <= loss, "epoch"] for loss in sorted(losses, reverse=True)}
+    return [(int(epochs.min()), loss) for loss, epochs in reached.items() if len(epochs)]
 
 
 def no_rows(measurement: str, trained: bool) -> pd.DataFrame:

@@ -61,7 +61,8 @@ def together(
 ) -> None:
     """Train every seed of these jobs, and write history.parquet, weights.pt and run.json to the folder of each.
 
-    weights.pt is {seed: {epochs done: weights}}, after each of the job's snapshots and at the end.
+    weights.pt is {seed: {epochs done: weights}}, after each of the job's snapshots, where a run first
+    reached one of its snapshot_losses, and at the end.
 
     A run's result does not depend on the others: nothing is shared between them but the data. However it was
     interrupted, a job goes on from the last checkpoint in `state` when it is started again with the same settings.
@@ -221,7 +222,7 @@ class _Block:
         keep = [cell.epoch_at(share) for share in job.snapshots]
         recorder = CudaGraphs(self.device) if self.device.type == "cuda" else None
         settings = (job.augmentation, job.milestones, keep, job.precision, recorder)
-        return loop.Lane(run, cell, seed, train, held_out, *settings)
+        return loop.Lane(run, cell, seed, train, held_out, *settings, keep_losses=job.snapshot_losses)
 
     def folder(self, seed: int) -> Path:
         """Where the state of a seed's run is saved."""

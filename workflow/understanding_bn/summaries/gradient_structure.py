@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from understanding_bn.summaries.training import CELL
+from understanding_bn.summaries.training import CELL, at_shares, failures
 
 WHOLE = "all"  # the block that is the whole network; the others are layers
 # What every network and every layer has.
@@ -57,6 +57,7 @@ def along_training(gradient_structure: pd.DataFrame) -> pd.DataFrame:
 
     A network before training belongs to every α of its norm and B: it has a row for each of them.
     """
+    gradient_structure = at_shares(gradient_structure)
     whole = gradient_structure[gradient_structure["block"] == WHOLE]
     modes = whole[whole["bn_mode"] != SECONDARY].groupby("norm")["bn_mode"].first()
     table = by_network(gradient_structure, extra=("epoch", "fraction"))
@@ -67,3 +68,22 @@ def along_training(gradient_structure: pd.DataFrame) -> pd.DataFrame:
     cells = trained[[*network, "alpha", "epochs"]].drop_duplicates()
     table = with_noise_of_updates(pd.concat([cells.merge(start, on=network), trained], ignore_index=True))
     return table.sort_values([*CELL, "seed", "epoch"], ignore_index=True)
+
+
+def at_losses(gradient_structure: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and loss: where it first reached that training loss, and what its network was like there.
+
+    Columns: CELL, seed, failure, at_loss, epoch, train_loss (of that epoch's mini-batches), clean_train_loss (after it,
+    in eval mode), every quantity, update_noise, noise_scale. Runs are all of the cells that were measured. A run that
+    never reached a loss has NaN from epoch on.
+    """
+    trained = gradient_structure[gradient_structure["epoch"] > 0]
+    rows = trained[trained["at_loss"].notna()] if "at_loss" in trained else trained.head(0).assign(at_loss=0.0)
+    runs = failures(histories).merge(trained[CELL].drop_duplicates())
+    asked = pd.DataFrame({"at_loss": sorted(rows["at_loss"].unique(), reverse=True)}, dtype=float)
+    found = with_noise_of_updates(by_network(rows, extra=("epoch", "at_loss")))
+    table = runs.merge(asked, how="cross").merge(found, how="left", on=[*CELL, "seed", "at_loss"])
+    losses = histories.reindex(columns=[*CELL, "seed", "epoch", "train_loss", "clean_train_loss"])
+    table = table.merge(losses, how="left", on=[*CELL, "seed", "epoch"])
+    first = [*CELL, "seed", "failure", "at_loss", "epoch", "train_loss", "clean_train_loss"]
+    return table[first + [name for name in table if name not in first]]

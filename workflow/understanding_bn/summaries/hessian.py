@@ -15,7 +15,7 @@ import pandas as pd
 
 from understanding_bn import architecture
 from understanding_bn.analysis.spectral import trace
-from understanding_bn.summaries.training import CELL
+from understanding_bn.summaries.training import CELL, at_shares
 
 RUN = [*CELL, "seed", "epoch", "bn_mode", "partition"]
 NETWORK = ["dataset", "arch", "init", "batch_size"]
@@ -40,8 +40,9 @@ def of_mode(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_whole_network(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the whole network and the one measure."""
-    return of_mode(with_partition(hessian_spectrum[hessian_spectrum["block"] == WHOLE]))
+    """The rows of the whole network and the one measure, at shares of training."""
+    rows = at_shares(hessian_spectrum)
+    return of_mode(with_partition(rows[rows["block"] == WHOLE]))
 
 
 def sharpness_and_trace(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +80,8 @@ def by_block(hessian_spectrum: pd.DataFrame) -> pd.DataFrame:
     `hessian_spectrum` has the column `failure` (see `training.with_failures`).
     """
     rows = []
-    for key, network in with_partition(hessian_spectrum).groupby([*RUN, "failure", "block"], dropna=False, sort=False):
+    spectra = with_partition(at_shares(hessian_spectrum))
+    for key, network in spectra.groupby([*RUN, "failure", "block"], dropna=False, sort=False):
         kinds = {kind: network[network["kind"] == kind] for kind in ("top", "bottom", "trace")}
         top, bottom = kinds["top"]["value"], kinds["bottom"]["value"]
         ends = [column.idxmax() for column in (top, -bottom) if column.notna().any()]

@@ -55,6 +55,11 @@ def with_failures(table: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:
     return table.assign(failure=table["failure"].astype("string").fillna(""))
 
 
+def at_shares(measured: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what was measured on trained networks at shares of training, not at losses."""
+    return measured[measured["at_loss"].isna()] if "at_loss" in measured else measured
+
+
 def main_network(table: pd.DataFrame) -> tuple[str, str, int]:
     """The (arch, init, batch_size) of most cells; of several, the one that comes first in the table.
 

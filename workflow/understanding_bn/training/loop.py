@@ -55,6 +55,7 @@ class Lane:
         held_out: the splits that are not trained on: "test", and "validation" where there is one.
         keep: the epochs, counted from 1, after which weights go into `run.snapshots`, in addition to the end.
         recorder: records steps on the device and replays them; None on a CPU.
+        keep_losses: weights are also kept after the first epoch whose train_loss is at or below each of these.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Lane:
         keep: Container[int] = (),
         precision: Precision = "float32",
         recorder: graphs.Recorder | None = None,
+        keep_losses: Sequence[float] = (),
     ):
-        self.run, self.cell, self.seed, self.keep = run, cell, seed, keep
+        self.run, self.cell, self.seed, self.keep, self.keep_losses = run, cell, seed, keep, keep_losses
         self.train_split = train_split
         self.augmentation, self.milestones, self.recorder = augmentation, milestones, recorder
         self.minibatches = train_split.per_epoch(cell.batch_size)
@@ -114,6 +116,7 @@ class Lane:
             kept = last or epoch in self.keep
             if failure.first_bad_step is None:
                 row["train_loss"] = float(losses.mean(dtype=np.float64))
+                kept = kept or self._reached(row["train_loss"])
                 row["train_accuracy"] = int(run.correct.sum()) / (len(losses) * cell.batch_size)
                 for name in self._scores:
                     row[f"{name}_loss"], row[f"{name}_accuracy"] = yield from self._score(name)
@@ -197,6 +200,11 @@ class Lane:
         """Wait for the device without keeping the other lanes from theirs."""
         while self.recorder is not None and not self.recorder.arrived():
             yield
+
+    def _reached(self, loss: float) -> bool:
+        """Whether an epoch of this training loss is the first at or below one at which weights are kept."""
+        least = min((row["train_loss"] for row in self.run.rows), default=float("inf"))
+        return any(loss <= bound < least for bound in self.keep_losses)
 
     def _judged(self, losses: np.ndarray) -> divergence.Divergence:
         """The run's record of divergence after an epoch of these losses."""

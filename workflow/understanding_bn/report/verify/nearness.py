@@ -17,7 +17,19 @@ import pandas as pd
 RELATIVE = 1e-3  # of the larger of the two numbers
 SPREADS = 5.0
 # Numbers that say what a row is about; what else is a number was measured. Texts say so too, but for OUTCOMES.
-CELLS = {"alpha", "batch_size", "depth", "epoch", "epochs", "factors", "fraction", "momentum", "size", "step_size"}
+CELLS = {
+    "alpha",
+    "at_loss",
+    "batch_size",
+    "depth",
+    "epoch",
+    "epochs",
+    "factors",
+    "fraction",
+    "momentum",
+    "size",
+    "step_size",
+}
 PLACES = {"channel", "class", "in_channel", "index", "layer", "out_channel", "percent"}
 SAMPLES = {"draw", "image", "label", "minibatch", "probe", "seed"}
 FACTORS = CELLS | PLACES | SAMPLES
