@@ -200,3 +200,18 @@ def test_a_mean_over_seeds_says_over_how_many_and_where_one_has_no_value():
     counted = correlations(cells.reset_index()).set_index(["norm", "quantity", "gap"])["incomplete"]
     assert counted[("all", "noise_scale", "loss_gap")] == 1
     assert counted[("all", "noise", "loss_gap")] == 0
+
+
+def test_networks_at_a_loss_stand_apart_with_those_that_never_reached_it():
+    histories = [run(norm, 0.04, 64, seed, clean_train_loss=0.05) for norm in ("batch", "none") for seed in (0, 1)]
+    structure = [row for h in histories for row in gradients(h["norm"], 0.04, 64, h["seed"], noise=2.0)]
+    early = {"epoch": 7, "fraction": np.nan, "at_loss": 0.5}
+    structure += [row | early for seed in (0, 1) for row in gradients("batch", 0.04, 64, seed, noise=8.0)]
+    histories += [row | {"epoch": 7, "train_loss": 0.4, "clean_train_loss": 0.3} for row in histories]
+    _, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+    assert tables[""]["noise_scale"].eq(2 * 64 / 0.5).all(), "the end is the end"
+    found = tables["at_losses"].set_index(["norm", "seed"]).sort_index()
+    assert found["at_loss"].eq(0.5).all()
+    assert found["noise"].tolist() == pytest.approx([8, 8, np.nan, np.nan], nan_ok=True)
+    assert found["clean_train_loss"].tolist() == pytest.approx([0.3, 0.3, np.nan, np.nan], nan_ok=True)
+    assert found["epoch"].isna().tolist() == [False, False, True, True]
