@@ -127,9 +127,11 @@ def test_noise_is_compared_at_the_same_loss_by_the_seeds_that_reached_it(record,
         fact = {"at_loss": loss, "arch": arch, "seed": seed, "norm": norm, "epoch": np.nan if missed else 3}
         rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
     write("noise_by_architecture_at_losses", rows)
-    text = open_questions.noise_at_losses(record)
-    assert cells(text)[0] == ["C", "2 of 2", "0 of 2", "0 of 1", "1 of 1"]
-    assert "; 2 of 8 runs never reached 0.1.*" in text
+    write("noise_by_architecture", [row | {"fraction": fraction} for row in rows[:8] for fraction in (0, 1)])
+    text = open_questions.noise_counts(record)
+    assert "| raises it, at the end | lowers it, at the end | raises it, at loss 1 | lowers it, at loss 1 |" in text
+    assert cells(text)[0] == ["C", *["2 of 2", "0 of 2"] * 3, "0 of 1", "1 of 1"]
+    assert text.rstrip().endswith(" 2 of 8 runs never reached 0.1.*")
 
 
 def test_conditioning_is_counted_where_intervals_are_apart(record, write):

@@ -74,7 +74,6 @@ BLOCKS: dict[str, Text] = {
     "architectures": _of_record(open_questions.architectures),
     "noise_counts": _of_record(open_questions.noise_counts),
     "noise_turns": _of_record(open_questions.noise_turns),
-    "noise_at_losses": _of_record(open_questions.noise_at_losses),
     "correlations": _of_record(open_questions.correlations),
     "small_steps": _of_record(open_questions.small_steps),
     "conditioning": _of_record(open_questions.conditioning),

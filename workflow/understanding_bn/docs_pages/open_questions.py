@@ -103,39 +103,33 @@ def _folded(folder: Path, table: str, summary: str, rows: int, csv: str) -> str:
 
 
 def noise_counts(folder: Path) -> str:
-    """Q2: in how many architectures BN raises or lowers each kind of noise, by every seed."""
+    """Q2: in how many architectures BN raises or lowers each kind of noise, by every seed.
+
+    Before training and at its end; and, if that was measured, where training first reached each of some losses, so that
+    networks are compared at the same one.
+    """
+    ends, reached = noise(folder), _at_losses(folder)
+    moments = {when: ends[ends["fraction"] == fraction] for fraction, when in ((0, "before"), (1, "at the end"))}
+    moments |= {f"at loss {loss:g}": runs for loss, runs in reached.groupby("at_loss", sort=False)}
     rows = []
     for column, name in NOISE.items():
         row = {"batch norm compared with none": name}
-        for fraction, when in ((0, "before"), (1, "at the end")):
-            raised, lowered, count = agreeing(folder, column, fraction)
+        for when, runs in moments.items():
+            raised, lowered, count = _agreeing(runs, column)
             row |= {f"raises it, {when}": f"{raised} of {count}", f"lowers it, {when}": f"{lowered} of {count}"}
         rows.append(row)
-    return markdown.table(pd.DataFrame(rows), "Number of architectures in which every seed agrees.")
+    note = "Number of architectures in which every seed agrees."
+    if len(reached):
+        note += " A loss is the mean training loss (nats) of an epoch, the first at or below it."
+    for loss, runs in reached.groupby("at_loss", sort=False):
+        missed = int(runs["epoch"].isna().sum())
+        note += f" {missed} of {len(runs)} runs never reached {loss:g}." if missed else ""
+    return markdown.table(pd.DataFrame(rows), note)
 
 
-def noise_at_losses(folder: Path) -> str:
-    """Q2: the same where training first reached each loss, so that networks are compared at the same one."""
-    runs = records.csv(folder, AT_LOSSES)
-    losses = runs["at_loss"].unique()
-    rows = []
-    for column, name in NOISE.items():
-        row = {"batch norm compared with none": name}
-        for loss in losses:
-            raised, lowered, count = _agreeing(runs[runs["at_loss"] == loss], column)
-            row |= {
-                f"raises it, at {loss:g}": f"{raised} of {count}",
-                f"lowers it, at {loss:g}": f"{lowered} of {count}",
-            }
-        rows.append(row)
-    note = (
-        "Number of architectures in which every seed agrees, after the first epoch with a mean training loss (nats) at "
-    )
-    note += "or below each bound. Seeds with and without batch norm that both reached it are compared"
-    missed = runs["epoch"].isna().groupby(runs["at_loss"], sort=False).agg(["sum", "size"])
-    missed = missed[missed["sum"] > 0]
-    counts = [f"{sum_} of {size} runs never reached {loss:g}" for loss, (sum_, size) in missed.iterrows()]
-    return markdown.table(pd.DataFrame(rows), f"{note}; {', '.join(counts)}." if counts else f"{note}.")
+def _at_losses(folder: Path) -> pd.DataFrame:
+    """A row for each run and loss that networks were measured at; none if they were not, as in earlier records."""
+    return records.csv(folder, AT_LOSSES) if (folder / AT_LOSSES).is_file() else pd.DataFrame(columns=["at_loss"])
 
 
 def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]:

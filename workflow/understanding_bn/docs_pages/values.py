@@ -125,11 +125,6 @@ def partial(folder: Path, norm: str, quantity: str) -> str:
     return open_questions.partial(_related(folder, norm, quantity))
 
 
-def partial_p(folder: Path, norm: str, quantity: str) -> str:
-    """Its p after Holm's correction for all quantities and norms."""
-    return open_questions.p(_related(folder, norm, quantity))
-
-
 def _related(folder: Path, norm: str, quantity: str) -> pd.Series:
     return records.row(open_questions.related(folder), norm=norm, quantity=quantity)
 
