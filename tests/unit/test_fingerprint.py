@@ -12,8 +12,11 @@ from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-EXPLAINED = plan(load.resolve(load.load(load.PRESETS / "explanations.yaml")))  # one more measurement
-MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"]]
+# One more measurement each.
+EXPLAINED, DEEP = (
+    plan(load.resolve(load.load(load.PRESETS / f"{name}.yaml"))) for name in ("explanations", "cifar10-depth")
+)
+MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"], *DEEP.initial["noise_by_depth"]]
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from understanding_bn.settings import Setting
 
 # Rounding errors grow with depth as gradients do: in a plain network of 56 layers with batch norm a gradient in float32
-# is off by a quarter of its length, and in one of 110 layers it has nothing to do with the exact one.
+# is off by about a fifth of its length, and in one of 110 layers it has nothing to do with the exact one.
 DTYPE = "float64"
 # Domains of random streams, so that the mini-batches of the gradients say nothing about those of the Hessian.
 GRADIENTS, HESSIAN = 103, 104

@@ -5,8 +5,9 @@
 A normalisation is compared with none seed by seed, at each depth by itself:
 
 1. A seed's score is log10 of the ratio of the two values if both are positive for every seed. Otherwise it is their
-   relative difference (x − y) / (|x| + |y|), between −1 and 1, which signs do not trouble. For positive values that is
-   tanh of half the ratio's natural logarithm, so that both scores have one sign.
+   relative difference (x − y) / (|x| + |y|), between −1 and 1, which any sign allows. For positive values
+   it is tanh of half the ratio's natural logarithm, so both scores have the same sign. The noise scale has none where
+   noise drowns |g|²; its inverse, the signal, is then compared instead, the other way round.
 2. The normalisation raises the quantity at that depth, or lowers it, if the 95 % interval of the mean score (Student's
    t) lies above or below zero. Else the depth is unclear; so it is where a network of any seed is not finite.
 3. Depths that are unclear are left out. If all others have one sign, the normalisation raises or lowers the quantity.
