@@ -180,7 +180,8 @@ def test_completing_leaves_the_callers_blocks_alone():
 @pytest.mark.parametrize("name", ["papre", "../presets/paper", "", 3])
 def test_unknown_bases_are_refused(name):
     with pytest.raises(
-        UserError, match=r"config key extends: .* is no preset; expected one of cifar10-conditioning, cifar10-converged, "
+        UserError,
+        match=r"config key extends: .* is no preset; expected one of cifar10-conditioning, cifar10-converged, ",
     ):
         load.bases({"extends": name})
 

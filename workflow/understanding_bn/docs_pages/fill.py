@@ -78,6 +78,8 @@ BLOCKS: dict[str, Text] = {
     "small_steps": _of_record(open_questions.small_steps),
     "conditioning": _of_record(open_questions.conditioning),
     "conditioning_counts": _of_record(open_questions.conditioning_counts),
+    "conditioning_changes": _of_record(open_questions.conditioning_changes),
+    "comparators": _of_record(open_questions.comparators),
     "followups": open_questions.followups,
     "speed_steps": speed_page.block("train-cpu", speed_page.steps),
     "speed_gpu": speed_page.block("engine", speed_page.engine),
