@@ -181,7 +181,7 @@ def test_completing_leaves_the_callers_blocks_alone():
 def test_unknown_bases_are_refused(name):
     with pytest.raises(
         UserError,
-        match=r"config key extends: .* is no preset; expected one of cifar10-conditioning, cifar10-converged, ",
+        match=r"config key extends: .* is no preset; expected one of cifar10-conditioning, cifar10-conv",
     ):
         load.bases({"extends": name})
 
