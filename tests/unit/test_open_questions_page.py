@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from records import described, job
 
-from understanding_bn.docs_pages import open_questions, values
+from understanding_bn.docs_pages import batch_size_page, conditioning_page, noise_page, results_page, values
 from understanding_bn.errors import UserError
 from understanding_bn.report import reference
 
@@ -22,7 +22,7 @@ def cells(text):
 def test_changes_have_their_intervals_and_gaps_are_dashes(record, write):
     row = {"norm": "batch", "move": "only α", "quantity": "test_accuracy", "change": 1.5, "low": 1.0, "high": 2.0}
     write("alpha_batch_grid_summary", [row, row | {"quantity": "gap", "change": np.nan, "low": np.nan}])
-    assert cells(open_questions.moves(record)) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–", "–"]]
+    assert cells(batch_size_page.moves(record)) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–", "–"]]
 
 
 def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
@@ -36,35 +36,13 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
         failed = {"norm": "none", "alpha": 0.1, "batch_size": 16, "test_accuracy": None, "failure": "overflow"}
         rows += [fact | failed]
     write("alpha_batch_grid", rows)
-    text = open_questions.small_steps(record)
+    text = batch_size_page.small_steps(record)
     assert cells(text) == [
         ["α = 0.01, B = 16", "97.00 ± 1.00", "-2.00 [-2.00, -2.00]", "3.00", "below BN"],
         ["α = 0.02, B = 16", "99.00 ± 1.00", "+0.00 [+0.00, +0.00]", "1.00", "no difference beyond chance"],
         ["α = 0.1, B = 16", "failed in 3 of 3 seeds", "–", "–", ""],
     ]
     assert "*BN at its best: α = 0.1, B = 64, 99.00 ± 1.00 %. Interval over 3 seeds, paired.*" in text
-
-
-def test_architectures_stand_by_family_and_depth_before_and_after(record, write):
-    noise = dict.fromkeys(open_questions.NOISE, 2.0)
-    rows = [
-        {"arch": arch, "norm": "batch", "seed": 0, "fraction": fraction} | noise
-        for arch in ("resnet-20", "resnet-8", "plain-20")
-        for fraction in (0, 1)
-    ]
-    write("noise_by_architecture", rows)
-    found = cells(open_questions.architectures(record))
-    assert [row[:3] for row in found[::2]] == [[a, "batch", "before"] for a in ("plain-20", "resnet-8", "resnet-20")]
-    assert found[1] == ["plain-20", "batch", "end"] + ["2"] * 6
-
-
-def test_a_long_table_is_folded_behind_its_number_of_rows_with_a_link_to_its_numbers(record, write):
-    noise = dict.fromkeys(open_questions.NOISE, 2.0)
-    write("noise_by_architecture", [{"arch": "resnet-8", "norm": "batch", "seed": 0, "fraction": 1} | noise])
-    text = open_questions.architectures(record)
-    assert text.startswith("\n<details><summary>Each kind of noise") and text.endswith("</details>\n")
-    assert "(2 rows)</summary>\n\n|" in text, "Markdown in HTML needs an empty line before it"
-    assert f"](../results/reference/{record.name}/figures/noise_by_architecture.csv)" in text
 
 
 def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):
@@ -90,7 +68,7 @@ def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):
         compared.append(fact | (signed if "curvature" in quantity else missing if "layer" in quantity else {}))
     write("noise_by_depth_comparisons", compared)
     ratios = ["+1.50 [+1.00, +2.00]", "-2.00 [-2.50, -1.50]"]
-    assert cells(open_questions.noise_turns(record)) == [
+    assert cells(noise_page.noise_turns(record)) == [
         ["C", "projection", "raises it up to 56, lowers it from 110", *ratios],
         ["C", "none", "raises it at all depths", *ratios],
         ["tr(HΣ) / L", "none", "lowers it at 1 of 2 depths, unclear at the others", "−", "unclear"],
@@ -109,9 +87,9 @@ def test_noise_is_counted_where_every_seed_agrees(record, write):
         if arch == "plain-20" and seed == 1 and fraction == 1:
             value = 3 - value  # one seed the other way
         fact = {"arch": arch, "seed": seed, "norm": norm, "fraction": fraction}
-        rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
+        rows.append(fact | dict.fromkeys(noise_page.NOISE, value))
     write("noise_by_architecture", rows)
-    assert cells(open_questions.noise_counts(record))[0] == ["C", "2 of 2", "0 of 2", "1 of 2", "0 of 2"]
+    assert cells(noise_page.noise_counts(record))[0] == ["C", "2 of 2", "0 of 2", "1 of 2", "0 of 2"]
     assert values.agreeing(record, "constant", "raises", "end") == "1 of 2"
     assert values.agreeing(record, "constant", "lowers", "before") == "0 of 2"
     for wrong in (("size", "raises", "end"), ("constant", "halves", "end"), ("constant", "raises", "soon")):
@@ -125,30 +103,13 @@ def test_noise_is_compared_at_the_same_loss_by_the_seeds_that_reached_it(record,
         missed = loss == 0.1 and arch == "plain-20" and norm == "none"
         value = np.nan if missed else (2.0 if norm == "batch" else 1.0) * (-1 if loss < 1 else 1)
         fact = {"at_loss": loss, "arch": arch, "seed": seed, "norm": norm, "epoch": np.nan if missed else 3}
-        rows.append(fact | dict.fromkeys(open_questions.NOISE, value))
+        rows.append(fact | dict.fromkeys(noise_page.NOISE, value))
     write("noise_by_architecture_at_losses", rows)
     write("noise_by_architecture", [row | {"fraction": fraction} for row in rows[:8] for fraction in (0, 1)])
-    text = open_questions.noise_counts(record)
+    text = noise_page.noise_counts(record)
     assert "| raises it, at the end | lowers it, at the end | raises it, at loss 1 | lowers it, at loss 1 |" in text
     assert cells(text)[0] == ["C", *["2 of 2", "0 of 2"] * 3, "0 of 1", "1 of 1"]
     assert text.rstrip().endswith(" 2 of 8 runs never reached 0.1.*")
-
-
-def test_conditioning_is_counted_where_intervals_are_apart(record, write):
-    def network(norm, mode, init, slope):
-        row = {"shortcut": "none", "norm": norm, "bn_mode": mode, "init": init, "condition_theory": 1.0}
-        return row | {"condition_slope": slope, "condition_low": slope - 0.01, "condition_high": slope + 0.01}
-
-    rows = [network("none", "none", init, 0.1) for init in ("orthogonal", "xavier_uniform")]
-    rows += [network("batch", "train", "orthogonal", 0.05), network("batch", "train", "fixup", np.nan)]
-    rows += [network("batch", "train", "xavier_uniform", 0.095), network("batch", "eval", "orthogonal", 0.15)]
-    write("jacobian_conditioning_summary", rows)
-    assert cells(open_questions.conditioning_counts(record)) == [
-        ["none", "train mode", "1", "0", "2"],
-        ["none", "eval mode", "0", "1", "1"],
-        ["projection", "train mode", "0", "0", "0"],
-        ["projection", "eval mode", "0", "0", "0"],
-    ]
 
 
 def network(norm="none", mode="none", size=128, init="orthogonal", **changes):
@@ -167,12 +128,13 @@ def test_plain_networks_stand_beside_products_of_their_sizes(record, write):
     above = network(init="fixup", condition_verdict="above")
     write("jacobian_conditioning_summary", [network(), above, shortcuts, network("batch", "train")])
     numbers = ["0.110 [0.100, 0.120]", "0.050 [0.040, 0.060]", "0.100 [0.090, 0.110]", "+0.010 [+0.000, +0.020]"]
-    text = open_questions.comparators(record)
+    text = conditioning_page.comparators(record)
     assert cells(text) == [["orthogonal", *numbers, "agrees"], ["fixup", *numbers, "above"]]
     assert "within ±25 % of the slope with masks" in text
     assert values.slope(record, "none", "none", "none", "", "orthogonal") == numbers[0]
     assert values.slope_of_products(record, "gaussian_masked", "fixup") == numbers[2]
     assert values.over_products(record, "orthogonal") == numbers[3]
+    assert values.slope_of_theorem(record, "orthogonal") == "1.00"
     assert (values.following(record, "above"), values.following(record, "below")) == ("fixup", "none")
 
 
@@ -188,15 +150,13 @@ def test_what_batch_norm_changes_stands_by_mode_and_size(record, write):
     rows = [network(), network("batch", "train", 4), network("batch", "train", 4, "fixup", condition_over_none=np.nan)]
     rows += [network("batch", "train", 128, condition_over_none_high=0.01), network("batch", "train", 128, "kaiming")]
     write("jacobian_conditioning_summary", rows)
-    assert cells(open_questions.conditioning_changes(record)) == [
+    assert cells(conditioning_page.conditioning_changes(record)) == [
         ["none", "train mode", "4", "-0.040 [-0.050, -0.030]", "–"],
         ["none", "train mode", "128", "-0.040 [-0.050, +0.010]", "-0.040 [-0.050, -0.030]"],
     ]
     assert values.over_none(record, "none", "train", "4", "orthogonal") == "-0.040 [-0.050, -0.030]"
     assert values.direction_over_none(record, "none", "train", "4", "orthogonal") == "−"
     assert values.direction_over_none(record, "none", "train", "128", "orthogonal") == "0"
-    found = cells(open_questions.conditioning(record))
-    assert [row[:4] for row in found[:2]] == [["none", "none", "none", "–"], ["none", "batch", "train", "4"]]
 
 
 def test_correlations_stand_by_quantity_and_norm(record, write):
@@ -206,7 +166,7 @@ def test_correlations_stand_by_quantity_and_norm(record, write):
     others = [row | {"gap": "gap", "rho": 0.9}, row | {"quantity": "constant"}, row | {"norm": "group"} | alone]
     others += [row | {"norm": "batch", "incomplete": 2, "p_holm": 1e-5}, row | {"norm": "none", "rho": np.nan}]
     write("noise_by_architecture_summary", [row, *others])
-    text = open_questions.correlations(record)
+    text = noise_page.correlations(record)
     every, batch = ["0.50 (9)", "0.20 [-0.25, 0.75], p = 0.2 (8)"], "0.20 [-0.25, 0.75], p < 0.001 (8)"
     assert cells(text) == [
         ["noise of a gradient", *every, "0.50 (9, 2 incomplete)", batch],
@@ -215,30 +175,19 @@ def test_correlations_stand_by_quantity_and_norm(record, write):
     assert "Holm's correction for 3 tests" in text
 
 
-def test_slopes_without_a_value_are_rank_deficient(record, write):
-    row = {"shortcut": "none", "norm": "none", "bn_mode": "none", "init": "fixup", "condition_theory": 1.161}
-    row |= {"condition_slope": 0.1, "condition_low": 0.05, "condition_high": 0.15}
-    write("jacobian_conditioning_summary", [row, row | {"condition_slope": np.nan, "condition_low": np.nan}])
-    facts = ["none", "none", "none", "fixup"]
-    assert cells(open_questions.conditioning(record)) == [
-        [*facts, "0.100 [0.050, 0.150]", "1.16"],
-        [*facts, "rank-deficient", "1.16"],
-    ]
-
-
 def test_predictions_have_verdict_and_reason(record):
     claim = {"id": "L1", "statement": "|a| < 1", "source": "S (2020)", "measure": "a", "seeds": 3, "note": ""}
     claim |= {"measured": 0.5, "interval": [0.25, 0.75], "verdict": "reproduced"}
     missing = {"id": "L2", "measured": None, "interval": None, "note": "needs more", "verdict": "not run"}
     (record / "followups.json").write_text(json.dumps([claim, claim | missing]))
     reference.write_provenance(record, {job().folder: described(job())})
-    lines = open_questions.followups(record.parent, record.name).splitlines()
+    lines = results_page.followups(record.parent, record.name).splitlines()
     assert lines[3] == rf"| L1 | \|a\| < 1 | S (2020) | `{record.name}` | a: 0.5 [0.25 to 0.75], n = 3 | reproduced |"
     assert lines[4] == r"| L2 | \|a\| < 1 | S (2020) | – | needs more | not run |"
     (record.parent / "other").mkdir()
     reference.write_provenance(record.parent / "other", {job().folder: described(job())}, planned=2)
     second = claim | {"id": "L2", "verdict": "inconclusive", "measured": 2.0, "interval": None}
     (record.parent / "other/followups.json").write_text(json.dumps([claim | {"verdict": "not run"}, second]))
-    lines = open_questions.followups(record.parent, record.name, "other").splitlines()
+    lines = results_page.followups(record.parent, record.name, "other").splitlines()
     assert "reproduced" in lines[3], "each from the record that says most about it"
     assert "`other` (1 of 2 jobs) | a: 2 [no interval], n = 3 | inconclusive" in lines[4]

@@ -71,19 +71,28 @@ def test_the_best_cells_of_two_norms_are_compared_by_seed(record, grid, none, di
     assert values.within(record, "none", "batch", "1") == within
 
 
+def test_the_best_cell_is_chosen_on_validation_where_every_run_has_it(record, write):
+    """The test accuracies that are compared choose nothing."""
+
+    def run(seed, norm, test, validation, size):
+        fact = {"norm": norm, "alpha": 0.1, "batch_size": size, "seed": seed, "failure": None}
+        return fact | {"test_accuracy": test, "validation_accuracy": validation}
+
+    rows = [run(seed, "batch", 90.0 + seed, 80.0, 64) for seed in range(3)]
+    rows += [run(seed, "batch", 95.0, 70.0, 16) for seed in range(3)]
+    write("alpha_batch_grid", rows)
+    assert values.best_cell(record, "batch") == "α = 0.1 and B = 64"
+    assert values.best_accuracy(record, "batch") == "91.00 ± 1.00"
+    rows[0]["validation_accuracy"] = None
+    write("alpha_batch_grid", rows)
+    assert values.best_cell(record, "batch") == "α = 0.1 and B = 16"
+
+
 def test_a_norm_that_never_trains_has_no_best_cell(record, grid):
     grid((99.0,), (None,))
     with pytest.raises(UserError, match="no cell with norm none in which every seed trained"):
         values.best_cell(record, "none")
     assert values.shortfall(record, "batch", "batch") == "+0.00"  # one seed has no interval
-
-
-def test_growth_is_compared_with_the_theorem_where_the_rank_is_full(record, write):
-    row = {"shortcut": "none", "norm": "none", "bn_mode": "none", "init": "orthogonal", "condition_theory": 1.0}
-    rows = [row | {"condition_slope": slope} for slope in (0.1, 0.05)]
-    write("jacobian_conditioning_summary", [*rows, row | {"condition_slope": np.nan, "init": "fixup"}])
-    assert (values.steepest(record), values.times_below_theorem(record)) == ("0.10", "10")
-    assert values.rank_deficient(record) == "fixup"
 
 
 def test_claims_are_read_by_number(record):

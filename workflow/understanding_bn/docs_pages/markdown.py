@@ -1,7 +1,6 @@
 """Tables and numbers as the pages show them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,13 +17,6 @@ def table(frame: pd.DataFrame, note: str = "") -> str:
     # pandas draws the separator as wide as the cells, so that one longer cell would change it too.
     separator = "|---" * len(frame.columns) + "|"
     return "\n".join(["", head, separator, *rows, "", *([f"*{note}*", ""] if note else [])])
-
-
-def folded(table: str, summary: str, csv: str) -> str:
-    """A long table behind a line that opens it, and a link to its numbers; `csv` is their place as the page sees it."""
-    return (
-        f"\n<details><summary>{summary}</summary>\n{table}\nIts numbers: [`{Path(csv).name}`]({csv}).\n\n</details>\n"
-    )
 
 
 def number(value: float | None, interval: Sequence[float | None] | None, form: str) -> str:

@@ -12,6 +12,7 @@ from understanding_bn import architecture, paper
 from understanding_bn.cell import Cell, Network
 from understanding_bn.claims import story as argument
 from understanding_bn.claims.catalogue import BY_ID, CLAIMS, FOLLOWUPS
+from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.claims.roles import ROLES
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
@@ -253,3 +254,18 @@ def mean(values: pd.Series, form: str) -> str:
     if values.empty:
         return DASH
     return markdown.number(values.mean(), mean_interval(values.to_numpy()), form)
+
+
+def followups(reference: Path, *presets: str) -> str:
+    """The predictions of later work with their verdicts, each from the record that says most about it."""
+    judged = [records.claims(reference / preset, "followups.json") for preset in presets]
+    named = [[claim | {"record": preset} for claim in claims] for preset, claims in zip(presets, judged, strict=True)]
+    rows = []
+    for claim in argument.best(named):
+        ours = claim["note"] or DASH
+        if claim["measured"] is not None:
+            interval = markdown.ends(claim["interval"], "no interval")
+            ours = f"{claim['measure']}: {plain(claim['measured'])} [{interval}], n = {claim['seeds']}"
+        source = DASH if claim["verdict"] == NOT_RUN else records.named(reference, claim["record"])
+        rows.append((claim["id"], claim["statement"], claim["source"], source, ours, claim["verdict"]))
+    return markdown.table(pd.DataFrame(rows, columns=["#", "prediction", "source", "record", "ours", "verdict"]))

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn.claims.checks import REPRODUCED
-from understanding_bn.docs_pages import markdown, open_questions, paper_scale, records
+from understanding_bn.docs_pages import (
+    batch_size_page,
+    conditioning_page,
+    markdown,
+    noise_page,
+    paper_scale,
+    records,
+)
 from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
 from understanding_bn.summaries.hessian import of_mode
@@ -72,7 +79,7 @@ def _claim(folder: Path, number: str) -> dict:
 
 def doubling(folder: Path, norm: str, move: str, quantity: str) -> str:
     """What a doubling (of `α`, `B`, or `both`) changes, with its interval."""
-    return open_questions.change(_move(folder, norm, move, quantity))
+    return batch_size_page.change(_move(folder, norm, move, quantity))
 
 
 def direction(folder: Path, norm: str, move: str, quantity: str) -> str:
@@ -82,7 +89,7 @@ def direction(folder: Path, norm: str, move: str, quantity: str) -> str:
 
 def _move(folder: Path, norm: str, move: str, quantity: str) -> pd.Series:
     names = dict(zip(("α", "B", "both"), MOVES, strict=True))
-    return records.row(open_questions.changes(folder), norm=norm, move=names.get(move, move), quantity=quantity)
+    return records.row(batch_size_page.changes(folder), norm=norm, move=names.get(move, move), quantity=quantity)
 
 
 def _sign(row: pd.Series) -> str:
@@ -95,23 +102,23 @@ def _sign(row: pd.Series) -> str:
 def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
     """In how many architectures BN, by every seed, `raises` or `lowers` a kind of noise, `before` or at the `end`."""
     times, ways = {"before": 0, "end": 1}, ("raises", "lowers")
-    if when not in times or way not in ways or quantity not in open_questions.NOISE:
-        raise UserError(f"expected one of {', '.join(open_questions.NOISE)}, then raises or lowers, then before or end")
-    *counts, total = open_questions.agreeing(folder, quantity, times[when])
+    if when not in times or way not in ways or quantity not in noise_page.NOISE:
+        raise UserError(f"expected one of {', '.join(noise_page.NOISE)}, then raises or lowers, then before or end")
+    *counts, total = noise_page.agreeing(folder, quantity, times[when])
     return f"{counts[ways.index(way)]} of {total}"
 
 
 def turn(folder: Path, quantity: str, shortcut: str) -> str:
     """What BN does to a kind of noise before training as networks with these shortcuts become deeper."""
-    return open_questions.turn(records.row(open_questions.turns(folder), quantity=quantity, shortcut=shortcut))
+    return noise_page.turn(records.row(noise_page.turns(folder), quantity=quantity, shortcut=shortcut))
 
 
 def ratio_at(folder: Path, quantity: str, shortcut: str, depth: str) -> str:
     """log10 of BN's value over that without, at a depth, with its interval; a sign where one is not positive."""
-    compared = open_questions.by_depth(folder)
+    compared = noise_page.by_depth(folder)
     rows = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == shortcut)]
     records.row(rows, depth=depth)
-    return open_questions.ratio(rows, int(depth))
+    return noise_page.ratio(rows, int(depth))
 
 
 def correlation(folder: Path, norm: str, quantity: str) -> str:
@@ -122,11 +129,11 @@ def correlation(folder: Path, norm: str, quantity: str) -> str:
 
 def partial(folder: Path, norm: str, quantity: str) -> str:
     """The same of what is left of both given α and B."""
-    return open_questions.partial(_related(folder, norm, quantity))
+    return noise_page.partial(_related(folder, norm, quantity))
 
 
 def _related(folder: Path, norm: str, quantity: str) -> pd.Series:
-    return records.row(open_questions.related(folder), norm=norm, quantity=quantity)
+    return records.row(noise_page.related(folder), norm=norm, quantity=quantity)
 
 
 def beyond_chance(folder: Path, norm: str) -> str:
@@ -134,7 +141,7 @@ def beyond_chance(folder: Path, norm: str) -> str:
 
     The correction is for all quantities and norms that were tried.
     """
-    table = open_questions.related(folder)
+    table = noise_page.related(folder)
     found = table[(table["norm"] == norm) & (table["p_holm"] < 1 - LEVEL)].sort_values("quantity")
     signs = np.where(found["partial"] > 0, "+", "−")
     return " ".join(sign + quantity for sign, quantity in zip(signs, found["quantity"], strict=True)) or "none"
@@ -142,19 +149,19 @@ def beyond_chance(folder: Path, norm: str) -> str:
 
 def tested(folder: Path) -> str:
     """How many correlations with the gap given α and B that correction is for."""
-    return str(open_questions.tested(folder))
+    return str(noise_page.tested(folder))
 
 
 def compared(folder: Path, norm: str) -> str:
     """How many quantities were compared with the gap."""
-    return str((open_questions.related(folder)["norm"] == norm).sum())
+    return str((noise_page.related(folder)["norm"] == norm).sum())
 
 
 def cells(folder: Path, norm: str, quantity: str = "") -> str:
     """Over how many cells of the grid; over those in which a quantity was measured, if one is named."""
     if quantity:
         return str(_related(folder, norm, quantity)["cells"])
-    table = open_questions.related(folder)
+    table = noise_page.related(folder)
     return str(table.loc[table["norm"] == norm, "cells"].max())
 
 
@@ -162,75 +169,70 @@ def cells(folder: Path, norm: str, quantity: str = "") -> str:
 
 
 def best_cell(folder: Path, norm: str) -> str:
-    """The cell of a norm with the highest mean test accuracy, of those in which no seed failed."""
+    """The best cell of a norm (`batch_size_page.best_cell`), of those in which no seed failed."""
     _, alpha, size = _best(folder, norm)[0]
     return f"α = {alpha:g} and B = {size}"
 
 
 def best_accuracy(folder: Path, norm: str) -> str:
-    """That accuracy in per cent, ± its standard deviation over seeds."""
+    """Its test accuracy in per cent, ± its standard deviation over seeds."""
     return markdown.spread(_best(folder, norm)[1])
 
 
 def shortfall(folder: Path, norm: str, other: str) -> str:
     """The best cell of a norm minus that of another, in points, paired by seed."""
-    return markdown.number(*open_questions.paired(_best(folder, norm)[1], _best(folder, other)[1]), "+.2f")
+    return markdown.number(*batch_size_page.paired(_best(folder, norm)[1], _best(folder, other)[1]), "+.2f")
 
 
 def within(folder: Path, norm: str, other: str, points: str) -> str:
     """Whether that whole interval lies between −points and 0: yes or no."""
-    interval = open_questions.paired(_best(folder, norm)[1], _best(folder, other)[1])[1]
+    interval = batch_size_page.paired(_best(folder, norm)[1], _best(folder, other)[1])[1]
     return "yes" if interval and -float(points) <= interval[0] and interval[1] <= 0 else "no"
 
 
-def _best(folder: Path, norm: str) -> tuple[open_questions.Cell, pd.Series]:
-    sound = open_questions.sound_cells(open_questions.grid(folder))
-    best = open_questions.best_cell(sound, norm)
-    return best, sound[best]
+def _best(folder: Path, norm: str) -> tuple[batch_size_page.Cell, pd.Series]:
+    table = batch_size_page.grid(folder)
+    best = batch_size_page.best_cell(table, norm)
+    return best, batch_size_page.sound_cells(table)[best]
 
 
 # Q4
 
 
-def steepest(folder: Path) -> str:
-    """The fastest growth of the condition number of any network of full rank, in decades per layer."""
-    return f"{open_questions.conditioning_slopes(folder)['condition_slope'].max():.2f}"
-
-
-def times_below_theorem(folder: Path) -> str:
-    """How many times faster Theorem 1's products grow."""
-    slopes = open_questions.conditioning_slopes(folder).dropna(subset="condition_slope")
-    return f"{slopes['condition_theory'].max() / slopes['condition_slope'].max():.0f}"
-
-
 def slope(folder: Path, shortcut: str, norm: str, bn_mode: str, size: str, init: str) -> str:
     """A network's growth in decades per layer, with its interval; the `size` of a mini-batch where BN has a mode."""
     facts = {"shortcut": shortcut, "norm": norm, "bn_mode": bn_mode, "init": init}
-    row = records.row(open_questions.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
-    return open_questions.with_interval(row, "condition_slope", ".3f")
+    row = records.row(conditioning_page.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
+    return conditioning_page.with_interval(row, "condition_slope", ".3f")
 
 
 def slope_of_products(folder: Path, kind: str, init: str) -> str:
     """That of products of Gaussian matrices (`gaussian`, `gaussian_masked`) over the depths of plain networks."""
-    row = records.row(open_questions.compared_networks(folder), init=init)
-    return open_questions.with_interval(row, f"condition_{kind}", ".3f")
+    row = records.row(conditioning_page.compared_networks(folder), init=init)
+    return conditioning_page.with_interval(row, f"condition_{kind}", ".3f")
+
+
+def slope_of_theorem(folder: Path, init: str) -> str:
+    """That of products of square Gaussian matrices, by Theorem 1, over the same depths."""
+    row = records.row(conditioning_page.compared_networks(folder), init=init)
+    return f"{row['condition_theory']:.2f}"
 
 
 def over_products(folder: Path, init: str) -> str:
     """The growth of plain networks without normalisation minus that of products with half masks."""
-    row = records.row(open_questions.compared_networks(folder), init=init)
-    return open_questions.with_interval(row, "condition_over_masked", "+.3f")
+    row = records.row(conditioning_page.compared_networks(folder), init=init)
+    return conditioning_page.with_interval(row, "condition_over_masked", "+.3f")
 
 
 def following(folder: Path, verdict: str) -> str:
     """The initialisations of plain networks whose growth `agrees` with those products', is `above`, `below`, `open`."""
-    networks = open_questions.compared_networks(folder)
+    networks = conditioning_page.compared_networks(folder)
     return " ".join(sorted(networks.loc[networks["condition_verdict"] == verdict, "init"])) or "none"
 
 
 def over_none(folder: Path, shortcut: str, bn_mode: str, size: str, init: str) -> str:
     """What batch norm changes of that growth, paired by seed."""
-    return open_questions.with_interval(
+    return conditioning_page.with_interval(
         _over_none(folder, shortcut, bn_mode, size, init), "condition_over_none", "+.3f"
     )
 
@@ -243,17 +245,11 @@ def direction_over_none(folder: Path, shortcut: str, bn_mode: str, size: str, in
 
 def _over_none(folder: Path, shortcut: str, bn_mode: str, size: str, init: str) -> pd.Series:
     facts = {"shortcut": shortcut, "norm": "batch", "bn_mode": bn_mode, "init": init}
-    return records.row(open_questions.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
+    return records.row(conditioning_page.conditioning_slopes(folder), **facts | _of_size(bn_mode, size))
 
 
 def _of_size(bn_mode: str, size: str) -> dict[str, str]:
     return {"batch_size": size} if bn_mode != "none" else {}
-
-
-def rank_deficient(folder: Path) -> str:
-    """The initialisations of networks whose Jacobian lacks full rank."""
-    slopes = open_questions.conditioning_slopes(folder)
-    return " ".join(sorted(set(slopes.loc[slopes["condition_slope"].isna(), "init"])))
 
 
 # Curvature

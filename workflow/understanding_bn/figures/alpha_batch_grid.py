@@ -21,7 +21,7 @@ from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
 from understanding_bn.summaries.trained_runs import OF_WHAT, runs
 from understanding_bn.summaries.training import CELL
 
-COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "train_accuracy", "gap", "loss_gap"]
+COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "validation_accuracy", "train_accuracy", "gap", "loss_gap"]
 COLUMNS += ["noise", "constant", "gradient_norm2", "sharpness", "trace", *OF_WHAT, "update_noise", "noise_scale"]
 # What a quantity's colour bar calls it, and how its numbers are written.
 PANELS: dict[str, tuple[str, Callable[[float], str]]] = {
