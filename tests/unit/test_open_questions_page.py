@@ -22,7 +22,12 @@ def cells(text):
 def test_changes_have_their_intervals_and_gaps_are_dashes(record, write):
     row = {"norm": "batch", "move": "only α", "quantity": "test_accuracy", "change": 1.5, "low": 1.0, "high": 2.0}
     write("alpha_batch_grid_summary", [row, row | {"quantity": "gap", "change": np.nan, "low": np.nan}])
+    write("alpha_batch_grid", [{"sharpness_partition": 64}] * 2)
     assert cells(batch_size_page.moves(record)) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–", "–"]]
+    write("alpha_batch_grid", [{"sharpness_partition": 64}, {"sharpness_partition": 16}])
+    text = batch_size_page.moves(record)
+    assert cells(text) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–"]]
+    assert "sharpness" not in text, "each cell has its own measure of it"
 
 
 def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):

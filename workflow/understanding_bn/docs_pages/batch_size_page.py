@@ -11,23 +11,29 @@ from understanding_bn.errors import UserError
 from understanding_bn.summaries.intervals import mean_interval
 from understanding_bn.summaries.training import chosen_by
 
+SHARPNESS, PARTITION = "log2 sharpness", "sharpness_partition"
 # Columns of the figures' CSV files and what the page calls them.
 CHANGES = {
     "test_accuracy": "test accuracy (points)",
     "gap": "train − test (points)",
     "log2 update_noise": "log2 of an update's noise",
-    "log2 sharpness": "log2 of sharpness",
+    SHARPNESS: "log2 of sharpness",
 }
 
 Cell = tuple[str, float, int]  # norm, α, B
 
 
 def moves(folder: Path) -> str:
-    """Q1: what a doubling of α, of B, or of both does, with intervals over seeds."""
-    rows = []
+    """Q1: what a doubling of α, of B, or of both does, with intervals over seeds.
+
+    Sharpness is compared only where it is that of one partition for all cells.
+    """
+    rows, shown = [], dict(CHANGES)
+    if grid(folder)[PARTITION].nunique() > 1:  # batch norm's loss depends on it
+        del shown[SHARPNESS]
     for (norm, move), doubled in changes(folder).groupby(["norm", "move"], sort=False):
         row = doubled.set_index("quantity")
-        texts = {text: change(row.loc[name]) if name in row.index else DASH for name, text in CHANGES.items()}
+        texts = {text: change(row.loc[name]) if name in row.index else DASH for name, text in shown.items()}
         rows.append({"norm": norm, "doubled": move} | texts)
     note = "Mean change per doubling over neighbouring cells, 95 % interval over seeds."
     return markdown.table(pd.DataFrame(rows), note)
