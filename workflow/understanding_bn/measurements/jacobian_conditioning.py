@@ -127,6 +127,8 @@ def measure(context: Context, norm: str, seed: int, options: JacobianConditionin
                     values = if_finite(torch.linalg.svdvals, matrix, otherwise=unknown).cpu().numpy()
                     facts = {"kind": NETWORK, "arch": arch, "init": init, "batch_size": size, "bn_mode": bn_mode}
                     tables.append(_table(values, matrix.shape, facts | {"image": image}))
+    if options.gaussian and norm == "none":
+        tables += products(context, seed, pixels[:1], options)
     return pd.concat(tables, ignore_index=True)
 
 
