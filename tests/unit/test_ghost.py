@@ -187,7 +187,7 @@ def hessian(entry=(), **options):
         (measured("max_learning_rate", **STABLE), f"{AT_START}.max_learning_rate.batch_size", 30),
         (
             measured("jacobian_conditioning", networks=NETWORKS, batch_size=30),
-            f"{AT_START}.jacobian_conditioning.batch_size",
+            f"{AT_START}.jacobian_conditioning.batch_size[0]",
             30,
         ),
         (measured("edge_of_stability", **DESCENT, images=30), f"{AT_START}.edge_of_stability.images", 30),

@@ -74,10 +74,10 @@ def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):
     write("noise_by_depth_comparisons", compared)
     ratios = ["+1.50 [+1.00, +2.00]", "-2.00 [-2.50, -1.50]"]
     assert cells(noise_page.noise_turns(record)) == [
-        ["C", "projection", "raises it up to 56, lowers it from 110", *ratios],
-        ["C", "none", "raises it at all depths", *ratios],
-        ["tr(HΣ) / L", "none", "lowers it at 1 of 2 depths, unclear at the others", "−", "unclear"],
-        ["variation between layers", "none", "unclear", "–", "–"],
+        ["C", "projection", "raises it up to 56, lowers it from 110", ratios[0], f"{ratios[1]} (110 layers)"],
+        ["C", "none", "raises it at all depths", ratios[0], f"{ratios[1]} (110 layers)"],
+        ["tr(HΣ) / L", "none", "lowers it at 1 of 2 depths, unclear at the others", "−", "unclear (110 layers)"],
+        ["variation between layers", "none", "unclear", "–", "– (110 layers)"],
     ]
     assert values.turn(record, "constant", "projection") == "raises it up to 56, lowers it from 110"
     assert values.ratio_at(record, "constant", "none", "110") == ratios[1]

@@ -99,7 +99,9 @@ def noise_turns(folder: Path) -> str:
     for quantity, name in BY_DEPTH.items():
         for _, row in table[table["quantity"] == quantity].iterrows():
             depths = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == row["shortcut"])]
-            texts = {f"log10 of the ratio, {depth} layers": ratio(depths, depth) for depth in ends_of(compared)}
+            least, most = int(depths["depth"].min()), int(depths["depth"].max())
+            texts = {f"log10 of the ratio, {least} layers": ratio(depths, least)}
+            texts["at the deepest"] = f"{ratio(depths, most)} ({most} layers)"
             rows.append({"": name, "shortcuts": row["shortcut"], "batch norm": turn(row)} | texts)
     note = "Ratio of the value with BN to that without, mean over seeds with its 95 % interval; signs where it has no "
     note += "logarithm: minus, BN has the smaller value. Depths are judged one by one by that interval."
@@ -116,11 +118,6 @@ def by_depth(folder: Path) -> pd.DataFrame:
     """A row for each kind of shortcut, depth and quantity: BN compared with no normalisation."""
     table = records.csv(folder, "figures/noise_by_depth_comparisons.csv")
     return table[table["norm"] == "batch"]
-
-
-def ends_of(compared: pd.DataFrame) -> list[int]:
-    """The smallest and the largest depth."""
-    return sorted({int(compared["depth"].min()), int(compared["depth"].max())})
 
 
 def turn(row: pd.Series) -> str:
