@@ -52,14 +52,15 @@ def records(tmp_path):
 
 def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records):
     records("quick", [claim(1, "reproduced", 5)])
-    text = results_page.verdicts(records("paper", [claim(1)]))
+    records("cifar10-depth", [claim(1), claim(18, "reproduced", 5)])  # what every preset has says nothing of networks
+    text = results_page.verdicts(records("paper", [claim(1), claim(2, "reproduced", 5)]))
     assert "| # | claim | paper | `paper` | `quick` |" in text
     assert "| [1](#claim-1) | statement 1 | 12.0 points (digitised) | not run | reproduced |" in text
 
 
 def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
     records("quick", [claim(1, "reproduced", 5)])
-    text = results_page.claims(records("cifar10-init", [claim(1, note="needs training")]))
+    text = results_page.claims(records("cifar10-init", [claim(1, note="needs training"), claim(2, "reproduced")]))
     assert "The paper: 12.0 points (digitised)." in text
     assert "| `quick` | a difference | 5 | 1 to 2 | 3 | Student’s t | reproduced | as claimed | a scale |" in text
     assert "Not run: `cifar10-init` (needs training)." in text
@@ -67,7 +68,7 @@ def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
 
 def test_conditions_stand_beside_the_papers(records):
     runs = [trained(0.1, 10, [2.0, 4.0], [None, None]), trained(0.01, 20, [2.0], ["overflow"], images=1050)]
-    text = results_page.conditions(records("quick", [claim(1)], runs))
+    text = results_page.conditions(records("quick", [claim(1, "reproduced")], runs))
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in text.splitlines() if "|" in line}
     assert set(paper.CONDITIONS) < set(rows)
     assert rows["epochs"] == [paper.shown(paper.CONDITIONS["epochs"]), "10 at 0.1, 20 at 0.01 |"]

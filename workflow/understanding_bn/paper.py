@@ -195,7 +195,7 @@ GRADIENT_SUM_RATIO = shaky(
 # How the paper ran what it ran; what is not here is "unknown", as it does not say or nobody remembers.
 CONDITIONS: dict[str, Published[str]] = {
     "data": read("CIFAR-10, originals"),
-    "training and test images": read("50,000 and 10,000"),
+    "images": read("50,000 training and 10,000 test images"),
     "networks trained": recalled("resnet-110"),
     "networks measured at the start": recalled("resnet-110"),
     "learning rates": recalled("0.00003 to 0.1"),

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from understanding_bn import files, record
+from understanding_bn.claims.checks import NOT_RUN
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Train
 from understanding_bn.record import Data, Record
@@ -19,6 +20,9 @@ PRESETS = (
     *("cifar10-small", "cifar10-depth", "cifar10-conditioning", "open-questions", "explanations", "quick"),
 )
 LEAST_BETWEEN_SITTINGS = 3600  # seconds; a shorter pause belongs to a run
+
+
+OF_MATRICES = 18  # the claim that needs no network
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,15 @@ def read(folder: Path) -> Kept:
 def kept(reference: Path) -> list[str]:
     """The presets that have a record, the strongest evidence first."""
     return [preset for preset in PRESETS if (reference / preset / "claims.json").is_file()]
+
+
+def judged(reference: Path) -> list[str]:
+    """Those on which a claim about networks was judged. That about random matrices is judged on every preset."""
+
+    def about_networks(claim: dict[str, Any]) -> bool:
+        return claim["verdict"] != NOT_RUN and claim["id"] != OF_MATRICES
+
+    return [preset for preset in kept(reference) if any(map(about_networks, claims(reference / preset)))]
 
 
 def named(reference: Path, preset: str) -> str:

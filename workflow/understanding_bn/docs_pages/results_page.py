@@ -27,7 +27,7 @@ from understanding_bn.summaries.training import NETWORK, main_network, of_networ
 
 def verdicts(reference: Path) -> str:
     """A line for each claim, a verdict for each record."""
-    judged = {preset: records.claims(reference / preset) for preset in records.kept(reference)}
+    judged = {preset: records.claims(reference / preset) for preset in records.judged(reference)}
     first = next(iter(judged.values()))
     frame = pd.DataFrame(
         {
@@ -56,7 +56,7 @@ def _how(said: paper.Said | None, missing: str = "unknown") -> str:
 def story(reference: Path) -> str:
     """The paper's argument in five sentences, from every claim's record that says most about it."""
     first = ("paper", "paper-short", "cifar10-init")  # the paper's scale
-    presets = sorted(records.kept(reference), key=lambda preset: (preset not in first, preset))
+    presets = sorted(records.judged(reference), key=lambda preset: (preset not in first, preset))
     best = argument.best([records.claims(reference / preset) for preset in presets])
     return "\n".join(f"{number}. {text}" for number, text in enumerate(argument.sentences(best), start=1)) + "\n"
 
@@ -79,7 +79,7 @@ def roles(reference: Path) -> str:
 
 def claims(reference: Path) -> str:
     """A section for each claim: the paper's number, and what each record says about the check that decides."""
-    judged = {preset: records.claims(reference / preset) for preset in records.kept(reference)}
+    judged = {preset: records.claims(reference / preset) for preset in records.judged(reference)}
     return "\n".join(
         _section(reference, dict(zip(judged, claim, strict=True))) for claim in zip(*judged.values(), strict=True)
     )
@@ -116,7 +116,7 @@ def _links(reference: Path, presets: Iterable[str], name: str) -> str:
 
 def conditions(reference: Path) -> str:
     """What each record ran, next to what the paper did."""
-    kept = records.kept(reference)
+    kept = records.judged(reference)
     columns = {records.named(reference, preset): _conditions(records.read(reference / preset)) for preset in kept}
     frame = pd.DataFrame(columns)
     frame.insert(0, "the paper", [_how(paper.CONDITIONS.get(name)) for name in frame.index])
