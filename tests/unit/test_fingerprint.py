@@ -139,7 +139,7 @@ SHOW_PAPER = (
         ("training/update.py", "return loss.detach(), ", "return -loss.detach(), ", NETWORKS),
         ("data/store.py", "np.arange(256) / 255", "np.arange(256) / 256", NETWORKS | {"data"}),
         ("data/sources.py", "order[::5]", "order[::4]", NETWORKS | {"data"}),
-        ("stages/measure.py", "if epoch > last", "if epoch >= last", set(MEASUREMENTS)),
+        ("stages/measure.py", "if epoch <= last", "if epoch < last", set(MEASUREMENTS)),
         ("stages/matrices.py", "range(job.draws)", "range(1, job.draws)", {"random_matrices"}),
         ("cell.py", "max(1, round(", "max(2, round(", NETWORKS | set(WORDED)),
         # Functions imported under the same name.

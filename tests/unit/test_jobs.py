@@ -1,6 +1,7 @@
 """Jobs as values: what each is told, where it leaves its results, and that kept records are of the same jobs."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -10,6 +11,7 @@ from small_configs import GRADIENTS, JACOBIANS, START, config, entry
 from strategies import valid_configs
 
 from understanding_bn.cell import Cell, Network
+from understanding_bn.docs_pages.records import PRESETS as PAGES
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
 from understanding_bn.experiment.config import Config
@@ -208,9 +210,16 @@ def test_a_kept_record_has_the_jobs_of_its_config(record):
     assert all(kept[job.folder].stage == job.rule for job in planned)
 
 
-def test_five_records_are_kept():
-    names = {"quick", "cifar10-init", "cifar10-small", "open-questions", "explanations"}
-    assert {record.name for record in RECORDS} == names
+def test_every_record_is_of_a_preset_that_pages_know():
+    names = {record.name for record in RECORDS}
+    assert names <= {*PAGES}
+    assert {"quick", "cifar10-init", "cifar10-small", "cifar10-depth", "open-questions"} <= names
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+def test_a_record_names_no_folder_of_the_machine_it_was_made_on(record):
+    for path in record.glob("*.json"):
+        assert not re.search(r'"/\w', path.read_text()), path
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)

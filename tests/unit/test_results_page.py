@@ -51,7 +51,7 @@ def records(tmp_path):
 
 
 def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records):
-    records("quick", [claim(1, "reproduced", 5)])
+    records("quick", [claim(1, "reproduced", 5), claim(2)])
     records("cifar10-depth", [claim(1), claim(18, "reproduced", 5)])  # what every preset has says nothing of networks
     text = results_page.verdicts(records("paper", [claim(1), claim(2, "reproduced", 5)]))
     assert "| # | claim | paper | `paper` | `quick` |" in text
@@ -59,7 +59,7 @@ def test_every_kept_record_has_a_column_those_nearest_to_the_paper_first(records
 
 
 def test_a_claim_tells_what_decided_and_where_it_was_not_run(records):
-    records("quick", [claim(1, "reproduced", 5)])
+    records("quick", [claim(1, "reproduced", 5), claim(2)])
     text = results_page.claims(records("cifar10-init", [claim(1, note="needs training"), claim(2, "reproduced")]))
     assert "The paper: 12.0 points (digitised)." in text
     assert "| `quick` | a difference | 5 | 1 to 2 | 3 | Student’s t | reproduced | as claimed | a scale |" in text

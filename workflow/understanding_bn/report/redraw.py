@@ -79,9 +79,16 @@ def redraw(planned: Plan, parts: Mapping[str, Part], kept: Path, out: Path) -> D
     judging.run(paths(present.evidence), *judged)
     for path in judged:
         claims = _with_kept_verdicts(files.read_json(path), kept / path.name, lost)
+        for claim in claims:
+            claim["runs"] = [_named(Path(name), planned, out) for name in claim["runs"]]
         files.write_json(path, _with_notes(claims, planned, parts))
     records = sorted(path.parent / "run.json" for path in raw.values())
     return Drawn([out / item.shown for item, _ in drawn], records, failed)
+
+
+def _named(path: Path, planned: Plan, out: Path) -> str:
+    """A job's file as its preset's results have it, wherever it was drawn from."""
+    return f"results/{planned.config.preset}/{path.relative_to(out).as_posix()}"
 
 
 def _draw(item: Draw, inputs: dict[str, list[Path]], out: Path) -> items.Lost | None:

@@ -48,9 +48,9 @@ def keep(results: Path, out: Path, presets: list[str]) -> None:
                 raise UserError(f"{source}: {lacking} jobs have no results; run that preset first")
             with tempfile.TemporaryDirectory() as drawn_in:
                 drawn = redraw(planned, parts, target, Path(drawn_in))
-                _name_runs(Path(drawn_in), source)
                 _copy_small(Path(drawn_in), fresh, QUICK if preset == "quick" else KEPT)
-            files.copy(source / "config.json", fresh / "config.json")
+            config = files.read_json(source / "config.json") | {"data_dir": None}  # a place on one machine
+            files.write_json(fresh / "config.json", config)
             in_order = {job: parts[job.folder] for job in planned.measured if job.folder in parts}
             for job, part in in_order.items() if preset != "quick" else ():
                 if part.values and part.values.stat().st_size <= LARGEST:
@@ -122,15 +122,6 @@ def _must_share_data(new: Mapping[str, Part], carried: Mapping[str, Part], sourc
                 f"{name}: made from other images than {first} (SHA-256 {checksum[:8]}… and {checksums[first][:8]}…); "
                 "a record is of one data set: give the preset another name, or remove the record"
             )
-
-
-def _name_runs(drawn: Path, source: Path) -> None:
-    """Let verdicts name files as results/PRESET has them, wherever they were drawn from."""
-    for path in (drawn / "claims.json", drawn / "followups.json"):
-        claims = files.read_json(path)
-        for claim in claims:
-            claim["runs"] = [(source / Path(name).relative_to(drawn)).as_posix() for name in claim["runs"]]
-        files.write_json(path, claims)
 
 
 @contextmanager
