@@ -134,7 +134,8 @@ def test_a_presets_time_is_that_of_its_jobs_and_from_the_first_to_the_last(tmp_p
         "c": ("2026-01-02T00:00:00+00:00", 60),
     }
     runs = {name: job | {"started": start, "wall_seconds": seconds} for name, (start, seconds) in starts.items()}
-    (copy / "quick/provenance.json").write_text(json.dumps(provenance | {"runs": runs, "planned": 3, "job_minutes": 44.3}))
+    facts = {"runs": runs, "planned": 3, "job_minutes": 44.3}
+    (copy / "quick/provenance.json").write_text(json.dumps(provenance | facts))
     # The second ends last: 5.5 + 33.3 minutes.
     assert "| `quick` | 3 | 44 min | 39 min |" in fill.BLOCKS["costs"](copy)
 
