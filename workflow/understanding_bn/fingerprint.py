@@ -17,7 +17,19 @@ PACKAGE = Path(__file__).resolve().parent
 # imports counts for it.
 SILENT = frozenset(
     {
-        *("cli", "errors", "failures", "files", "fingerprint", "finished", "locks", "messages", "paper", "plugins"),
+        *(
+            "cli",
+            "errors",
+            "failures",
+            "files",
+            "fingerprint",
+            "finished",
+            "locks",
+            "messages",
+            "norm_names",
+            "paper",
+            "plugins",
+        ),
         *("progress", "provenance", "record", "runs", "settings", "status", "tables"),
         *("training.checkpoint", "training.event_log", "training.signals"),
     }

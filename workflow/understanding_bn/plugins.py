@@ -22,6 +22,7 @@ from typing import Any
 
 from understanding_bn import files
 from understanding_bn.errors import Stopped, UserError
+from understanding_bn.norm_names import group_size
 
 PACKAGE = Path(__file__).resolve().parent
 TAG = "_plugged"  # the attribute that holds a module's tag
@@ -33,12 +34,6 @@ MODULES = {"norm": "models.norms", "init": "models.initializations"}
 def names(kind: str, plugged: Sequence[Path] = ()) -> list[str]:
     """The config's names for all norms (with hyphens) or initialisations (kind "norm" or "init"), plug-ins' last."""
     return [*_built_in(kind), *(name for path in plugged for name in offers(path)[kind])]
-
-
-def group_size(norm: str) -> int | None:
-    """How many images the norm `ghost-M` takes its statistics from, M; None for all other norms."""
-    found = re.fullmatch("ghost-([1-9][0-9]{0,6})", norm)
-    return int(found[1]) if found else None
 
 
 def is_among(name: str, known: Iterable[str]) -> bool:

@@ -24,7 +24,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
-from understanding_bn import architecture, plugins
+from understanding_bn import architecture
+from understanding_bn.norm_names import group_size
 
 T = TypeVar("T")
 SMALLEST_ALPHA = 1e-30  # α is spelled out in the names of files
@@ -262,7 +263,7 @@ def too_many(place: tuple[str | int, ...], wanted: int, setting: Setting) -> Ite
 def ungrouped(place: tuple[str | int, ...], batch_size: int, norms: Iterable[str]) -> Iterator[Mistake]:
     """A mistake for each norm `ghost-M` whose groups of M images do not make up a mini-batch of this size."""
     for norm in norms:
-        size = plugins.group_size(norm)
+        size = group_size(norm)
         if size and batch_size % size:
             text = f"{batch_size} images are no whole number of groups of {size}, the images of norm {norm!r}"
             yield Mistake(place, f"{text}; expected a multiple of {size}")

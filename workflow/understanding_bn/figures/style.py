@@ -17,8 +17,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from understanding_bn import files, plugins, tables
+from understanding_bn import files, tables
 from understanding_bn.figures.numbers import plain
+from understanding_bn.norm_names import group_size
 
 mpl.use("Agg")
 sns.set_theme(
@@ -85,13 +86,13 @@ def colours(norms: list[str]) -> dict[str, str]:
 
 def _of_ghost(norm: str) -> str | None:
     """The colour of a ghost norm; None for any other."""
-    images = plugins.group_size(norm)
+    images = group_size(norm)
     return to_hex(GHOSTS(min(math.log2(images) / MOST_IMAGES, 1.0))) if images else None
 
 
 def label(norm: str) -> str:
     """What a figure calls a norm."""
-    return LABELS.get(norm) or (norm if plugins.group_size(norm) else f"{norm} norm")
+    return LABELS.get(norm) or (norm if group_size(norm) else f"{norm} norm")
 
 
 def paper(origin: str) -> str:
@@ -108,7 +109,7 @@ def ordered(norms: pd.Series) -> list[str]:
     """The norms present, those of `COLOURS` first and in its order, ghost norms by their images."""
     present = list(norms.unique())
     known = [norm for norm in COLOURS if norm in present]
-    return known + sorted(set(present) - set(known), key=lambda norm: (plugins.group_size(norm) or 0, norm))
+    return known + sorted(set(present) - set(known), key=lambda norm: (group_size(norm) or 0, norm))
 
 
 def by_norm(table: pd.DataFrame) -> Look:
