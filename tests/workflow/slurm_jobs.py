@@ -47,7 +47,8 @@ def training(checkout, cluster, norm):
 def everything(cluster):
     """What accounting says of all jobs: rows of JobID, State, Start, End, Elapsed (s), AllocTRES, Comment."""
     names = ["JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "Comment"]
-    text = cluster.run("sacct", "-X", "--noheader", "--parsable2", "--duplicates", f"--format={','.join(names)}")
+    since = "--starttime=now-1days"  # of itself it starts at midnight
+    text = cluster.run("sacct", "-X", "--noheader", "--parsable2", "--duplicates", since, f"--format={','.join(names)}")
     return [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
 
 
