@@ -190,6 +190,11 @@ def hessian(entry=(), **options):
             f"{AT_START}.jacobian_conditioning.batch_size[0]",
             30,
         ),
+        (
+            measured("noise_by_depth", networks=NETWORKS, batch_size=30, minibatches=2, hessian_minibatches=1),
+            f"{AT_START}.noise_by_depth.batch_size",
+            30,
+        ),
         (measured("edge_of_stability", **DESCENT, images=30), f"{AT_START}.edge_of_stability.images", 30),
         (measured("edge_of_stability", **DESCENT, images=0), f"{AT_START}.edge_of_stability.images", 1437),
         (hessian(), "trained.measurements.hessian_spectrum.batch_size", 30),

@@ -269,6 +269,12 @@ def ungrouped(place: tuple[str | int, ...], batch_size: int, norms: Iterable[str
             yield Mistake(place, f"{text}; expected a multiple of {size}")
 
 
+def unfit(place: tuple[str | int, ...], batch_size: int, setting: Setting) -> Iterator[Mistake]:
+    """The mistakes of a measurement's own batch size: too many images, or no whole number of a ghost norm's groups."""
+    yield from too_many(place, batch_size, setting)
+    yield from ungrouped(place, batch_size, setting.measured)
+
+
 def _counterparts(layers: int | tuple[int, ...], arch: str) -> int | tuple[int, ...]:
     """A default layer of ResNet-110, or several of them, in another network, each once."""
     if isinstance(layers, int):

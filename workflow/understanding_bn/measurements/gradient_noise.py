@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from understanding_bn.settings import Alpha, BatchSize, Distinct, Initial, Mistake, Whole, too_many, ungrouped
+from understanding_bn.settings import Alpha, BatchSize, Distinct, Initial, Mistake, Whole, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +35,7 @@ class GradientNoise(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         for position, size in enumerate(self.batch_sizes):
-            yield from too_many(("batch_sizes", position), size, setting)
-            yield from ungrouped(("batch_sizes", position), size, setting.measured)
+            yield from unfit(("batch_sizes", position), size, setting)
         # An epoch has few mini-batches of a large size. A slope over B needs two sizes; others can be drawn otherwise.
         size, count = sorted(self.batch_sizes)[1 if self.samplings else -1], self.minibatches
         if size * count > setting.images:

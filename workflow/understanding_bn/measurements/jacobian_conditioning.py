@@ -24,8 +24,7 @@ from understanding_bn.settings import (
     Networks,
     Several,
     Whole,
-    too_many,
-    ungrouped,
+    unfit,
 )
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ class JacobianConditioning(Initial):
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
         for position, size in enumerate(self.batch_size):
-            yield from too_many(("batch_size", position), size, setting)
-            yield from ungrouped(("batch_size", position), size, setting.measured)
+            yield from unfit(("batch_size", position), size, setting)
         if self.images > (least := min(self.batch_size)):
             yield Mistake(("images",), f"{self.images} is more than batch_size, expected at most {least}")
 

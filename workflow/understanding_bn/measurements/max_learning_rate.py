@@ -20,8 +20,7 @@ from understanding_bn.settings import (
     Networks,
     Whole,
     canonical,
-    too_many,
-    ungrouped,
+    unfit,
 )
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ class MaxLearningRate(Initial):
         return self.model_copy(update={"archs": (), "inits": (), "networks": None})
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from too_many(("batch_size",), self.batch_size, setting)
-        yield from ungrouped(("batch_size",), self.batch_size, setting.measured)
+        yield from unfit(("batch_size",), self.batch_size, setting)
         smallest, largest = canonical(self.smallest_alpha), canonical(self.largest_alpha)
         if self.smallest_alpha >= self.largest_alpha:
             yield Mistake(("smallest_alpha",), f"{smallest} is not below largest_alpha, expected less than {largest}")

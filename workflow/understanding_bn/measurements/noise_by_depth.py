@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BatchSize, Initial, Mistake, Networks, Whole, too_many
+from understanding_bn.settings import BatchSize, Initial, Mistake, Networks, Whole, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class NoiseByDepth(Initial):
         return self.networks.inits
 
     def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from too_many(("batch_size",), self.batch_size, setting)
+        yield from unfit(("batch_size",), self.batch_size, setting)
         if self.hessian_minibatches > self.minibatches:
             text = f"{self.hessian_minibatches} is more than minibatches, expected at most {self.minibatches}"
             yield Mistake(("hessian_minibatches",), text)
