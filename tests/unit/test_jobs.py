@@ -125,6 +125,7 @@ KNOWN_TO = {
     "schedule": ({"milestones": [0.1]}, {"train"}),
     "snapshots": ([0.5, 0.75], {"train"}),
     "snapshot_losses": ([1.0], {"train"}),
+    "evaluations": (2, {"train"}),
     "epochs_fraction": (0.5, {"train", "trained"}),
     "grid": ([entry(), entry(norm="mine", alpha=0.3)], {"train", "trained"}),
     "initialization": ({"arch": "resnet-14", "measurements": START}, {"initialization"}),

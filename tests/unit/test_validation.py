@@ -11,7 +11,7 @@ from fake_graphs import FakeGraphs
 from small_configs import config, entry
 from test_lanes import on_the_device, same
 from torch.nn import functional as F
-from training_runs import CPU, fresh, lane, train
+from training_runs import CPU, cell, fresh, lane, train
 
 from understanding_bn.data import sources, store
 from understanding_bn.data.batches import Split
@@ -22,6 +22,7 @@ from understanding_bn.figures import titles
 from understanding_bn.record import Data
 from understanding_bn.summaries.training import chosen_by
 from understanding_bn.training import loop
+from understanding_bn.training.state import MEASURED
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,35 @@ def test_it_is_measured_after_every_epoch_and_changes_nothing_else(paths, tmp_pa
     last = with_it.iloc[-1]
     assert last["validation_accuracy"] == pytest.approx((logits.argmax(1) == labels).double().mean().item())
     assert last["validation_loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "evaluations", "expected"),
+    [
+        (8, None, {1, 2, 3, 4, 5, 6, 7, 8}),
+        (8, 8, {1, 2, 3, 4, 5, 6, 7, 8}),
+        (5, 8, {1, 2, 3, 4, 5}),
+        (128, 4, {32, 64, 96, 128}),
+        (10, 4, {3, 5, 8, 10}),
+        (7, 1, {7}),
+    ],
+)
+def test_so_many_evaluations_are_spread_evenly_and_end_with_training(epochs, evaluations, expected):
+    assert cell(epochs=epochs).evaluated(evaluations) == expected
+
+
+def test_fewer_evaluations_leave_gaps_and_all_else_as_it_is(paths):
+    often, seldom = fresh(epochs=3), fresh(epochs=3)
+    data, said = store.load(paths[0]), []
+    loop.train([lane(often, data, epochs=3)])
+    loop.train([lane(seldom, data, epochs=3, evaluations=1)], lambda lane: said.append(lane))
+    held_out = [name for name in MEASURED if name.split("_")[0] in ("test", "validation") and name != "test_correct"]
+    assert [[row[name] for row in seldom.rows] for name in held_out] == [
+        [None, None, often.rows[-1][name]] for name in held_out
+    ]
+    gaps = [row | dict.fromkeys(held_out) for row in often.rows]
+    assert [row | dict.fromkeys(held_out) for row in seldom.rows] == gaps
+    assert len(said) == 3 * (500 // 128 + 1) + 2 + 1  # mini-batches and ends of epochs, held-out and training images
 
 
 def test_a_device_replays_its_measurement_too(paths):

@@ -44,11 +44,11 @@ def fresh(seed=0, **changes):
     return start(cell(**changes), OPTIMISER, seed, 1, 10, CPU)
 
 
-def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", keep_losses=(), **changes):
+def lane(run, data, seed=0, keep=(), recorder=None, precision="float32", keep_losses=(), evaluations=None, **changes):
     """A lane in which a run of the cell trains on these data."""
     held_out = {name: Split(data, name, 0, CPU) for name in SPLITS[1:] if data.rows(name).any()}
     splits = Split(data, "train", 1, CPU), held_out
-    settings = (AUGMENTATION, MILESTONES, keep, precision, recorder, keep_losses)
+    settings = (AUGMENTATION, MILESTONES, keep, precision, recorder, keep_losses, evaluations)
     return loop.Lane(run, cell(**changes), seed, *splits, *settings)
 
 

@@ -32,6 +32,14 @@ class Cell(Network):
         """The number of epochs after which a share of training is done; at least one for every share but 0."""
         return max(1, round(share * self.epochs)) if share else 0
 
+    def evaluated(self, evaluations: int | None) -> set[int]:
+        """The epochs, counted from 1, after which held-out images are passed: so many, evenly, or all for None.
+
+        The last is among them. A training of fewer epochs has them after each.
+        """
+        count = min(evaluations or self.epochs, self.epochs)
+        return {-(-number * self.epochs // count) for number in range(1, count + 1)}
+
     @property
     def factors(self) -> dict[str, str | int | float]:
         """What stands in front of every row of its tables."""

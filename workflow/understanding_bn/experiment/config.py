@@ -328,6 +328,8 @@ class Config(Options):
     """Shares of training after which weights are kept, in addition to the end. Changing them trains again."""
     snapshot_losses: Distinct[Loss] = ()
     """Mean training losses (nats); weights are kept after the first epoch at or below each. A change trains again."""
+    evaluations: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    """How often a run passes the test and validation images, evenly and at its end; by default after every epoch."""
     epochs_fraction: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """The share of each entry's epochs that is run. The schedule shrinks with it."""
     grid: tuple[GridEntry, ...] = ()

@@ -74,6 +74,7 @@ class Train(Job):
     milestones: tuple[InnerShare, ...]
     snapshots: tuple[InnerShare, ...] = ()
     snapshot_losses: tuple[Loss, ...] = ()
+    evaluations: int | None = None
     precision: Precision = "float32"
     compiled: bool = False
     plugins: tuple[str, ...] = ()

@@ -109,6 +109,7 @@ def plan(config: Config) -> Plan:
             milestones=config.schedule.milestones,
             snapshots=config.snapshots,
             snapshot_losses=config.snapshot_losses,
+            evaluations=config.evaluations,
             precision=config.precision,
             compiled=config.compiled,
             plugins=needed(cell.norm, cell.init),

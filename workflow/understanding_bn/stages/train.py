@@ -222,7 +222,7 @@ class _Block:
         keep = [cell.epoch_at(share) for share in job.snapshots]
         recorder = CudaGraphs(self.device) if self.device.type == "cuda" else None
         settings = (job.augmentation, job.milestones, keep, job.precision, recorder)
-        return loop.Lane(run, cell, seed, train, held_out, *settings, keep_losses=job.snapshot_losses)
+        return loop.Lane(run, cell, seed, train, held_out, *settings, job.snapshot_losses, job.evaluations)
 
     def folder(self, seed: int) -> Path:
         """Where the state of a seed's run is saved."""
@@ -308,8 +308,8 @@ class _Watch:
         block.done[self.lane.seed] = run.epoch + len(run.losses) / (self.lane.minibatches + 1)
         done = sum(block.done.values())
         if block.progress.due(done):
-            accuracy = run.rows[-1]["test_accuracy"] if run.rows and not run.diverged else None
-            ending = ", diverged" if run.diverged else f", test accuracy {accuracy:.1%}" if run.rows else ""
+            known = [row["test_accuracy"] for row in run.rows if row["test_accuracy"] is not None]
+            ending = ", diverged" if run.diverged else f", test accuracy {known[-1]:.1%}" if known else ""
             block.progress.show(done, self.name + ending)
 
 

@@ -40,8 +40,9 @@ class Lane:
     """One run with its cell and its data, and the tensors that its steps read and write.
 
     Each epoch adds a row to `run.rows`: loss and accuracy on the training mini-batches as the optimiser saw them
-    (train mode, before each update, with augmentation) and on each whole split that is held out (eval mode). In the
-    epoch in which a run diverges these are None, because no mean is taken over infinities.
+    (train mode, before each update, with augmentation) and, if that is asked for after this epoch, on each whole split
+    that is held out (eval mode). In the epoch in which a run diverges these are None, because no mean is taken over
+    infinities.
 
     Each update is judged by the loss of the mini-batch after it, the last one by that of the mini-batch that would come
     next: a run can blow up in its last update.
@@ -56,6 +57,7 @@ class Lane:
         keep: the epochs, counted from 1, after which weights go into `run.snapshots`, in addition to the end.
         recorder: records steps on the device and replays them; None on a CPU.
         keep_losses: weights are also kept after the first epoch whose train_loss is at or below each of these.
+        evaluations: how many times the splits that are held out are passed, evenly; None for after every epoch.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Lane:
         precision: Precision = "float32",
         recorder: graphs.Recorder | None = None,
         keep_losses: Sequence[float] = (),
+        evaluations: int | None = None,
     ):
         self.run, self.cell, self.seed, self.keep, self.keep_losses = run, cell, seed, keep, keep_losses
+        self.evaluated = cell.evaluated(evaluations)
         self.train_split = train_split
         self.augmentation, self.milestones, self.recorder = augmentation, milestones, recorder
         self.minibatches = train_split.per_epoch(cell.batch_size)
@@ -118,7 +122,7 @@ class Lane:
                 row["train_loss"] = float(losses.mean(dtype=np.float64))
                 kept = kept or self._reached(row["train_loss"])
                 row["train_accuracy"] = int(run.correct.sum()) / (len(losses) * cell.batch_size)
-                for name in self._scores:
+                for name in self._scores if epoch in self.evaluated else ():
                     row[f"{name}_loss"], row[f"{name}_accuracy"] = yield from self._score(name)
                 row["test_correct"] = packed(self._scores["test"].hits) if last else None
                 if kept:
