@@ -244,6 +244,12 @@ def _noise(plan: Plan) -> Inputs:
     )
 
 
+def _at_losses(plan: Plan) -> Inputs:
+    """From the gradient's structure and all histories, where that was to be measured at training losses."""
+    asked = any(isinstance(job.options, Trained) and job.options.at_losses for job in plan.trained.get("gradient_structure", []))
+    return _with_histories("gradient_structure")(plan) if asked else {}
+
+
 def _histories(plan: Plan) -> Inputs:
     """From the histories of all networks."""
     return {"histories": [*plan.train]} if plan.train else {}
@@ -296,6 +302,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _noise,
+    "noise_at_losses": _at_losses,
     "alpha_batch_grid": _alpha_and_batch,
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {

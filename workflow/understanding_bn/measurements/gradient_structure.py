@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from understanding_bn.settings import Setting
 
 # Domains of random streams, so that a mini-batch of one kind says nothing about one of another.
-MINIBATCHES, SAMPLES = 101, 102
+MINIBATCHES, SAMPLES, HESSIAN = 101, 102, 107
 
 
 class GradientStructure(Trained):
@@ -32,7 +32,13 @@ class GradientStructure(Trained):
     signal_minibatches: Annotated[Whole, Field(ge=2, le=1_000_000)] | None = None
     """How many mini-batches the noise scale takes the mean gradient from; left out, as many as `minibatches`."""
 
+    hessian_minibatches: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    """How many further mini-batches the Hessian in tr(HΣ) is of; left out, that is not measured."""
+
     def check(self, setting: Setting) -> Iterator[Mistake]:
+        if self.hessian_minibatches is not None and self.hessian_minibatches > self.minibatches:
+            text = f"{self.hessian_minibatches} is more than minibatches, expected at most {self.minibatches}"
+            yield Mistake(("hessian_minibatches",), text)
         if self.signal_minibatches is not None and self.signal_minibatches < self.minibatches:
             text = f"{self.signal_minibatches} is less than minibatches; expected at least {self.minibatches}"
             yield Mistake(("signal_minibatches",), text)
@@ -62,6 +68,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     minibatch_rank ("all"): effective rank of the n × parameters matrix of mini-batch gradients; n at the most.
     signal_norm2, signal_minibatches ("all"): |g|² as in gradient_norm2, from as many mini-batches as the second says,
         of which those above are the first; only with `signal_minibatches`. They are seen one at a time.
+    noise_curvature, loss ("all"): tr(HΣ) and the loss L of the mini-batches that H is of, as in `noise_by_depth`; only
+        with `hessian_minibatches`.
     sample_constant ("all"): C from the gradients of `samples` single images, where normalisation does not join the
         images of a mini-batch; with batch norm in eval mode (bn_mode "eval"), once there are running statistics, which
         are those of training after the n mini-batches measured here have updated them.
@@ -73,6 +81,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
 
     from understanding_bn.analysis import gradient_moments as gm
     from understanding_bn.analysis.context import batch_norms
+    from understanding_bn.analysis.curvature_of_noise import curvature_of_noise
 
     model = context.model(norm, seed)
     joined = bool(batch_norms(model))
@@ -80,6 +89,10 @@ def measure(context: Context, norm: str, seed: int, options: GradientStructure) 
     batches = context.draws("subset", options.signal_minibatches or options.minibatches, seed, MINIBATCHES)
     gradients = torch.stack([gm.gradient(model, *batch) for batch in islice(batches, options.minibatches)])
     rows = [(block, bn_mode, *each) for block, *each in gm.structure(model, gradients, context)]
+    if options.hessian_minibatches:
+        others = context.draws("subset", options.hessian_minibatches, seed, HESSIAN)
+        curvature, loss = curvature_of_noise(model, gradients, others)
+        rows += [("all", bn_mode, "noise_curvature", curvature), ("all", bn_mode, "loss", loss)]
     if options.samples and not (joined and context.weights is None):
         single = replace(context, batch_size=1).draws("replacement", options.samples, seed, SAMPLES)
         value = gm.sample_constant(model.eval(), single)

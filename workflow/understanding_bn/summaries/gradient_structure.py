@@ -62,12 +62,17 @@ def along_training(gradient_structure: pd.DataFrame) -> pd.DataFrame:
     modes = whole[whole["bn_mode"] != SECONDARY].groupby("norm")["bn_mode"].first()
     table = by_network(gradient_structure, extra=("epoch", "fraction"))
     table["bn_mode"] = table["norm"].map(modes)
-    start = table[table["epoch"] == 0].drop(columns=["alpha", "epochs"])
-    network = ["arch", "init", "norm", "batch_size", "seed"]
     trained = table[table["epoch"] > 0]
-    cells = trained[[*network, "alpha", "epochs"]].drop_duplicates()
-    table = with_noise_of_updates(pd.concat([cells.merge(start, on=network), trained], ignore_index=True))
+    start = before_training(table[table["epoch"] == 0], trained)
+    table = with_noise_of_updates(pd.concat([start, trained], ignore_index=True))
     return table.sort_values([*CELL, "seed", "epoch"], ignore_index=True)
+
+
+def before_training(start: pd.DataFrame, trained: pd.DataFrame) -> pd.DataFrame:
+    """The networks of `start`, which have no α yet, once for each cell of `trained` that has trained them."""
+    network = ["arch", "init", "norm", "batch_size", "seed"]
+    cells = trained[[*network, "alpha", "epochs"]].drop_duplicates()
+    return cells.merge(start.drop(columns=["alpha", "epochs"]), on=network)
 
 
 def at_losses(gradient_structure: pd.DataFrame, histories: pd.DataFrame) -> pd.DataFrame:

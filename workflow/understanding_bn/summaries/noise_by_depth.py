@@ -18,6 +18,7 @@ A depth at which there is no difference is called raised or lowered by chance on
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ QUANTITIES = (
 NETWORK = ["shortcut", "depth", "init", "norm", "batch_size", "seed", "arch", "bn_mode"]
 COLUMNS = [*NETWORK, "finite", "loss", "gradient_norm2", "signal", "noise", "noise_curvature", *QUANTITIES]
 KIND = ["norm", "shortcut", "init"]
+COMPARED = ["seeds", "not_finite", "score", "mean", "low", "high", "sign"]
 LOG_RATIO, DIFFERENCE = "log10_ratio", "relative_difference"
 RAISES, LOWERS, UNCLEAR, NOT_ONCE = "raises", "lowers", "unclear", "no clear crossing"
 TO_LOWERING, TO_RAISING = "turns to lowering", "turns to raising"
@@ -51,21 +53,33 @@ def networks(noise_by_depth: pd.DataFrame) -> pd.DataFrame:
     the share of the loss that noise adds in one step. Others are those of `by_network`. finite: whether C, tr(HΣ) and L
     are.
     """
-    table = by_network(noise_by_depth.assign(alpha=np.nan, epochs=0))
+    table = with_kinds(by_network(noise_by_depth.assign(alpha=np.nan, epochs=0)))
     modes = noise_by_depth[noise_by_depth["block"] == WHOLE].groupby("norm")["bn_mode"].first()
     kinds = [architecture.parse(arch) for arch in table["arch"]]
-    measured = table.reindex(columns=table.columns.union(["constant", "noise_curvature", "loss"]))
-    signal = measured["gradient_norm2"] / measured["constant"].where(measured["constant"] > 0)
-    table = measured.assign(
+    table = table.assign(
         shortcut=[shortcut for shortcut, _ in kinds],
         depth=[depth for _, depth in kinds],
-        bn_mode=measured["norm"].map(modes),
+        bn_mode=table["norm"].map(modes),
+    )
+    return table[COLUMNS].sort_values(NETWORK, ignore_index=True)
+
+
+def with_kinds(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of `by_network` with finite, signal, noise_scale and relative_curvature: see `networks`.
+
+    |g|² is signal_norm2 where that was measured, else gradient_norm2.
+    """
+    measured = table.reindex(columns=table.columns.union(["constant", "noise_curvature", "loss"], sort=False))
+    squared = measured["gradient_norm2"]
+    if "signal_norm2" in measured:
+        squared = measured["signal_norm2"].fillna(squared)
+    signal = squared / measured["constant"].where(measured["constant"] > 0)
+    return measured.assign(
         finite=np.isfinite(measured[["constant", "noise_curvature", "loss"]]).all(axis=1),
         signal=signal,
         noise_scale=1 / signal.where(signal > 0),
         relative_curvature=measured["noise_curvature"] / measured["loss"].where(measured["loss"] > 0),
     )
-    return table[COLUMNS].sort_values(NETWORK, ignore_index=True)
 
 
 def comparisons(table: pd.DataFrame) -> pd.DataFrame:
@@ -82,19 +96,31 @@ def comparisons(table: pd.DataFrame) -> pd.DataFrame:
     kinds = ["shortcut", "init", "depth"]
     for key, networks_ in table[table["norm"] != "none"].groupby(["norm", *kinds], sort=False):
         others = table[(table["norm"] == "none") & (table[kinds] == list(key[1:])).all(axis=1)]
-        pairs = networks_.merge(others, on="seed", suffixes=("", "_none"))
-        finite = pairs["finite"] & pairs["finite_none"]
-        for quantity in QUANTITIES if len(pairs) else ():
-            score, values = _scores(pairs, quantity)
-            interval = mean_interval(values.where(finite).to_numpy())
-            low, high = interval or (math.nan, math.nan)
-            mean = values.mean() if interval else math.nan
-            sign = 1 if low > 0 else -1 if high < 0 else 0
-            facts = dict(zip(["norm", *kinds], key, strict=True)) | {"quantity": quantity, "seeds": len(pairs)}
-            facts |= {"not_finite": int((~finite).sum()), "score": score}
-            rows.append(facts | {"mean": mean, "low": low, "high": high, "sign": sign})
-    columns = [*KIND, "quantity", "depth", "seeds", "not_finite", "score", "mean", "low", "high", "sign"]
+        facts = dict(zip(["norm", *kinds], key, strict=True))
+        rows += [facts | found for found in beside_none(networks_, others)]
+    columns = [*KIND, "quantity", "depth", *COMPARED]
     return pd.DataFrame(rows, columns=columns).sort_values([*KIND, "depth"], kind="stable", ignore_index=True)
+
+
+def beside_none(networks: pd.DataFrame, others: pd.DataFrame) -> list[dict[str, Any]]:
+    """A normalisation beside none, paired by seed: for each of QUANTITIES its name and COMPARED; none without a pair.
+
+    Args:
+        networks: a row for each seed, with QUANTITIES, signal and finite.
+        others: the same without normalisation.
+    """
+    pairs = networks.merge(others, on="seed", suffixes=("", "_none"))
+    finite = pairs["finite"] & pairs["finite_none"]
+    rows = []
+    for quantity in QUANTITIES if len(pairs) else ():
+        score, values = _scores(pairs, quantity)
+        interval = mean_interval(values.where(finite).to_numpy())
+        low, high = interval or (math.nan, math.nan)
+        mean = values.mean() if interval else math.nan
+        sign = 1 if low > 0 else -1 if high < 0 else 0
+        facts = {"quantity": quantity, "seeds": len(pairs), "not_finite": int((~finite).sum()), "score": score}
+        rows.append(facts | {"mean": mean, "low": low, "high": high, "sign": sign})
+    return rows
 
 
 def _scores(pairs: pd.DataFrame, quantity: str) -> tuple[str, pd.Series]:
