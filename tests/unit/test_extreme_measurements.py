@@ -65,6 +65,7 @@ depths = pd.DataFrame(list(itertools.chain(*depths)))
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 trained = {"histories": histories()}
+reached = pd.concat([structures(0).assign(at_loss=np.nan), structures(20).assign(at_loss=1.0, fraction=np.nan)])
 # By test: the figure, its tables, and the columns that hold the measured values.
 SHOWN = {
     "input_mean_correlation": (None, {"input_mean_correlation": correlated}, ["input_mean", "gradient"]),
@@ -83,6 +84,7 @@ SHOWN = {
         trained | {"gradient_structure": structures(0, 20), "hessian_spectrum": spectra()},
         ["value"],
     ),
+    "noise_at_losses": (None, trained | {"gradient_structure": reached}, ["value"]),
     "noise_along_training": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
     "along two": ("noise_along_training", trained | {"gradient_structure": structures(0, 10, 20)}, ["value"]),
 }

@@ -17,7 +17,15 @@ from understanding_bn.record import Data, Record
 # In the order of their weight as evidence.
 PRESETS = (
     *("paper", "paper-short", "cifar10-first-epoch", "cifar10-init", "cifar10-converged", "cifar10-grid"),
-    *("cifar10-small", "cifar10-depth", "cifar10-conditioning", "open-questions", "explanations", "quick"),
+    *(
+        "cifar10-small",
+        "cifar10-depth",
+        "cifar10-matched",
+        "cifar10-conditioning",
+        "open-questions",
+        "explanations",
+        "quick",
+    ),
 )
 LEAST_BETWEEN_SITTINGS = 3600  # seconds; a shorter pause belongs to a run
 

@@ -246,7 +246,9 @@ def _noise(plan: Plan) -> Inputs:
 
 def _at_losses(plan: Plan) -> Inputs:
     """From the gradient's structure and all histories, where that was to be measured at training losses."""
-    asked = any(isinstance(job.options, Trained) and job.options.at_losses for job in plan.trained.get("gradient_structure", []))
+    asked = any(
+        isinstance(job.options, Trained) and job.options.at_losses for job in plan.trained.get("gradient_structure", [])
+    )
     return _with_histories("gradient_structure")(plan) if asked else {}
 
 

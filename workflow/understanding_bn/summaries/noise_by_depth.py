@@ -69,13 +69,15 @@ def with_kinds(table: pd.DataFrame) -> pd.DataFrame:
 
     |g|² is signal_norm2 where that was measured, else gradient_norm2.
     """
-    measured = table.reindex(columns=table.columns.union(["constant", "noise_curvature", "loss"], sort=False))
+    names = ["constant", "noise_curvature", "loss"]
+    known = [name for name in names if name in table]  # tr(HΣ) may not have been measured
+    measured = table.reindex(columns=table.columns.union(names, sort=False))
     squared = measured["gradient_norm2"]
     if "signal_norm2" in measured:
         squared = measured["signal_norm2"].fillna(squared)
     signal = squared / measured["constant"].where(measured["constant"] > 0)
     return measured.assign(
-        finite=np.isfinite(measured[["constant", "noise_curvature", "loss"]]).all(axis=1),
+        finite=np.isfinite(measured[known]).all(axis=1),
         signal=signal,
         noise_scale=1 / signal.where(signal > 0),
         relative_curvature=measured["noise_curvature"] / measured["loss"].where(measured["loss"] > 0),
