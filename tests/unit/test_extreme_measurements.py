@@ -65,6 +65,7 @@ depths = pd.DataFrame(list(itertools.chain(*depths)))
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 trained = {"histories": histories()}
+ghosts = {"histories": histories().replace({"norm": {"none": "ghost-8"}})}
 reached = pd.concat([structures(0).assign(at_loss=np.nan), structures(20).assign(at_loss=1.0, fraction=np.nan)])
 # By test: the figure, its tables, and the columns that hold the measured values.
 SHOWN = {
@@ -78,6 +79,7 @@ SHOWN = {
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),
     "alpha_batch_grid": (None, trained | {"gradient_structure": structures(20)}, ["test_accuracy", "value"]),
+    "batch_size_roles": (None, ghosts, ["test_accuracy"]),
     "hessian_spectrum": (None, trained | {"hessian_spectrum": spectra()}, ["value"]),
     "noise_by_architecture": (
         None,
@@ -115,7 +117,7 @@ def test_extreme_values_are_shown_or_are_said_to_be_nothing_to_show(name, case):
             shown, _ = (module.tabulate if name == "readings" else module.draw)(**given)
         except NothingToShow as nothing:
             # With the values of one norm alone there is no other network to compare it with.
-            assert not case.startswith("one norm") or name == "noise_by_architecture"
+            assert not case.startswith("one norm") or name in ("noise_by_architecture", "batch_size_roles")
             assert str(nothing).endswith(".")
             assert module.COLUMNS
             return

@@ -8,7 +8,7 @@ from torch import nn
 
 from understanding_bn import architecture, plugins
 from understanding_bn.errors import UserError
-from understanding_bn.models import resnet
+from understanding_bn.models import norms, resnet
 
 NORMS = ["ghost-5" if name == plugins.GHOST else name for name in plugins.names("norm")]
 INITS = plugins.names("init")
@@ -120,6 +120,24 @@ def test_group_norm_has_eight_groups_and_layer_norm_one():
         model = resnet.build("resnet-8", norm, "xavier_uniform", 3, 10, 0)
         groups[norm] = {m.num_groups for m in model.modules() if isinstance(m, nn.GroupNorm)}
     assert groups == {"group": {8}, "layer": {1}}
+
+
+def test_group_norm_in_bfloat16_is_that_in_float32_rounded_once():
+    """As PyTorch's own kernel for bfloat16, and in the layout of the images."""
+    ours, theirs = norms.group(16), nn.GroupNorm(8, 16)
+    with torch.no_grad():
+        for parameter, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.copy_(parameter.copy_(torch.randn(16)))
+    x = torch.randn(4, 16, 6, 6).bfloat16()
+    for layout in (torch.channels_last, torch.contiguous_format):
+        images = x.contiguous(memory_format=layout).requires_grad_()
+        normalised = ours(images)
+        normalised.sum().backward()
+        assert (normalised.dtype, images.grad.dtype) == (torch.bfloat16, torch.bfloat16)
+        assert normalised.is_contiguous(memory_format=layout)
+        assert torch.equal(normalised, theirs(x.float()).bfloat16())
+        torch.testing.assert_close(normalised, theirs(x), rtol=0.02, atol=0.02)
+    assert torch.equal(ours(x.float()), theirs(x.float()))
 
 
 def test_same_seed_same_weights_other_seed_others():

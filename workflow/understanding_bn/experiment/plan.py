@@ -12,6 +12,7 @@ from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.checks import measurements
 from understanding_bn.experiment.config import Config
 from understanding_bn.experiment.jobs import Draw, Matrices, Measure, Measured, Prepare, Train
+from understanding_bn.norm_names import group_size
 from understanding_bn.settings import Initial, Trained, Where
 
 Inputs = dict[str, list[Measured]]  # jobs by the name of the table that they make
@@ -279,6 +280,11 @@ def _alpha_and_batch(plan: Plan) -> Inputs:
     return _with_histories("gradient_structure", "hessian_spectrum")(plan) if len(sizes) > 1 else {}
 
 
+def _ghosts(plan: Plan) -> bool:
+    """Whether a ghost norm is trained on the main network, which tells the two roles of B apart."""
+    return any(group_size(job.cell.norm) and job.cell.family[:2] == (plan.main or ())[:2] for job in plan.train)
+
+
 def _readings(plan: Plan) -> Inputs:
     """From what was measured on every reading of the paper."""
     return {name: [*jobs] for name, jobs in plan.readings.items()}
@@ -306,6 +312,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "noise_by_architecture": _noise,
     "noise_at_losses": _at_losses,
     "alpha_batch_grid": _alpha_and_batch,
+    "batch_size_roles": lambda plan: _alpha_and_batch(plan) if _ghosts(plan) else {},
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {
     "table1_gradient_sums": _measured("gradient_sums"),

@@ -118,7 +118,7 @@ def _heatmap(
     ax.grid(False)
 
 
-def _of_what(table: pd.DataFrame) -> str:
+def sharpness_of(table: pd.DataFrame) -> str:
     """What sharpness is of: the mode of batch norm, and the images in its mini-batches; "" where it has no mode."""
     measured = table.dropna(subset="sharpness")
     modes = [mode for mode in measured["sharpness_bn_mode"].unique() if mode != "none"]
@@ -154,7 +154,7 @@ def _key(figure: Figure, table: pd.DataFrame) -> None:
         "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
     }
     cell["below it: their range"] = keys.line(linestyle="")
-    if what := _of_what(table):
+    if what := sharpness_of(table):
         cell[what] = keys.line(linestyle="")
     hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
     keys.key(figure, {f"{network(facts['arch'])}, {epochs} epochs, {seeds_of(table, CELL)}": cell, "hatched": hatched})
