@@ -10,7 +10,7 @@ from grids import ALPHAS, SIZES, curvature, gradients, grid, run
 
 from understanding_bn.figures import alpha_batch_grid, noise_along_training, noise_by_architecture
 from understanding_bn.figures.nothing import NothingToShow
-from understanding_bn.summaries.gradient_structure import along_training
+from understanding_bn.summaries.gradient_structure import along_training, at_losses
 from understanding_bn.summaries.learning_rate_grid import BOTH, ONLY_ALPHA, ONLY_SIZE, neighbours
 from understanding_bn.summaries.noise_and_gap import by_cell, correlations
 from understanding_bn.summaries.trained_runs import runs
@@ -208,9 +208,10 @@ def test_networks_at_a_loss_stand_apart_with_those_that_never_reached_it():
     early = {"epoch": 7, "fraction": np.nan, "at_loss": 0.5}
     structure += [row | early for seed in (0, 1) for row in gradients("batch", 0.04, 64, seed, noise=8.0)]
     histories += [row | {"epoch": 7, "train_loss": 0.4, "clean_train_loss": 0.3} for row in histories]
-    _, tables = noise_by_architecture.draw(pd.DataFrame(histories), pd.DataFrame(structure))
+    histories, structure = pd.DataFrame(histories), pd.DataFrame(structure)
+    _, tables = noise_by_architecture.draw(histories, structure)
     assert tables[""]["noise_scale"].eq(2 * 64 / 0.5).all(), "the end is the end"
-    found = tables["at_losses"].set_index(["norm", "seed"]).sort_index()
+    found = at_losses(structure, histories).set_index(["norm", "seed"]).sort_index()
     assert found["at_loss"].eq(0.5).all()
     assert found["noise"].tolist() == pytest.approx([8, 8, np.nan, np.nan], nan_ok=True)
     assert found["clean_train_loss"].tolist() == pytest.approx([0.3, 0.3, np.nan, np.nan], nan_ok=True)

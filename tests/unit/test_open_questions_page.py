@@ -10,6 +10,7 @@ from records import described, job
 from understanding_bn.docs_pages import batch_size_page, conditioning_page, noise_page, results_page, values
 from understanding_bn.errors import UserError
 from understanding_bn.report import reference
+from understanding_bn.summaries.learning_rate_grid import STATISTICS, UPDATE, UPDATE_AND_ALPHA
 
 
 def cells(text):
@@ -28,6 +29,20 @@ def test_changes_have_their_intervals_and_gaps_are_dashes(record, write):
     text = batch_size_page.moves(record)
     assert cells(text) == [["batch", "only α", "+1.50 [+1.00, +2.00]", "–", "–"]]
     assert "sharpness" not in text, "each cell has its own measure of it"
+
+
+def test_with_ghost_norms_the_roles_of_the_batch_size_are_moves_too(record, write):
+    moves = ("only α", "only B", "α and B, α/B fixed", UPDATE, STATISTICS, UPDATE_AND_ALPHA)
+    change = {"norm": "batch", "quantity": "gap", "pairs": 2, "seeds": 3}
+    rows = [change | {"move": move, "change": n, "low": n - 0.5, "high": n + 0.5} for n, move in enumerate(moves)]
+    write("alpha_batch_grid_summary", rows[:3])
+    write("alpha_batch_grid", [{"sharpness_partition": 64}])
+    assert len(cells(batch_size_page.moves(record))) == 3
+    write("batch_size_roles", rows)
+    assert [row[1] for row in cells(batch_size_page.moves(record))] == list(moves)
+    assert values.doubling(record, "batch", "update", "gap") == "+3.00 [+2.50, +3.50]"
+    assert values.direction(record, "batch", "statistics", "gap") == "+"
+    assert values.doubling(record, "batch", "update-and-α", "gap") == "+5.00 [+4.50, +5.50]"
 
 
 def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
@@ -102,19 +117,30 @@ def test_noise_is_counted_where_every_seed_agrees(record, write):
             values.agreeing(record, *wrong)
 
 
-def test_noise_is_compared_at_the_same_loss_by_the_seeds_that_reached_it(record, write):
+def test_noise_is_compared_at_matched_loss_with_what_never_got_there(record, write):
     rows = []
-    for loss, arch, seed, norm in itertools.product((1.0, 0.1), ("plain-8", "plain-20"), (0, 1), ("batch", "none")):
-        missed = loss == 0.1 and arch == "plain-20" and norm == "none"
-        value = np.nan if missed else (2.0 if norm == "batch" else 1.0) * (-1 if loss < 1 else 1)
-        fact = {"at_loss": loss, "arch": arch, "seed": seed, "norm": norm, "epoch": np.nan if missed else 3}
-        rows.append(fact | dict.fromkeys(noise_page.NOISE, value))
-    write("noise_by_architecture_at_losses", rows)
-    write("noise_by_architecture", [row | {"fraction": fraction} for row in rows[:8] for fraction in (0, 1)])
-    text = noise_page.noise_counts(record)
-    assert "| raises it, at the end | lowers it, at the end | raises it, at loss 1 | lowers it, at loss 1 |" in text
-    assert cells(text)[0] == ["C", *["2 of 2", "0 of 2"] * 3, "0 of 1", "1 of 1"]
-    assert text.rstrip().endswith(" 2 of 8 runs never reached 0.1.*")
+    for (moment, sign), arch in itertools.product((("before training", 1), ("loss 0.1", -1)), ("plain-8", "plain-20")):
+        lost = moment == "loss 0.1" and arch == "plain-20"
+        fact = {"norm": "batch", "arch": arch, "moment": moment, "seeds": 3, "not_finite": int(lost)}
+        fact |= {"score": "log10_ratio", "sign": 0 if lost else sign} | dict.fromkeys(("mean", "low", "high"), np.nan)
+        values_of = {} if lost else {"mean": sign * 1.0, "low": sign - 0.5, "high": sign + 0.5}
+        rows += [fact | values_of | {"quantity": quantity} for quantity in noise_page.BY_DEPTH]
+    write("noise_at_losses_comparisons", rows)
+    text = noise_page.noise_at_losses(record)
+    assert "| batch norm compared with none | before training | loss 0.1 |" in text
+    assert cells(text)[0] == ["C", "raises 2, lowers 0", "raises 0, lowers 1"]
+    assert text.rstrip().endswith(" At loss 0.1, 1 of 6 pairs of runs have one that never got there.*")
+    assert values.at_loss(record, "constant", "raises", "before") == "2 of 2"
+    assert values.at_loss(record, "constant", "lowers", "0.1") == "1 of 2"
+    assert values.ratio_at_loss(record, "constant", "plain-8", "0.1") == "-1.00 [-1.50, -0.50]"
+    assert values.ratio_at_loss(record, "constant", "plain-20", "0.1") == "–"
+    for wrong in (("size", "raises", "0.1"), ("constant", "raises", "7")):
+        with pytest.raises(UserError, match="no comparison of"):
+            values.at_loss(record, *wrong)
+    with pytest.raises(UserError, match="expected raises or lowers"):
+        values.at_loss(record, "constant", "halves", "0.1")
+    with pytest.raises(UserError, match="expected one"):
+        values.ratio_at_loss(record, "constant", "resnet-8", "0.1")
 
 
 def network(norm="none", mode="none", size=128, init="orthogonal", **changes):

@@ -40,8 +40,9 @@ def moves(folder: Path) -> str:
 
 
 def changes(folder: Path) -> pd.DataFrame:
-    """A row for each norm, move and quantity of Q1: change, low, high."""
-    return records.csv(folder, "figures/alpha_batch_grid_summary.csv")
+    """A row for each norm, move and quantity of Q1: change, low, high. With ghost norms B's roles are moves, too."""
+    roles = "figures/batch_size_roles.csv"
+    return records.csv(folder, roles if (folder / roles).is_file() else "figures/alpha_batch_grid_summary.csv")
 
 
 def change(row: pd.Series) -> str:

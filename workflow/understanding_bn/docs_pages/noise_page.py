@@ -7,7 +7,9 @@ import pandas as pd
 
 from understanding_bn.docs_pages import markdown, records
 from understanding_bn.docs_pages.markdown import DASH
+from understanding_bn.errors import UserError
 from understanding_bn.summaries.noise_and_gap import GAP
+from understanding_bn.summaries.noise_at_losses import BEFORE
 from understanding_bn.summaries.noise_by_depth import LOG_RATIO, LOWERS, RAISES, TO_LOWERING, TO_RAISING
 
 # Columns of the figures' CSV files and what the page calls them.
@@ -37,7 +39,6 @@ BY_DEPTH = {
 }
 NOISE_TABLE = "figures/noise_by_architecture.csv"
 RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
-AT_LOSSES = "figures/noise_by_architecture_at_losses.csv"
 
 
 def noise(folder: Path) -> pd.DataFrame:
@@ -46,14 +47,9 @@ def noise(folder: Path) -> pd.DataFrame:
 
 
 def noise_counts(folder: Path) -> str:
-    """Q2: in how many architectures BN raises or lowers each kind of noise, by every seed.
-
-    Before training and at its end; and, if that was measured, where training first reached each of some losses, so that
-    networks are compared at the same one.
-    """
-    ends, reached = noise(folder), _at_losses(folder)
-    moments = {when: ends[ends["fraction"] == fraction] for fraction, when in ((0, "before"), (1, "at the end"))}
-    moments |= {f"at loss {loss:g}": runs for loss, runs in reached.groupby("at_loss", sort=False)}
+    """Q2: where BN raises or lowers each kind of noise, by every seed, before training and at its end."""
+    table = noise(folder)
+    moments = {when: table[table["fraction"] == fraction] for fraction, when in ((0, "before"), (1, "at the end"))}
     rows = []
     for column, name in NOISE.items():
         row = {"batch norm compared with none": name}
@@ -61,18 +57,7 @@ def noise_counts(folder: Path) -> str:
             raised, lowered, count = _agreeing(runs, column)
             row |= {f"raises it, {when}": f"{raised} of {count}", f"lowers it, {when}": f"{lowered} of {count}"}
         rows.append(row)
-    note = "Number of architectures in which every seed agrees."
-    if len(reached):
-        note += " A loss is the mean training loss (nats) of an epoch, the first at or below it."
-    for loss, runs in reached.groupby("at_loss", sort=False):
-        missed = int(runs["epoch"].isna().sum())
-        note += f" {missed} of {len(runs)} runs never reached {loss:g}." if missed else ""
-    return markdown.table(pd.DataFrame(rows), note)
-
-
-def _at_losses(folder: Path) -> pd.DataFrame:
-    """A row for each run and loss that networks were measured at; none if they were not, as in earlier records."""
-    return records.csv(folder, AT_LOSSES) if (folder / AT_LOSSES).is_file() else pd.DataFrame(columns=["at_loss"])
+    return markdown.table(pd.DataFrame(rows), "Number of architectures in which every seed agrees.")
 
 
 def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]:
@@ -136,12 +121,57 @@ def turn(row: pd.Series) -> str:
 def ratio(compared: pd.DataFrame, depth: int) -> str:
     """log10 of the ratio at a depth with its interval; only the sign of the difference where one is not positive."""
     rows = compared[compared["depth"] == depth]
-    if len(rows) != 1 or np.isnan(rows["mean"].iloc[0]):
+    return ratio_text(rows.iloc[0]) if len(rows) == 1 else DASH
+
+
+def ratio_text(row: pd.Series) -> str:
+    """The same of one comparison."""
+    if np.isnan(row["mean"]):
         return DASH
-    row = rows.iloc[0]
     if row["score"] == LOG_RATIO:
         return markdown.number(row["mean"], (row["low"], row["high"]), "+.2f")
     return {1: "+", -1: "−"}.get(row["sign"], "unclear")
+
+
+def noise_at_losses(folder: Path) -> str:
+    """Q2: in how many architectures BN raises or lowers each kind of noise, before training and at matched loss."""
+    compared = at_losses(folder)
+    moments = list(dict.fromkeys(compared["moment"]))
+    rows = []
+    for quantity, name in BY_DEPTH.items():
+        texts = {"batch norm compared with none": name}
+        for when in moments:
+            signs = signs_at(folder, quantity, when)
+            texts[when] = f"raises {(signs > 0).sum()}, lowers {(signs < 0).sum()}"
+        rows.append(texts)
+    archs, seeds = compared["arch"].nunique(), compared["seeds"].max()
+    note = f"Number of the {archs} architectures in which the 95 % interval over {seeds} seeds lies on that side. "
+    note += "A loss is the mean training loss (nats) of an epoch, the first at or below it."
+    missed = compared[compared["quantity"] == "constant"].groupby("moment", sort=False)["not_finite"].sum()
+    pairs = compared[compared["quantity"] == "constant"].groupby("moment", sort=False)["seeds"].sum()
+    for when, lost in missed[missed > 0].items():
+        note += f" At {when}, {lost} of {pairs[when]} pairs of runs have one that never got there."
+    return markdown.table(pd.DataFrame(rows), note)
+
+
+def at_losses(folder: Path) -> pd.DataFrame:
+    """A row for each architecture, moment of training and kind of noise: BN compared with none."""
+    table = records.csv(folder, "figures/noise_at_losses_comparisons.csv")
+    return table[table["norm"] == "batch"]
+
+
+def signs_at(folder: Path, quantity: str, when: str) -> pd.Series:
+    """What BN does to a kind of noise at a moment, by architecture: 1, −1, or 0 where it is unclear."""
+    table = at_losses(folder)
+    rows = table[(table["quantity"] == quantity) & (table["moment"] == moment(when))]
+    if rows.empty:
+        raise UserError(f"no comparison of {quantity!r} at {when!r}; expected before, or a loss such as 0.1")
+    return rows["sign"]
+
+
+def moment(when: str) -> str:
+    """`before` or `0.1` as the CSV has it."""
+    return BEFORE if when == "before" else when if when.startswith(("loss ", BEFORE)) else f"loss {when}"
 
 
 def correlations(folder: Path) -> str:

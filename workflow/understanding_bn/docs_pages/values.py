@@ -22,7 +22,7 @@ from understanding_bn.errors import UserError
 from understanding_bn.messages import plain
 from understanding_bn.summaries.hessian import of_mode
 from understanding_bn.summaries.intervals import LEVEL
-from understanding_bn.summaries.learning_rate_grid import MOVES
+from understanding_bn.summaries.learning_rate_grid import MOVES, STATISTICS, UPDATE, UPDATE_AND_ALPHA
 
 
 def seeds(folder: Path) -> str:
@@ -77,8 +77,11 @@ def _claim(folder: Path, number: str) -> dict:
 # Q1
 
 
+ROLES = ("update", "statistics", "update-and-α")  # of B with batch norm, each doubled alone or with α
+
+
 def doubling(folder: Path, norm: str, move: str, quantity: str) -> str:
-    """What a doubling (of `α`, `B`, or `both`) changes, with its interval."""
+    """What a doubling (of `α`, `B`, `both`, or one of ROLES) changes, with its interval."""
     return batch_size_page.change(_move(folder, norm, move, quantity))
 
 
@@ -88,7 +91,7 @@ def direction(folder: Path, norm: str, move: str, quantity: str) -> str:
 
 
 def _move(folder: Path, norm: str, move: str, quantity: str) -> pd.Series:
-    names = dict(zip(("α", "B", "both"), MOVES, strict=True))
+    names = dict(zip(("α", "B", "both", *ROLES), (*MOVES, UPDATE, STATISTICS, UPDATE_AND_ALPHA), strict=True))
     return records.row(batch_size_page.changes(folder), norm=norm, move=names.get(move, move), quantity=quantity)
 
 
@@ -119,6 +122,24 @@ def ratio_at(folder: Path, quantity: str, shortcut: str, depth: str) -> str:
     rows = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == shortcut)]
     records.row(rows, depth=depth)
     return noise_page.ratio(rows, int(depth))
+
+
+def ratio_at_loss(folder: Path, quantity: str, arch: str, moment: str) -> str:
+    """The same at matched training loss: of an architecture, `before` training or at a loss such as `0.1`."""
+    compared = noise_page.at_losses(folder)
+    rows = compared[(compared["quantity"] == quantity) & (compared["arch"] == arch)]
+    rows = rows[rows["moment"] == noise_page.moment(moment)]
+    if len(rows) != 1:
+        raise UserError(f"{len(rows)} comparisons of {quantity} in {arch} at {moment!r}; expected one")
+    return noise_page.ratio_text(rows.iloc[0])
+
+
+def at_loss(folder: Path, quantity: str, way: str, moment: str) -> str:
+    """In how many architectures BN `raises` or `lowers` a kind of noise beyond chance, at matched training loss."""
+    if way not in ("raises", "lowers"):
+        raise UserError(f"{way!r}: expected raises or lowers")
+    signs = noise_page.signs_at(folder, quantity, moment)
+    return f"{(signs == (1 if way == 'raises' else -1)).sum()} of {len(signs)}"
 
 
 def correlation(folder: Path, norm: str, quantity: str) -> str:

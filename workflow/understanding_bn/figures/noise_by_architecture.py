@@ -11,7 +11,7 @@ from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain, positive
 from understanding_bn.figures.titles import network, seeds_of
-from understanding_bn.summaries.gradient_structure import along_training, at_losses
+from understanding_bn.summaries.gradient_structure import along_training
 from understanding_bn.summaries.noise_and_gap import ALL, GAP, by_cell, correlations, most_shared_setting
 from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import CELL, with_failures
@@ -46,8 +46,7 @@ def draw(
     were trained; norms stand alone where there is one architecture. Below are all cells of the grid (means over seeds)
     with Spearman's rank correlation between the quantity at the end and the gap, and the same given α and B with its
     95 % interval, as if cells were independent; there are none where cells are few. The CSV has every network above,
-    the summary every correlation, `cells` what it is of; `at_losses`, if it was measured, every run where it first
-    reached a training loss.
+    the summary every correlation, `cells` what it is of.
 
     Raises:
         NothingToShow: no network that trained was measured at the start or the end, or there is nothing to compare.
@@ -81,8 +80,7 @@ def draw(
     # Measured only where samples have gradients of their own.
     extra = [name for name in ("sample_constant",) if name in table]
     tables = {"": most_shared_setting(table)[COLUMNS + extra], "summary": related, "cells": cells}
-    matched = at_losses(gradient_structure, histories)
-    return figure, tables | ({"at_losses": most_shared_setting(matched)} if len(matched) else {})
+    return figure, tables
 
 
 def _by_architecture(
