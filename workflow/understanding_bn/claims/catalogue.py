@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
+from understanding_bn.claims.explanations import noise
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -272,6 +273,24 @@ FOLLOWUPS = (
         "hessian_spectrum",
         followups.shallow_networks_sharper,
         "Yao et al. (2020)",
+    ),
+    Claim(
+        "Ej",
+        "BN's batch noise regularises: at the same mini-batch, statistics of at most a sixteenth of its images lower "
+        "the test loss and raise the train loss",
+        recalled("so stated"),
+        "ghost_statistics",
+        noise.batch_noise_regularises,
+        "Luo et al. (2019)",
+    ),
+    Claim(
+        "El",
+        "with BN at equal updates the best B is in proportion to α: slope of log best B on log α, at "
+        f"{noise.LEAST_ALPHAS} α or more, is 1 ± {noise.SLOPE_ERROR:g}",
+        recalled("B ∝ α for the best noise scale"),
+        "best_batch_size",
+        noise.best_batch_size_rises_with_alpha,
+        "Smith & Le (2018)",
     ),
 )
 

@@ -67,7 +67,7 @@ def unmet(folder: Path, claim: str) -> str:
 
 
 def _claim(folder: Path, number: str) -> dict:
-    judged = records.claims(folder, "followups.json" if number.startswith("L") else "claims.json")
+    judged = records.claims(folder, "followups.json" if number[0] in "LE" else "claims.json")
     for claim in judged:
         if str(claim["id"]) == number:
             return claim

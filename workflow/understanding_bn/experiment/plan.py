@@ -280,6 +280,14 @@ def _alpha_and_batch(plan: Plan) -> Inputs:
     return _with_histories("gradient_structure", "hessian_spectrum")(plan) if len(sizes) > 1 else {}
 
 
+def _equal_updates(plan: Plan) -> bool:
+    """Whether batch norm is trained at three batch sizes or more with as many updates, epochs in proportion to B."""
+    sizes: dict[object, set[int]] = {}
+    for cell in (job.cell for job in plan.train if job.cell.norm == "batch"):
+        sizes.setdefault((cell.arch, cell.init, cell.epochs / cell.batch_size), set()).add(cell.batch_size)
+    return any(len(of_length) > 2 for of_length in sizes.values())
+
+
 def _ghosts(plan: Plan) -> bool:
     """Whether a ghost norm is trained on the main network, which tells the two roles of B apart."""
     return any(group_size(job.cell.norm) and job.cell.family[:2] == (plan.main or ())[:2] for job in plan.train)
@@ -312,6 +320,8 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "noise_by_architecture": _noise,
     "noise_at_losses": _at_losses,
     "alpha_batch_grid": _alpha_and_batch,
+    "ghost_statistics": lambda plan: _histories(plan) if _ghosts(plan) else {},
+    "best_batch_size": lambda plan: _histories(plan) if _equal_updates(plan) else {},
     "batch_size_roles": lambda plan: _alpha_and_batch(plan) if _ghosts(plan) else {},
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {
