@@ -4,12 +4,14 @@ import itertools
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from records import described, job
 
 from understanding_bn.docs_pages import batch_size_page, conditioning_page, noise_page, results_page, values
 from understanding_bn.errors import UserError
 from understanding_bn.report import reference
+from understanding_bn.summaries.best_cells import beside_best
 from understanding_bn.summaries.learning_rate_grid import STATISTICS, UPDATE, UPDATE_AND_ALPHA
 
 
@@ -55,14 +57,14 @@ def test_small_steps_are_set_beside_batch_norm_at_its_best(record, write):
         rows += [fact | {"norm": "none", "alpha": 0.02, "batch_size": 16, "test_accuracy": 98.0 + seed}]
         failed = {"norm": "none", "alpha": 0.1, "batch_size": 16, "test_accuracy": None, "failure": "overflow"}
         rows += [fact | failed]
-    write("alpha_batch_grid", rows)
+    write("alpha_batch_grid_best", beside_best(pd.DataFrame(rows)))
     text = batch_size_page.small_steps(record)
     assert cells(text) == [
         ["α = 0.01, B = 16", "97.00 ± 1.00", "-2.00 [-2.00, -2.00]", "3.00", "below BN"],
         ["α = 0.02, B = 16", "99.00 ± 1.00", "+0.00 [+0.00, +0.00]", "1.00", "no difference beyond chance"],
         ["α = 0.1, B = 16", "failed in 3 of 3 seeds", "–", "–", ""],
     ]
-    assert "*BN at its best: α = 0.1, B = 64, 99.00 ± 1.00 %. Interval over 3 seeds, paired.*" in text
+    assert "*BN at its best, chosen on test images: α = 0.1, B = 64, 99.00 ± 1.00 %. Interval over 3 seeds" in text
 
 
 def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):

@@ -11,6 +11,7 @@ from test_followups import judged
 
 from understanding_bn.docs_pages import batch_size_page
 from understanding_bn.figures import alpha_batch_grid
+from understanding_bn.summaries.best_cells import beside_best
 from understanding_bn.summaries.learning_rate_grid import moves
 from understanding_bn.summaries.trained_runs import runs
 
@@ -86,7 +87,7 @@ def test_the_page_pairs_cells_over_the_seeds_that_both_have(record, write):
     fact = {"batch_size": 16, "failure": None}
     rows = [fact | {"norm": "batch", "alpha": 0.1, "seed": seed, "test_accuracy": 98.0 + seed} for seed in (0, 1, 2)]
     rows += [fact | {"norm": "none", "alpha": 0.01, "seed": seed, "test_accuracy": 96.0 + seed} for seed in (0, 1, 3)]
-    write("alpha_batch_grid", rows)
+    write("alpha_batch_grid_best", beside_best(pd.DataFrame(rows)))
     text = batch_size_page.small_steps(record)
     assert "| α = 0.01, B = 16 | 97.33 ± 1.53 | -2.00 [-2.00, -2.00] |" in text
-    assert "Interval over 2 seeds, paired." in text
+    assert "Interval over 2 seeds, paired: " in text

@@ -190,31 +190,25 @@ def cells(folder: Path, norm: str, quantity: str = "") -> str:
 
 
 def best_cell(folder: Path, norm: str) -> str:
-    """The best cell of a norm (`batch_size_page.best_cell`), of those in which no seed failed."""
-    _, alpha, size = _best(folder, norm)[0]
-    return f"α = {alpha:g} and B = {size}"
+    """The best cell of a norm, of those in which no seed failed."""
+    best = batch_size_page.best_cell(folder, norm)
+    return f"α = {best['alpha']:g} and B = {best['batch_size']}"
 
 
 def best_accuracy(folder: Path, norm: str) -> str:
     """Its test accuracy in per cent, ± its standard deviation over seeds."""
-    return markdown.spread(_best(folder, norm)[1])
+    return batch_size_page.accuracy(batch_size_page.best_cell(folder, norm))
 
 
-def shortfall(folder: Path, norm: str, other: str) -> str:
-    """The best cell of a norm minus that of another, in points, paired by seed."""
-    return markdown.number(*batch_size_page.paired(_best(folder, norm)[1], _best(folder, other)[1]), "+.2f")
+def shortfall(folder: Path, norm: str) -> str:
+    """The best cell of a norm minus batch norm's, in points, paired by seed."""
+    return batch_size_page.difference(batch_size_page.best_cell(folder, norm))
 
 
-def within(folder: Path, norm: str, other: str, points: str) -> str:
+def within(folder: Path, norm: str, points: str) -> str:
     """Whether that whole interval lies between −points and 0: yes or no."""
-    interval = batch_size_page.paired(_best(folder, norm)[1], _best(folder, other)[1])[1]
+    interval = batch_size_page.interval(batch_size_page.best_cell(folder, norm))
     return "yes" if interval and -float(points) <= interval[0] and interval[1] <= 0 else "no"
-
-
-def _best(folder: Path, norm: str) -> tuple[batch_size_page.Cell, pd.Series]:
-    table = batch_size_page.grid(folder)
-    best = batch_size_page.best_cell(table, norm)
-    return best, batch_size_page.sound_cells(table)[best]
 
 
 # Q4

@@ -17,8 +17,9 @@ from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
 from understanding_bn.figures.titles import listed, network, seeds_of
+from understanding_bn.summaries.best_cells import beside_best
 from understanding_bn.summaries.learning_rate_grid import largest_grid, moves
-from understanding_bn.summaries.trained_runs import OF_WHAT, runs
+from understanding_bn.summaries.trained_runs import OF_WHAT, correct_images, runs
 from understanding_bn.summaries.training import CELL
 
 COLUMNS = [*CELL, "seed", "failure", "test_accuracy", "validation_accuracy", "train_accuracy", "gap", "loss_gap"]
@@ -45,7 +46,7 @@ def draw(
     """A row per quantity and a column per norm: medians and ranges of the sound seeds; hatched where every seed failed.
 
     Drawn is the network with most (α, B) cells. The CSV has every run of it, the summary what a doubling of α, of B, or
-    of both does, by norm.
+    of both does, by norm, and `best` each cell beside batch norm's best one.
 
     Raises:
         NothingToShow: every run failed.
@@ -73,7 +74,8 @@ def draw(
     for ax in axes[-1]:
         ax.set_xlabel("batch size B")
     _key(figure, table)
-    return figure, {"": table, "summary": moves(table)}
+    correct = correct_images(histories)
+    return figure, {"": table, "summary": moves(table, correct), "best": beside_best(table, correct)}
 
 
 def _scale(quantity: str, medians: pd.Series) -> Normalize:

@@ -12,7 +12,7 @@ from understanding_bn.figures.alpha_batch_grid import sharpness_of
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.titles import count, network
 from understanding_bn.summaries.learning_rate_grid import CHANGE, MOVES, largest_grid, moves, roles
-from understanding_bn.summaries.trained_runs import runs
+from understanding_bn.summaries.trained_runs import correct_images, runs
 
 COLUMNS = ["norm", "move", *CHANGE]
 PANELS = {
@@ -37,11 +37,12 @@ def draw(
         NothingToShow: no cells that differ in one role alone have a run that did not fail.
     """
     table = runs(histories, gradient_structure, hessian_spectrum)
-    alone = roles(table).assign(norm="batch")
+    correct = correct_images(histories)
+    alone = roles(table, correct).assign(norm="batch")
     if alone["change"].isna().all():
         raise NothingToShow("No two cells that differ in one role of B alone have runs that did not fail.")
     grid = largest_grid(table)
-    whole = moves(grid[grid["norm"].isin(NORMS)])
+    whole = moves(grid[grid["norm"].isin(NORMS)], correct)
     changes = pd.concat([whole[whole["norm"] == "batch"], alone, whole[whole["norm"] == "none"]], ignore_index=True)
     rows = list(dict.fromkeys(zip(changes["norm"], changes["move"], strict=True)))
     shown = {

@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from understanding_bn.norm_names import group_size
-from understanding_bn.summaries.intervals import mean_interval
+from understanding_bn.summaries import crossed
+from understanding_bn.summaries.crossed import Sample
+from understanding_bn.summaries.trained_runs import Correct, Run
 
 ONLY_ALPHA, ONLY_SIZE, BOTH = MOVES = ("only α", "only B", "α and B, α/B fixed")
 # Of B with batch norm: the images of a mini-batch, α as it is or with α/B fixed, and those that statistics are from.
 UPDATE, UPDATE_AND_ALPHA = "only the mini-batch", "α and the mini-batch, α/B fixed"
 STATISTICS = "only the statistics’ images"
 ROLE_CELL = ["alpha", "batch_size", "statistics"]
-CHANGE = ["quantity", "pairs", "seeds", "change", "low", "high"]
+CHANGE = ["quantity", "pairs", "seeds", "change", "low", "high", "method"]
+OF_IMAGES = {"test_accuracy": 1, "gap": -1}  # quantities that the choice of test images moves, and which way
 Pair = tuple[tuple[Any, ...], tuple[Any, ...], float]  # two cells, and by how many doublings they differ
 # Quantities of `trained_runs.runs`, and whether their change is a factor (positive by nature) or a difference.
 QUANTITIES = {"test_accuracy": False, "gap": False, "update_noise": True, "sharpness": True}
@@ -37,7 +40,7 @@ def largest_grid(runs: pd.DataFrame) -> pd.DataFrame:
     return grid.reset_index(drop=True)
 
 
-def moves(grid: pd.DataFrame) -> pd.DataFrame:
+def moves(grid: pd.DataFrame, correct: Correct | None = None) -> pd.DataFrame:
     """What a doubling does to each of `QUANTITIES`, by norm and by what is doubled: only α, only B, or both.
 
     Two cells are compared if they differ in that alone and are neighbours in the grid; a seed counts where both its
@@ -45,18 +48,19 @@ def moves(grid: pd.DataFrame) -> pd.DataFrame:
     sharpness) are taken as log2.
 
     Columns: norm, move, quantity, pairs (of cells), seeds, change (per doubling, mean over pairs, then over seeds), low
-    and high (Student's 95 % interval over seeds; NaN for one seed).
+    and high (its 95 % interval; NaN for one seed) and method: intervals of accuracies are over seeds and test images
+    (`crossed`), where `correct` says which images each run classifies correctly, others over seeds.
     """
     rows = []
     for norm, of_norm in grid.groupby("norm", sort=False):
         of_norm = _of_shared_seeds(of_norm, ["alpha", "batch_size"])
         for move in MOVES:
-            found = _changes(of_norm, ["alpha", "batch_size"], neighbours(of_norm, move))
+            found = _changes(of_norm, ["alpha", "batch_size"], neighbours(of_norm, move), correct or Correct())
             rows += [(norm, move, *change) for change in found]
     return pd.DataFrame(rows, columns=["norm", "move", *CHANGE])
 
 
-def roles(runs: pd.DataFrame) -> pd.DataFrame:
+def roles(runs: pd.DataFrame, correct: Correct | None = None) -> pd.DataFrame:
     """What a doubling of each role of B does with batch norm: the images of an update, and those of the statistics.
 
     Batch norm takes its statistics from the whole mini-batch, a ghost norm from some of it at a time. Cells and seeds
@@ -79,24 +83,49 @@ def roles(runs: pd.DataFrame) -> pd.DataFrame:
         }
         for role, key in fixed.items():
             part = 2 if role == STATISTICS else 1
-            rows += [(role, *change) for change in _changes(table, ROLE_CELL, _pairs(cells, key, part))]
+            rows += [
+                (role, *change) for change in _changes(table, ROLE_CELL, _pairs(cells, key, part), correct or Correct())
+            ]
     return pd.DataFrame(rows, columns=["move", *CHANGE])
 
 
-def _changes(table: pd.DataFrame, cell: list[str], pairs: list[Pair]) -> Iterator[tuple[Any, ...]]:
+def _changes(table: pd.DataFrame, cell: list[str], pairs: list[Pair], correct: Correct) -> Iterator[tuple[Any, ...]]:
     """CHANGE of each quantity over pairs of cells, whose names are the values of the columns `cell`."""
     finite = table.replace([np.inf, -np.inf], np.nan)
+    rows = table.iterrows() if correct else ()
+    runs = {(*row[cell], row["seed"]): Correct.key(row, row["seed"]) for _, row in rows}
     for quantity, logarithmic in QUANTITIES.items():
         wide = finite.pivot_table(index="seed", columns=cell, values=quantity, dropna=False)
         wide = np.log2(wide.where(wide > 0)) if logarithmic else wide
-        changes = [(wide[b] - wide[a]) / doublings for a, b, doublings in pairs if {a, b} <= set(wide.columns)]
-        if not changes:
+        known = [(a, b, doublings) for a, b, doublings in pairs if {a, b} <= set(wide.columns)]
+        if not known:
             continue
-        by_seed = pd.concat(changes, axis=1).mean(axis=1).dropna().to_numpy()
-        used = sum(change.notna().any() for change in changes)
-        low, high = mean_interval(by_seed) or (np.nan, np.nan)
-        mean = by_seed.mean() if len(by_seed) else np.nan
-        yield f"log2 {quantity}" if logarithmic else quantity, used, len(by_seed), mean, low, high
+        changes = pd.concat([(wide[b] - wide[a]) / doublings for a, b, doublings in known], axis=1)
+        by_seed = changes.mean(axis=1).dropna()
+        sample = Sample(by_seed.to_numpy())
+        if quantity in OF_IMAGES:
+            sound = {
+                seed: [p for p, has in zip(known, changes.loc[seed].notna(), strict=True) if has]
+                for seed in by_seed.index
+            }
+            images = _of_images(sound, runs, correct)
+            sample = Sample(sample.values, None if images is None else OF_IMAGES[quantity] * images)
+        low, high = crossed.interval(sample) or (np.nan, np.nan)
+        mean = sample.values.mean() if len(by_seed) else np.nan
+        method = sample.method if quantity in OF_IMAGES else "Student’s t over seeds"
+        name = f"log2 {quantity}" if logarithmic else quantity
+        yield name, int(changes.notna().any().sum()), len(by_seed), mean, low, high, method
+
+
+def _of_images(sound: dict[Any, list[Pair]], runs: dict[Any, Run], correct: Correct) -> np.ndarray | None:
+    """(seeds, images): what each test image adds to a seed's mean change in points; None where it is not recorded."""
+    rows = []
+    for seed, pairs in sound.items():
+        ends = [(runs.get((*a, seed), ()), runs.get((*b, seed), ()), doublings) for a, b, doublings in pairs]
+        if any(a not in correct or b not in correct for a, b, _ in ends):
+            return None
+        rows.append(np.mean([100 * (correct[b] - correct[a]) / doublings for a, b, doublings in ends], axis=0))
+    return np.stack(rows) if rows else None
 
 
 def _of_shared_seeds(grid: pd.DataFrame, cell: list[str]) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from understanding_bn.summaries import gradient_structure as structure
 from understanding_bn.summaries import hessian
 from understanding_bn.summaries.training import CELL, clean, last_rows
 
+Run = tuple[object, ...]  # a run's network, init, norm, α, B, epochs and seed
+
 OF_WHAT = ("sharpness_bn_mode", "sharpness_partition")
 
 
@@ -45,3 +47,24 @@ def runs(
     for name in ("noise", "constant", "gradient_norm2", "sharpness", "trace", *OF_WHAT):
         table[name] = table.get(name, np.nan)
     return structure.with_noise_of_updates(table).sort_values([*CELL, "seed"], ignore_index=True)
+
+
+class Correct(dict[Run, np.ndarray]):
+    """Which test images each run classifies correctly at its end: (images,) of 0.0 and 1.0, by `key`."""
+
+    @staticmethod
+    def key(row: pd.Series, seed: object) -> Run:
+        """The key of a run that has CELL in its row."""
+        return (*(row[name] for name in CELL if name in row), seed)
+
+
+def correct_images(histories: pd.DataFrame) -> Correct:
+    """Of every run that recorded it and did not diverge; none from records of earlier versions."""
+    found = Correct()
+    for _, row in last_rows(histories).iterrows():
+        bits, accuracy = row.get("test_correct"), row["test_accuracy"]
+        if isinstance(bits, bytes) and accuracy > 0:
+            hits = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))
+            images = round(hits.sum() / accuracy)  # the last byte is filled up with zeros
+            found[Correct.key(row, row["seed"])] = hits[:images].astype(float)
+    return found
