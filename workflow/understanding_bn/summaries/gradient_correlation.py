@@ -1,0 +1,60 @@
+"""Correlations of input gradients against depth.
+
+`gradient_correlation` has a row for each network, BN mode and step.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from understanding_bn import architecture
+from understanding_bn.summaries.intervals import mean_interval
+from understanding_bn.summaries.log_fits import line, logarithm
+
+KIND = ["shortcut", "norm", "init", "bn_mode", "step", "batch_size"]
+COLUMNS = ["arch", "depth", *KIND, "seed", "correlation", "standard_error"]
+# Of the logarithm of the correlation on depth, and on the logarithm of depth.
+FITS = ("rate", "exponential_r2", "exponent", "power_r2")
+
+
+def by_depth(gradient_correlation: pd.DataFrame) -> pd.DataFrame:
+    """The table with shortcut and depth, `COLUMNS`."""
+    shapes = [architecture.parse(arch) for arch in gradient_correlation["arch"]]
+    shortcuts, depths = ([shape[place] for shape in shapes] for place in (0, 1))
+    return gradient_correlation.assign(shortcut=shortcuts, depth=depths)[COLUMNS]
+
+
+def fits(table: pd.DataFrame) -> pd.DataFrame:
+    """Least-squares lines of log correlation, for each kind of network and seed.
+
+    Args:
+        table: of `by_depth`, of the depths that are to be fitted.
+
+    Returns:
+        KIND, seed, depths (how many), then rate and exponential_r2 of the line on depth (nats per layer), exponent and
+        power_r2 of that on log depth; NaN where a correlation is not positive: it has no logarithm.
+    """
+    rows = []
+    for key, networks in table.groupby([*KIND, "seed"], sort=False):
+        depth, log = networks["depth"].to_numpy(dtype=float), logarithm(networks["correlation"].to_numpy())
+        rows.append((*key, networks["depth"].nunique(), *line(depth, log), *line(np.log(depth), log)))
+    return pd.DataFrame(rows, columns=[*KIND, "seed", "depths", *FITS])
+
+
+def means(seeds: pd.DataFrame) -> pd.DataFrame:
+    """Means of `fits` over seeds with 95 % intervals (Student's t), a row for each kind of network.
+
+    without_fit counts seeds that have none and are left out.
+    """
+    rows = []
+    for key, group in seeds.groupby(KIND, sort=False):
+        row = dict(zip(KIND, key, strict=True)) | {"depths": group["depths"].iloc[0], "seeds": len(group)}
+        row["without_fit"] = int(group["rate"].isna().sum())
+        for name in FITS:
+            known = group[name].dropna().to_numpy()
+            low, high = mean_interval(known) or (math.nan, math.nan)
+            row |= {name: known.mean() if len(known) else math.nan, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    names = [column for name in FITS for column in (name, f"{name}_low", f"{name}_high")]
+    return pd.DataFrame(rows, columns=[*KIND, "depths", "seeds", "without_fit", *names])
