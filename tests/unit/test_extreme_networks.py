@@ -34,6 +34,9 @@ VALUES = {
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
     "noise_by_depth": ["value"],
+    "branch_variance": ["branch_variance", "stream_variance", "branch_square", "stream_square"],
+    "feature_rank": ["singular_value"],
+    "gradient_correlation": ["correlation", "standard_error"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }

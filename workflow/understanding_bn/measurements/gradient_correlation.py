@@ -42,7 +42,7 @@ class GradientCorrelation(Initial):
     """Images in a mini-batch."""
     minibatches: Annotated[Whole, Field(ge=1, le=100_000)]
     """How many mini-batches are measured."""
-    steps: Several[Annotated[Number, Field(gt=0, le=1)]] = (0.01, 0.1, 1.0)
+    steps: Several[Annotated[Number, Field(gt=0, le=1)]] = (0.001, 0.01, 0.1)
     """How far neighbours are: shares of the way from an image to another one of its mini-batch. 1 is that image."""
     bn_modes: Several[BNMode] = ("train", "eval")
     """Moments of batch norm. `train`: those of the images as they are; `eval`: of unmoved images, held fixed."""

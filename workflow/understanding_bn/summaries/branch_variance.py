@@ -11,6 +11,10 @@ from understanding_bn.summaries.log_fits import line, logarithm
 
 NETWORK = ["norm", "init", "arch", "bn_mode", "batch_size"]
 COLUMNS = ["shortcut", "depth", *NETWORK, "seed", "stage", "block", "ratio", "square_ratio"]
+# Without a ReLU after the addition, a stream is a sum of ℓ independent branches of variance 1, and the ratio is 1/ℓ.
+# With one, it is reflected at zero as it walks: after many steps it is distributed as |N(0, ℓ)|, of mean square ℓ and
+# variance (1 − 2/π)ℓ. The ratio of variances is then 2.75/ℓ, that of mean squares still 1/ℓ.
+AFTER_RELU = 1 / (1 - 2 / math.pi)
 # What is fitted on the block's number, all on logarithms.
 SLOPES = ("slope", "slope_from_second", "square_slope")
 

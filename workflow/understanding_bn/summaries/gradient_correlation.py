@@ -13,33 +13,39 @@ from understanding_bn.summaries.intervals import mean_interval
 from understanding_bn.summaries.log_fits import line, logarithm
 
 KIND = ["shortcut", "norm", "init", "bn_mode", "step", "batch_size"]
-COLUMNS = ["arch", "depth", *KIND, "seed", "correlation", "standard_error"]
+COLUMNS = ["arch", "depth", *KIND, "seed", "correlation", "standard_error", "resolved"]
+RESOLVED = 2.0  # standard errors: a correlation that is not above so many may be zero, and its logarithm anything
 # Of the logarithm of the correlation on depth, and on the logarithm of depth.
 FITS = ("rate", "exponential_r2", "exponent", "power_r2")
 
 
 def by_depth(gradient_correlation: pd.DataFrame) -> pd.DataFrame:
-    """The table with shortcut and depth, `COLUMNS`."""
-    shapes = [architecture.parse(arch) for arch in gradient_correlation["arch"]]
+    """The table with shortcut, depth and resolved (whether a correlation is above `RESOLVED` of its errors)."""
+    table = gradient_correlation
+    shapes = [architecture.parse(arch) for arch in table["arch"]]
     shortcuts, depths = ([shape[place] for shape in shapes] for place in (0, 1))
-    return gradient_correlation.assign(shortcut=shortcuts, depth=depths)[COLUMNS]
+    resolved = table["correlation"] > RESOLVED * table["standard_error"]
+    return table.assign(shortcut=shortcuts, depth=depths, resolved=resolved)[COLUMNS]
 
 
 def fits(table: pd.DataFrame) -> pd.DataFrame:
-    """Least-squares lines of log correlation, for each kind of network and seed.
+    """Least-squares lines of log correlation, for each kind of network and seed, over the depths that are resolved.
 
     Args:
         table: of `by_depth`, of the depths that are to be fitted.
 
     Returns:
-        KIND, seed, depths (how many), then rate and exponential_r2 of the line on depth (nats per layer), exponent and
-        power_r2 of that on log depth; NaN where a correlation is not positive: it has no logarithm.
+        KIND, seed, depths (how many there are), fitted (how many are resolved), deepest (of these), then rate and
+        exponential_r2 of the line on depth (nats per layer), exponent and power_r2 of that on log depth. They are NaN
+        where fewer than three depths are resolved, and where a correlation is not finite.
     """
     rows = []
     for key, networks in table.groupby([*KIND, "seed"], sort=False):
-        depth, log = networks["depth"].to_numpy(dtype=float), logarithm(networks["correlation"].to_numpy())
-        rows.append((*key, networks["depth"].nunique(), *line(depth, log), *line(np.log(depth), log)))
-    return pd.DataFrame(rows, columns=[*KIND, "seed", "depths", *FITS])
+        used = networks[networks["resolved"] | ~np.isfinite(networks["correlation"])]
+        depth, log = used["depth"].to_numpy(dtype=float), logarithm(used["correlation"].to_numpy())
+        facts = len(networks), int(networks["resolved"].sum()), depth.max() if len(depth) else math.nan
+        rows.append((*key, *facts, *line(depth, log), *line(np.log(depth), log)))
+    return pd.DataFrame(rows, columns=[*KIND, "seed", "depths", "fitted", "deepest", *FITS])
 
 
 def means(seeds: pd.DataFrame) -> pd.DataFrame:
@@ -50,6 +56,7 @@ def means(seeds: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, group in seeds.groupby(KIND, sort=False):
         row = dict(zip(KIND, key, strict=True)) | {"depths": group["depths"].iloc[0], "seeds": len(group)}
+        row |= {"fewest_fitted": group["fitted"].min(), "most_fitted": group["fitted"].max()}
         row["without_fit"] = int(group["rate"].isna().sum())
         for name in FITS:
             known = group[name].dropna().to_numpy()
@@ -57,4 +64,4 @@ def means(seeds: pd.DataFrame) -> pd.DataFrame:
             row |= {name: known.mean() if len(known) else math.nan, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     names = [column for name in FITS for column in (name, f"{name}_low", f"{name}_high")]
-    return pd.DataFrame(rows, columns=[*KIND, "depths", "seeds", "without_fit", *names])
+    return pd.DataFrame(rows, columns=[*KIND, "depths", "seeds", "fewest_fitted", "most_fitted", "without_fit", *names])

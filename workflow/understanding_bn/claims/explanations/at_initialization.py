@@ -17,7 +17,7 @@ RANK_KEPT, RANK_LOST = 0.5, 0.1
 LINEAR_FIT = 0.9  # R²
 POWER, POWER_ERROR = -0.5, 0.25
 NEIGHBOUR = 0.01  # of the way to another image: about 4/255 of pixels' standard deviation, as Balduzzi et al. have it
-LEAST_DEPTHS = 4
+LEAST_DEPTHS = 4  # measured, and in each seed resolved
 NAMES = {"batch": "BN", "none": "none"}
 
 
@@ -65,13 +65,17 @@ def gradients_shatter(results: Results) -> list[Check]:
     """Balduzzi et al. (2017): correlations fall exponentially with depth in plain networks, as 1/√depth in residual.
 
     Exponentially: the logarithm's line on depth falls, with R² ≥ 0.9, each on average over seeds. The second, for
-    residual networks with BN, as an equivalence. Neighbours are 1 % of the way to another image apart.
+    residual networks with BN, as an equivalence. Neighbours are 1 % of the way to another image apart. A line is
+    through the depths at which a seed's correlation is resolved (`gradient_correlation.RESOLVED`); the name says how
+    many. With less than four of them a seed has no value.
     """
     table = gradient_correlation.by_depth(_first_init(results.measurement("gradient_correlation")))
     table = table[(table["step"] == NEIGHBOUR) & (table["bn_mode"] != "eval") & table["depth"].between(SHALLOW, DEEP)]
     depths = table.groupby(gradient_correlation.KIND)["depth"]
     enough = (depths.transform("min") == SHALLOW) & (depths.transform("max") == DEEP)
     seeds = gradient_correlation.fits(table[enough & (depths.transform("nunique") >= LEAST_DEPTHS)])
+    lines = [*gradient_correlation.FITS]
+    seeds[lines] = seeds[lines].where(seeds["fitted"] >= LEAST_DEPTHS)
     plain = {norm: seeds[(seeds["shortcut"] == "none") & (seeds["norm"] == norm)] for norm in NAMES}
     residual = seeds[(seeds["shortcut"] == "projection") & (seeds["norm"] == "batch")]
     if residual.empty or any(rows.empty for rows in plain.values()):
@@ -81,11 +85,18 @@ def gradients_shatter(results: Results) -> list[Check]:
         )
     checks = []
     for norm, rows in plain.items():
-        where = f"log correlation of neighbours' gradients on depth, plain, {NAMES[norm]}, {rows['init'].iloc[0]}"
+        where = f"log correlation of neighbours' gradients on depth, plain, {NAMES[norm]}, {_fitted(rows)}"
         checks.append(mean_check(f"slope of {where}", rows["rate"].to_numpy(), "<", 0, zero=0))
         checks.append(mean_check(f"R² of {where}", rows["exponential_r2"].to_numpy(), "≥", LINEAR_FIT))
-    name = f"exponent of depth of that correlation, residual, BN, {residual['init'].iloc[0]}"
+    name = f"exponent of depth of that correlation, residual, BN, {_fitted(residual)}"
     return checks + within(name, residual["exponent"].to_numpy(), POWER - POWER_ERROR, POWER + POWER_ERROR)
+
+
+def _fitted(seeds: pd.DataFrame) -> str:
+    """The initialisation, and at how many depths lines are fitted: `kaiming, at 5 to 6 of 7 depths`."""
+    least, most, depths = seeds["fitted"].min(), seeds["fitted"].max(), seeds["depths"].max()
+    count = f"{most}" if least == most else f"{least} to {most}"
+    return f"{seeds['init'].iloc[0]}, at {count} of {depths} depths"
 
 
 def _first_init(table: pd.DataFrame) -> pd.DataFrame:
