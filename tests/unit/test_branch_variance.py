@@ -132,6 +132,6 @@ def test_the_figure_has_the_deepest_network_with_its_slopes():
     for ax in shown.axes:
         (*_, mean) = drawn.lines(ax, "batch")
         assert mean[0] == pytest.approx([1, 2, 3, 4]) and mean[1] == pytest.approx([2, 1, 2 / 3, 0.5])
-        assert "batch norm: slope −1.00" in ax.get_title()
+        assert "batch norm: −1.00" in ax.get_title()
     with pytest.raises(NothingToShow):
         figure.draw(pd.DataFrame(rows_of()).assign(branch_variance=math.nan))

@@ -47,7 +47,7 @@ def draw(branch_variance: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
         of_stage = summary[(summary["stage"] == stage) & (summary["init"] == shown["init"].iloc[0])]
         of_stage = of_stage[of_stage["arch"] == shown["arch"].iloc[0]].set_index("norm")
         said = [f"{style.label(norm)}: {_slope(of_stage.loc[norm])}" for norm in palette if norm in of_stage.index]
-        ax.set_title("\n".join([f"stage {stage}", *said]), fontsize=7)
+        ax.set_title("\n".join([f"stage {stage}: slopes", *said]), fontsize=7)
     style.logarithmic(axes[0].yaxis, pd.Series([*positive(shown["ratio"]), 1 / shown["block"].max()]))
     style.logarithmic(axes[0].xaxis, shown["block"])
     for ax in axes:
@@ -59,12 +59,11 @@ def draw(branch_variance: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]
 
 
 def _slope(row: pd.Series) -> str:
-    """A mean slope with its interval: `slope −1.05 (−1.2 to −0.9)`."""
+    """A mean slope with its interval: `−1.05 (−1.20 to −0.90)`."""
     if math.isnan(row["slope"]):
-        return "no slope"
-    text = f"slope {style.number(row['slope'], '.2f')}"
-    ends = " to ".join(style.number(row[f"slope_{end}"], ".2f") for end in ("low", "high"))
-    return text if math.isnan(row["slope_low"]) else f"{text} ({ends})"
+        return "none"
+    text, low, high = (style.number(row[name], "z.2f") for name in ("slope", "slope_low", "slope_high"))
+    return text if math.isnan(row["slope_low"]) else f"{text} ({low} to {high})"
 
 
 def _panel(ax: Axes, stage: pd.DataFrame, palette: dict[str, str]) -> None:
