@@ -1,5 +1,6 @@
 """How large a residual branch's output is beside the stream that it is added to, before the ReLU that follows."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from understanding_bn.models.resnet import ResNet
 
 @dataclass(frozen=True)
 class Moments:
-    """Of a block's branch, or of what it is added to.
+    """Of a block's branch, or of what it is added to; NaN where one is not finite.
 
     Attributes:
         variance: of each channel over images and positions, as batch norm takes it (divisor n); the mean over channels.
@@ -41,9 +42,8 @@ def branch_moments(model: ResNet, images: Tensor) -> list[tuple[Moments, Moments
     found: dict[torch.nn.Module, Moments] = {}
 
     def keep(module: torch.nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        found[module] = Moments(
-            output.var((0, 2, 3), correction=0).mean().item(), output.square().mean(dtype=torch.float64).item()
-        )
+        moments = output.var((0, 2, 3), correction=0).mean().item(), output.square().mean().item()
+        found[module] = Moments(*(moment if math.isfinite(moment) else math.nan for moment in moments))
 
     blocks = model.residual_blocks
     sites = [site for block in blocks for site in (block.second, block.shortcut) if site is not None]
