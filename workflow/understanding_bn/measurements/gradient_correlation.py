@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
+    from torch import Tensor
 
     from understanding_bn.analysis.context import Context
+    from understanding_bn.models.resnet import ResNet
     from understanding_bn.settings import Setting
 
 # In a plain network of 56 layers with batch norm, a gradient in float32 is off by about a fifth of its length.
@@ -99,10 +102,7 @@ def measure(context: Context, norm: str, seed: int, options: GradientCorrelation
     for arch, init in product(options.networks.archs, options.networks.inits):
         model = replace(context, arch=arch, init=init).model(norm, seed).double().requires_grad_(False)
         generator = torch.Generator().manual_seed(stream(seed, DIRECTIONS))
-
-        def features(images: torch.Tensor, model: torch.nn.Module = model) -> torch.Tensor:
-            return model.features(images).mean((2, 3))
-
+        features = partial(_pooled, model)
         found: dict[tuple[str, float], list[torch.Tensor]] = {}
         for images in batches:
             size = (len(images), model.linear.in_features)
@@ -117,3 +117,8 @@ def measure(context: Context, norm: str, seed: int, options: GradientCorrelation
             error = (values.std() / len(values) ** 0.5).item()
             rows.append((arch, init, options.batch_size, bn_mode, step, values.mean().item(), error))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _pooled(model: ResNet, images: Tensor) -> Tensor:
+    """What the linear layer reads, (B, features)."""
+    return model.features(images).mean((2, 3))
