@@ -163,6 +163,11 @@ def test_what_may_be_zero_is_left_out_and_counted_and_a_network_that_fails_leave
     (_, found) = fits(by_depth(table)).set_index(["shortcut", "bn_mode"]).loc[("none", "train")].to_dict("records")
     assert (found["depths"], found["fitted"], found["deepest"]) == (4, 3, 32)
     assert found["rate"] == pytest.approx(math.log(0.9))
+    shallower = (table["arch"] == "plain-32") & (table["norm"] == "batch") & (table["seed"] == 1)
+    behind = table.assign(correlation=table["correlation"].where(~shallower, -0.1))
+    behind.loc[deepest, "correlation"] = 0.5  # by chance
+    (_, found) = fits(by_depth(behind)).set_index(["shortcut", "bn_mode"]).loc[("none", "train")].to_dict("records")
+    assert (found["fitted"], found["deepest"]) == (2, 20)
     table.loc[deepest & (table["seed"] == 0), "correlation"] = math.nan
     summary = means(fits(by_depth(table))).set_index(["shortcut", "bn_mode"])
     assert list(summary.loc["none"]["without_fit"]) == [1, 1, 0]

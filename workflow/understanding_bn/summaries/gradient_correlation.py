@@ -20,12 +20,17 @@ FITS = ("rate", "exponential_r2", "exponent", "power_r2")
 
 
 def by_depth(gradient_correlation: pd.DataFrame) -> pd.DataFrame:
-    """The table with shortcut, depth and resolved (whether a correlation is above `RESOLVED` of its errors)."""
-    table = gradient_correlation
-    shapes = [architecture.parse(arch) for arch in table["arch"]]
+    """The table with shortcut, depth and resolved, from shallow to deep.
+
+    A correlation is resolved if it is above `RESOLVED` of its standard errors, and so are those of all shallower
+    networks of its kind and seed: behind one that may be zero, one that is not is so by chance.
+    """
+    shapes = [architecture.parse(arch) for arch in gradient_correlation["arch"]]
     shortcuts, depths = ([shape[place] for shape in shapes] for place in (0, 1))
-    resolved = table["correlation"] > RESOLVED * table["standard_error"]
-    return table.assign(shortcut=shortcuts, depth=depths, resolved=resolved)[COLUMNS]
+    table = gradient_correlation.assign(shortcut=shortcuts, depth=depths).sort_values("depth", kind="stable")
+    table["resolved"] = table["correlation"] > RESOLVED * table["standard_error"]
+    table["resolved"] = table.groupby([*KIND, "seed"])["resolved"].cummin().astype(bool)
+    return table[COLUMNS].reset_index(drop=True)
 
 
 def fits(table: pd.DataFrame) -> pd.DataFrame:
