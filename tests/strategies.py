@@ -204,6 +204,19 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
             "hessian_minibatches": st.just(least),
         }
     )
+    sized = {"networks": st.fixed_dictionaries(networks), "batch_size": whole(2, largest_batch)}
+    residual = archs().filter(lambda arch: not arch.startswith("plain"))
+    blocks["branch_variance"] = st.fixed_dictionaries(
+        sized | {"networks": st.fixed_dictionaries(networks | {"archs": several(residual)})}
+    )
+    blocks["feature_rank"] = st.fixed_dictionaries(sized)
+    blocks["gradient_correlation"] = st.fixed_dictionaries(
+        sized | {"minibatches": whole(1, 100_000)},
+        optional={
+            "steps": several(st.floats(1e-6, 1)),
+            "bn_modes": several(st.sampled_from(["train", "eval"]), 2),
+        },
+    )
     return draw(st.fixed_dictionaries({}, optional=blocks))
 
 

@@ -21,6 +21,13 @@ ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; i
 # Options of measurements that the default preset does not make.
 AT_START = {
     "edge_of_stability": {"descents": [{"loss": "mse", "alphas": {"default": [0.1]}}], "updates": 2, "every": 1},
+    "branch_variance": {"networks": {"archs": ["resnet-8"], "inits": ["kaiming"]}, "batch_size": 8},
+    "feature_rank": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "batch_size": 8},
+    "gradient_correlation": {
+        "networks": {"archs": ["plain-8"], "inits": ["kaiming"]},
+        "batch_size": 8,
+        "minibatches": 2,
+    },
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},

@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from singular import as_values
+from test_branch_variance import rows_of as branches_of
+from test_feature_rank import made_up as ranks_of
+from test_gradient_correlation import made_up as correlations_of
 from test_noise_by_depth_figure import rows_of
 
 from understanding_bn.figures.nothing import NothingToShow
@@ -64,6 +67,8 @@ depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)
 depths = pd.DataFrame(list(itertools.chain(*depths)))
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
+branches = [branches_of("resnet-26", n, s) for n, s in itertools.product(NORMS, SEEDS)]
+branches = pd.DataFrame(list(itertools.chain(*branches)))
 trained = {"histories": histories()}
 ghosts = {"histories": histories().replace({"norm": {"none": "ghost-8"}})}
 reached = pd.concat([structures(0).assign(at_loss=np.nan), structures(20).assign(at_loss=1.0, fraction=np.nan)])
@@ -73,6 +78,9 @@ SHOWN = {
     "max_learning_rate": (None, {"max_learning_rate": tried}, []),
     "jacobian_conditioning": (None, {"jacobian_conditioning": pd.concat(jacobians)}, ["singular_value"]),
     "noise_by_depth": (None, {"noise_by_depth": depths}, ["value"]),
+    "branch_variance": (None, {"branch_variance": branches}, ["branch_variance", "stream_variance", "stream_square"]),
+    "feature_rank": (None, {"feature_rank": ranks_of()}, ["singular_value"]),
+    "gradient_correlation": (None, {"gradient_correlation": correlations_of()}, ["correlation"]),
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
     "readings": (None, sums, ["a", "b", "ratio"]),

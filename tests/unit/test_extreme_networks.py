@@ -34,6 +34,9 @@ VALUES = {
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
     "noise_by_depth": ["value"],
+    "branch_variance": ["branch_variance", "stream_variance", "branch_square", "stream_square"],
+    "feature_rank": ["singular_value"],
+    "gradient_correlation": ["correlation", "standard_error"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }
@@ -58,7 +61,8 @@ def network(context, norm, kind):
 
 @pytest.mark.parametrize(("norm", "kind", "name"), CASES)
 def test_a_network_that_is_not_finite_has_its_table_and_nans(norm, kind, name, digits):
-    context = context_of(digits, arch="plain-8", batch_size=4)
+    arch = "resnet-8" if name == "branch_variance" else "plain-8"  # which has no branches
+    context = context_of(digits, arch=arch, batch_size=4)
     opts = options(name, **QUICK.get(name, {}) | ({"samples": 2} if name == "gradient_structure" else {}))
     sound = module(name).measure(context.of(context.model(norm, 0).state_dict()), norm, 0, opts)
     with warnings.catch_warnings():

@@ -52,6 +52,13 @@ LEAST = {
         "minibatches": 3,
         "hessian_minibatches": 2,
     },
+    "branch_variance": {"networks": {"archs": ["resnet-8"], "inits": ["fixup", "kaiming"]}, "batch_size": 8},
+    "feature_rank": {"networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]}, "batch_size": 8},
+    "gradient_correlation": {
+        "networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]},
+        "batch_size": 8,
+        "minibatches": 2,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -70,9 +77,20 @@ QUICK = {
         "minibatches": 2,
         "hessian_minibatches": 1,
     },
+    "branch_variance": {"networks": {"archs": ["resnet-8"], "inits": ["kaiming"]}, "batch_size": 2},
+    "feature_rank": {"networks": {"archs": ["plain-8"], "inits": ["kaiming"]}, "batch_size": 2},
+    "gradient_correlation": {
+        "networks": {"archs": ["plain-8"], "inits": ["kaiming"]},
+        "batch_size": 2,
+        "minibatches": 1,
+        "steps": [0.5],
+    },
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
-CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own, in float64
+CROSSED = (
+    *("jacobian_conditioning", "noise_by_depth"),
+    *("branch_variance", "feature_rank", "gradient_correlation"),
+)  # have networks of their own, in float64
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -163,6 +181,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("noise_by_depth", "batch_size", 2, 1_000_000),
         ("noise_by_depth", "minibatches", 2, 100_000),
         ("noise_by_depth", "hessian_minibatches", 1, 100_000),
+        ("branch_variance", "batch_size", 2, 1_000_000),
+        ("feature_rank", "batch_size", 2, 1_000_000),
+        ("gradient_correlation", "minibatches", 1, 100_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -349,6 +370,9 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("max_learning_rate", "batch_size", 65),
         ("jacobian_conditioning", "batch_size", 65),
         ("noise_by_depth", "batch_size", 65),
+        ("branch_variance", "batch_size", 65),
+        ("feature_rank", "batch_size", 65),
+        ("gradient_correlation", "batch_size", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],
@@ -372,6 +396,12 @@ def test_the_hessian_is_of_as_many_mini_batches_as_have_gradients_or_fewer():
     assert mistakes("noise_by_depth", hessian_minibatches=3) == []
     text = "4 is more than minibatches, expected at most 3"
     assert mistakes("noise_by_depth", hessian_minibatches=4) == [Mistake(("hessian_minibatches",), text)]
+
+
+def test_branches_are_measured_where_there_are_streams():
+    networks = {"archs": ["resnet-8", "plain-8", "resnet-padded-8"], "inits": ["kaiming"]}
+    text = "plain-8 has no shortcuts; expected a residual network"
+    assert mistakes("branch_variance", networks=networks) == [Mistake(("networks", "archs", 1), text)]
 
 
 def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
-from understanding_bn.claims.explanations import noise
+from understanding_bn.claims.explanations import at_initialization, noise
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -291,6 +291,36 @@ FOLLOWUPS = (
         "best_batch_size",
         noise.best_batch_size_rises_with_alpha,
         "Smith & Le (2018)",
+    ),
+    Claim(
+        "Eg",
+        "with BN the variance of a residual branch over that of the stream it is added to falls as 1/ℓ with the "
+        f"block's number ℓ in each stage (slope −{-at_initialization.BRANCH_SLOPE:g} ± "
+        f"{at_initialization.BRANCH_SLOPE_ERROR:g} on logarithms), before training",
+        recalled("1/ℓ, for blocks without a ReLU after the addition"),
+        "branch_variance",
+        at_initialization.branches_shrink,
+        "De & Smith (2020)",
+    ),
+    Claim(
+        "Ei",
+        "BN keeps the rank of a plain network's features before training: effective rank less one, depth "
+        f"{at_initialization.DEEP} over {at_initialization.SHALLOW}, is ≥ {at_initialization.RANK_KEPT:g} with BN and "
+        f"≤ {at_initialization.RANK_LOST:g} without",
+        recalled("rank one without BN, at least of the order of √width with it"),
+        "feature_rank",
+        at_initialization.features_keep_rank,
+        "Daneshmand et al. (2020)",
+    ),
+    Claim(
+        "Ek",
+        "before training, input gradients at neighbouring inputs decorrelate exponentially with depth in plain "
+        f"networks (R² ≥ {at_initialization.LINEAR_FIT:g} of the logarithm's line), and in residual ones with BN as a "
+        f"power of depth, −{-at_initialization.POWER:g} ± {at_initialization.POWER_ERROR:g}",
+        recalled("2^−L in plain networks, 1/√L with shortcuts and BN"),
+        "gradient_correlation",
+        at_initialization.gradients_shatter,
+        "Balduzzi et al. (2017)",
     ),
 )
 

@@ -13,9 +13,12 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict,
 from pydantic_core import PydanticCustomError
 
 from understanding_bn import architecture
+from understanding_bn.measurements.branch_variance import BranchVariance
 from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
+from understanding_bn.measurements.feature_rank import FeatureRank
+from understanding_bn.measurements.gradient_correlation import GradientCorrelation
 from understanding_bn.measurements.gradient_histogram import GradientHistogram
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
@@ -231,6 +234,9 @@ class InitialMeasurements(Options):
     jacobian_conditioning: JacobianConditioning | None = None
     edge_of_stability: EdgeOfStability | None = None
     noise_by_depth: NoiseByDepth | None = None
+    branch_variance: BranchVariance | None = None
+    feature_rank: FeatureRank | None = None
+    gradient_correlation: GradientCorrelation | None = None
 
 
 class TrainedMeasurements(Options):
