@@ -27,7 +27,6 @@ from understanding_bn.norm_names import group_size
 PACKAGE = Path(__file__).resolve().parent
 TAG = "_plugged"  # the attribute that holds a module's tag
 GHOST = "ghost-M"  # what lists of names have for `ghost-1`, `ghost-2`, …
-NO_NORMS = ("final",)  # the public functions of models.norms that are none
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
 
 
@@ -195,7 +194,7 @@ def _built_in(kind: str) -> list[str]:
     functions = [
         node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
     ]
-    named = [_named(kind, name) for name in functions if name[0] != "_" and not (kind == "norm" and name in NO_NORMS)]
+    named = [_named(kind, name) for name in functions if name[0] != "_"]
     return [GHOST if kind == "norm" and name == "ghost" else name for name in named]
 
 
