@@ -1,8 +1,8 @@
 """Norms and initialisations by name: the package's own, and those of the user's files that the config calls plug-ins.
 
-In a plug-in, a function `norm_NAME(channels)` or `init_NAME(model, generator)` is one choice of `norm` or `init`, as
-functions in models.norms and models.initializations are. Imports no torch, and runs no plug-in to learn its names,
-because the Snakefile asks for them on every start.
+In a plug-in, a function `norm_NAME(channels)`, `norm_NAME(channels, place)` or `init_NAME(model, generator)` is one
+choice of `norm` or `init`, as functions in models.norms and models.initializations are. Imports no torch, and runs no
+plug-in to learn its names, because the Snakefile asks for them on every start.
 """
 
 import ast
@@ -28,6 +28,19 @@ PACKAGE = Path(__file__).resolve().parent
 TAG = "_plugged"  # the attribute that holds a module's tag
 GHOST = "ghost-M"  # what lists of names have for `ghost-1`, `ghost-2`, …
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
+
+
+def paths(listed: Iterable[str]) -> list[Path]:
+    """The files that the config or a job names as plug-ins.
+
+    A relative path is one in the working directory or, where no such file is, in the checkout: so a preset can name
+    workflow/norms/skipinit.py wherever it runs.
+    """
+    found = []
+    for name in listed:
+        shipped = PACKAGE.parent.parent / name
+        found.append(shipped if not Path(name).exists() and shipped.is_file() else Path(name))
+    return found
 
 
 def names(kind: str, plugged: Sequence[Path] = ()) -> list[str]:

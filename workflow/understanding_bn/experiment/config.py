@@ -308,7 +308,7 @@ class Config(Options):
     """Side in pixels that images are shrunk to, by area averages. It must divide theirs; 0 leaves them as they are."""
     subset: Subset = Subset()
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
-    """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""
+    """Python files with norm_NAME(channels) or init_NAME(model, generator): your own, or those of workflow/norms."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """How many seeds there are (0, 1, …), or which ones."""
     seeds_per_job: Annotated[Whole, Field(ge=1)] = 1

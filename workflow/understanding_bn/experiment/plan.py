@@ -5,7 +5,6 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from understanding_bn import plugins
 from understanding_bn.cell import Cell, Network
@@ -91,13 +90,13 @@ class Plan:
 
 def plan(config: Config) -> Plan:
     """All jobs of a config."""
-    plugged = [Path(name) for name in config.plugins]
+    plugged = dict(zip(plugins.paths(config.plugins), config.plugins, strict=True))
 
     @functools.cache  # a plug-in is read for this, and a grid asks thousands of times
     def needed(norm: str, *inits: str) -> tuple[str, ...]:
         if not plugged:  # nor are the names checked: results can be listed when the plug-ins are gone
             return ()
-        return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
+        return tuple(plugged[path] for path in plugins.sources([*plugged], norm, inits))
 
     grid = cells(config)
     shared = {"optimiser": config.optimiser, "augmentation": config.augmentation}

@@ -8,7 +8,9 @@ from torch import nn
 # After which convolution, or after the last residual block.
 STEM = "stem"  # the first convolution of the network
 BRANCH = "branch"  # a 3×3 convolution of a block, unless it is the next
-BRANCH_END = "branch_end"  # the last convolution of a residual branch, before the shortcut is added; a plain network: none
+BRANCH_END = (
+    "branch_end"  # the last convolution of a residual branch, before the shortcut is added; a plain network: none
+)
 SHORTCUT = "shortcut"  # the 1×1 convolution of a projection
 FINAL = "final"  # no convolution: after the last block
 PLACES = (STEM, BRANCH, BRANCH_END, SHORTCUT, FINAL)
