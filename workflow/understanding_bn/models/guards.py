@@ -11,12 +11,12 @@ from understanding_bn import plugins
 from understanding_bn.models import places
 
 
-def norm(function: Callable[..., nn.Module | None], name: str, path: Path) -> places.Norm:
-    """A plug-in's function from channels, and maybe a place, to a module or None, which raises nothing but UserError."""
+def norm(function: Callable[..., object], name: str, path: Path) -> places.Norm:
+    """A plug-in's function of channels and perhaps a place, to a module or None; it raises nothing but UserError."""
 
     def made(channels: int, place: str) -> nn.Module | None:
         with plugins.blamed(path, f"norm {name!r} for {channels} channels", function):
-            module = places.placed(function)(channels, place)
+            module: object = places.placed(function)(channels, place)
         if module is None:
             return None
         if not isinstance(module, nn.Module):

@@ -2,15 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from torch import nn
 
-# After which convolution, or after the last residual block.
+# After which convolution, or after the last block.
 STEM = "stem"  # the first convolution of the network
 BRANCH = "branch"  # a 3×3 convolution of a block, unless it is the next
-BRANCH_END = (
-    "branch_end"  # the last convolution of a residual branch, before the shortcut is added; a plain network: none
-)
+BRANCH_END = "branch_end"  # the last of a residual branch, before the shortcut is added; a plain network has none
 SHORTCUT = "shortcut"  # the 1×1 convolution of a projection
 FINAL = "final"  # no convolution: after the last block
 PLACES = (STEM, BRANCH, BRANCH_END, SHORTCUT, FINAL)
@@ -18,19 +17,14 @@ PLACES = (STEM, BRANCH, BRANCH_END, SHORTCUT, FINAL)
 Norm = Callable[[int, str], nn.Module | None]  # of a number of channels and a place
 
 
-def placed(function: Callable[..., nn.Module | None]) -> Norm:
+def placed(function: Callable[..., Any]) -> Norm:
     """A norm's function as one of channels and place.
 
     One without a parameter `place` stands after every convolution, and nowhere else.
     """
-    if takes_place(function):
+    if "place" in inspect.signature(function).parameters:
         return lambda channels, place: function(channels, place=place)
     return lambda channels, place: None if place == FINAL else function(channels)
-
-
-def takes_place(function: Callable[..., object]) -> bool:
-    """Whether a norm's function has a parameter `place`."""
-    return "place" in inspect.signature(function).parameters
 
 
 def in_network(stages: Sequence[int]) -> Iterator[tuple[str, int, int]]:

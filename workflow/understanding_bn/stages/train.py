@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, finished, locks, progress, provenance, record, tables
+from understanding_bn import files, finished, locks, plugins, progress, provenance, record, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
