@@ -21,6 +21,7 @@ from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.measurements.gradient_sums import GradientSums
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
+from understanding_bn.measurements.initial_sharpness import InitialSharpness
 from understanding_bn.measurements.input_mean_correlation import InputMeanCorrelation
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.measurements.kernel_gradients import KernelGradients
@@ -231,6 +232,7 @@ class InitialMeasurements(Options):
     jacobian_conditioning: JacobianConditioning | None = None
     edge_of_stability: EdgeOfStability | None = None
     noise_by_depth: NoiseByDepth | None = None
+    initial_sharpness: InitialSharpness | None = None
 
 
 class TrainedMeasurements(Options):

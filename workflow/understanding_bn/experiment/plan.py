@@ -269,6 +269,12 @@ def _alpha_and_batch(plan: Plan) -> Inputs:
     return _with_histories("gradient_structure", "hessian_spectrum")(plan) if len(sizes) > 1 else {}
 
 
+def _replacing(plan: Plan) -> Inputs:
+    """From the histories of batch norm, none and the scalars in its place, if SkipInit was trained."""
+    jobs = [job for job in plan.train if job.cell.norm in ("batch", "none", "skipinit")]
+    return {"histories": [*jobs]} if any(job.cell.norm == "skipinit" for job in jobs) else {}
+
+
 def _readings(plan: Plan) -> Inputs:
     """From what was measured on every reading of the paper."""
     return {name: [*jobs] for name, jobs in plan.readings.items()}
@@ -291,6 +297,8 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "jacobian_conditioning": _measured("jacobian_conditioning"),
     "edge_of_stability": _measured("edge_of_stability"),
     "noise_by_depth": _measured("noise_by_depth"),
+    "initial_sharpness": _measured("initial_sharpness"),
+    "replacing_batch_norm": _replacing,
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _noise,
