@@ -21,6 +21,15 @@ ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; i
 # Options of measurements that the default preset does not make.
 AT_START = {
     "edge_of_stability": {"descents": [{"loss": "mse", "alphas": {"default": [0.1]}}], "updates": 2, "every": 1},
+    "initial_sharpness": {
+        "networks": {"archs": ["resnet-8"], "inits": ["kaiming"]},
+        "subset": 8,
+        "updates": 2,
+        "smallest_alpha": 0.1,
+        "largest_alpha": 1,
+        "steps_per_decade": 1,
+        "batch_size": 4,
+    },
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},

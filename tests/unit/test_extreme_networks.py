@@ -34,11 +34,12 @@ VALUES = {
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
     "noise_by_depth": ["value"],
+    "initial_sharpness": ["sharpness"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }
 # Each ends where nothing is left to follow: a curve, a search, a descent, Lanczos' steps.
-SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "hessian_spectrum")
+SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "initial_sharpness", "hessian_spectrum")
 SIZES = ("full_rank", "signal_minibatches")  # quantities of gradient_structure that no weight changes
 QUICKEST = {("none", "1e30", name) for name in LEAST if name not in (*SHORTER[2:], "noise_by_depth")}
 CASES = [

@@ -5,6 +5,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import small_configs
+from test_measurements import LEAST
 
 from understanding_bn import fingerprint
 from understanding_bn.experiment import load
@@ -12,11 +14,10 @@ from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-# One more measurement each.
-EXPLAINED, DEEP = (
-    plan(load.resolve(load.load(load.PRESETS / f"{name}.yaml"))) for name in ("explanations", "cifar10-depth")
-)
-MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"], *DEEP.initial["noise_by_depth"]]
+# Measurements that it does not make, at initialisation.
+MADE = {getattr(job, "measurement", "") for job in PLAN.measured}
+OTHERS = plan(small_configs.config(start={name: least for name, least in LEAST.items() if name not in MADE}))
+MEASURED = [*PLAN.measured, *(jobs[0] for jobs in OTHERS.initial.values())]
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
@@ -130,7 +131,7 @@ SHOW_PAPER = (
             "training/divergence.py",
             "BOUND = 1e3",
             "BOUND = 1e4",
-            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability", "initial_sharpness"},
         ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),

@@ -52,6 +52,15 @@ LEAST = {
         "minibatches": 3,
         "hessian_minibatches": 2,
     },
+    "initial_sharpness": {
+        "networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]},
+        "subset": 64,
+        "batch_size": 8,
+        "updates": 5,
+        "smallest_alpha": 0.1,
+        "largest_alpha": 1,
+        "steps_per_decade": 1,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -70,6 +79,7 @@ QUICK = {
         "minibatches": 2,
         "hessian_minibatches": 1,
     },
+    "initial_sharpness": {"subset": 8, "updates": 2},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
 CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own, in float64
@@ -109,7 +119,7 @@ def test_every_file_has_its_options_and_its_function():
         assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
 
 
-SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "hessian_spectrum")
+SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "initial_sharpness", "hessian_spectrum")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAST])
@@ -163,6 +173,7 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("noise_by_depth", "batch_size", 2, 1_000_000),
         ("noise_by_depth", "minibatches", 2, 100_000),
         ("noise_by_depth", "hessian_minibatches", 1, 100_000),
+        ("initial_sharpness", "subset", 2, 1_000_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -349,6 +360,8 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("max_learning_rate", "batch_size", 65),
         ("jacobian_conditioning", "batch_size", 65),
         ("noise_by_depth", "batch_size", 65),
+        ("initial_sharpness", "batch_size", 65),
+        ("initial_sharpness", "subset", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],

@@ -108,7 +108,7 @@ def measure(context: Context, norm: str, seed: int, options: MaxLearningRate) ->
 def search(context: Context, norm: str, seed: int, options: Search) -> list[tuple[float, str, int]]:
     """(α, outcome, last update) of every learning rate tried from initialisation, in the order tried.
 
-    α is constant, and its grid is 10^(k / steps_per_decade) for whole k, within the bounds given. Bisection assumes that
+    α is constant, and its grid is 10^(k / steps_per_decade) for whole k within the bounds given. Bisection assumes that
     a network that is stable at some α is so at smaller ones; it costs at most ⌈log2(points + 1)⌉ runs of `updates`
     updates. The largest stable α is the largest one with outcome "stable".
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from understanding_bn.summaries.training import chosen_by, last_rows, main_network
+from understanding_bn.summaries.training import chosen_by, last_rows, main_network, of_network
 
 BATCH, SKIPINIT, FIXUP, SCALED, NONE = VARIANTS = ("BN", "SkipInit", "Fixup", "1/√blocks", "none")
 REPLACEMENTS = (SKIPINIT, FIXUP, SCALED)
@@ -20,15 +20,15 @@ def variants(cells: pd.DataFrame) -> pd.DataFrame:
     skipinit = cells[(cells["norm"] == "skipinit") & ~cells["init"].isin(INITS)]
     if skipinit.empty:
         return cells[:0].assign(variant=pd.Series(dtype=str))
-    arch, init, size = main_network(skipinit)
-    of_network = cells[(cells["arch"] == arch) & (cells["batch_size"] == size)]
-    epochs = skipinit.loc[(skipinit[["arch", "init", "batch_size"]] == (arch, init, size)).all(axis=1), "epochs"].max()
-    of_network = of_network[of_network["epochs"] == epochs]
-    named = of_network["norm"].map(NORMS).where(of_network["init"] == init)
-    renamed = of_network["init"].map(INITS).where(of_network["norm"] == "none")
-    of_network = of_network.assign(variant=named.fillna(renamed)).dropna(subset="variant")
-    trained = of_network.groupby("alpha")["variant"].transform("nunique")
-    return of_network[trained == of_network["variant"].nunique()]
+    arch, init, size = network = main_network(skipinit)
+    epochs = of_network(skipinit, network)["epochs"].max()
+    alike = (cells["arch"] == arch) & (cells["batch_size"] == size) & (cells["epochs"] == epochs)
+    table = cells[alike]
+    named = table["norm"].map(NORMS).where(table["init"] == init)
+    by_init = table["init"].map(INITS).where(table["norm"] == "none")
+    table = table.assign(variant=named.fillna(by_init)).dropna(subset="variant")
+    trained = table.groupby("alpha")["variant"].transform("nunique")
+    return table[trained == table["variant"].nunique()]
 
 
 def by_alpha(histories: pd.DataFrame) -> pd.DataFrame:
