@@ -18,6 +18,8 @@ from understanding_bn.claims.checks import INCONCLUSIVE, REFUTED, REPRODUCED, co
 from understanding_bn.claims.explanations import step_size
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.claims.scores import Scores
+from understanding_bn.experiment import load
+from understanding_bn.experiment.plan import plan
 from understanding_bn.figures import initial_sharpness as sharpness_figure
 from understanding_bn.figures import replacing_batch_norm as replacing_figure
 from understanding_bn.figures.nothing import NothingToShow
@@ -116,7 +118,7 @@ def test_networks_without_a_bound_or_sharpness_are_counted_and_in_no_fit():
     left_out = "10 stable at every α tried; 10 stable at no α tried; 10 without a positive λ_max"
     assert f"(30 of 60 networks and seeds; {left_out})" in checks[0].name
     figure, tables = sharpness_figure.draw(table.assign(dataset="digits"))
-    assert "not shown: 10 stable at every α tried" in figure.axes[0].texts[0].get_text()
+    assert {"not shown", "10 stable at every α tried", "10 without a positive λ_max"} <= set(drawn.legends(figure))
     assert len(tables[""]) == 60
 
 
@@ -230,6 +232,15 @@ def test_one_that_ends_lower_or_fails_once_refutes_and_a_failure_is_in_no_mean()
     verdict, checks = replaced(tuned(failed=failed))
     assert (verdict, len(checks)) == (REFUTED, 7)
     assert "Fixup trains at no α in every seed" in next(check.beside for check in checks if "Fixup" in check.name)
+
+
+def test_the_figure_is_drawn_where_skipinit_was_trained_and_from_what_it_compares():
+    given = load.load(None) | {"plugins": ["workflow/norms/skipinit.py"]}
+    entries = [{"arch": "resnet-8", "norm": ["batch", "none", "layer"], "alpha": 0.1, "batch_size": 8, "epochs": 1}]
+    entries += [entries[0] | {"norm": "skipinit"}]
+    for grid, norms in ((entries[:1], set()), (entries, {"batch", "none", "skipinit"})):
+        drawn_from = {draw.name: of for draw, of in plan(load.resolve(given | {"grid": grid})).items.items()}
+        assert {job.cell.norm for job in drawn_from["replacing_batch_norm"].get("histories", [])} == norms
 
 
 @pytest.mark.parametrize(

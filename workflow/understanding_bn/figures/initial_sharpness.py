@@ -85,9 +85,8 @@ def _key(
         f"{listed(trials['updates'])} updates"
     )
     counts = networks["left_out"].value_counts()
-    absent = [f"{counts[key]} {words}" for key, words in LEFT_OUT.items() if key in counts]
-    if absent:
-        ax.text(
-            0.99, 0.99, "not shown: " + ",\n".join(absent), transform=ax.transAxes, ha="right", va="top", fontsize=6.5
-        )
-    keys.key(figure, {"norm": keys.norms(palette), "initialisation": inits, "": {}, "networks and lines": kinds})
+    absent: keys.Group = {
+        f"{counts[limit]} {words}": keys.line(linestyle="") for limit, words in LEFT_OUT.items() if limit in counts
+    }
+    groups = {"norm": keys.norms(palette), "initialisation": inits, "networks and lines": kinds, "not shown": absent}
+    keys.key(figure, groups, columnspacing=1.2)
