@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from understanding_bn.figures import accuracy_ends, keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import data, initialisation, network, seeds_of
+from understanding_bn.figures.titles import count, data, initialisation, network, seeds_of
 from understanding_bn.summaries.replacing_batch_norm import BATCH, FIXUP, NONE, SCALED, SKIPINIT, by_alpha, variants
 from understanding_bn.summaries.training import CELL, last_rows
 
@@ -48,20 +48,19 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     ax.set_xticks(range(len(alphas)), [plain(alpha) for alpha in alphas])
     facts = last[last["variant"] == SKIPINIT].iloc[0]
     setting = f"{network(facts['arch'])}, {initialisation(facts['init'])}, B = {facts['batch_size']}"
-    ax.set_title(f"{setting}, {facts['epochs']} epochs of {data(histories['dataset'].iloc[0])}")
+    length = count(int(facts["epochs"]), "epoch")
+    ax.set_title(f"{setting}, {length} of {data(histories['dataset'].iloc[0])}")
     marks: keys.Group = {
         f"mean of {seeds_of(last, CELL)}": keys.marker("o"),
         "one seed": keys.marker("_", markersize=5),
     }
     found = {text[0] for texts in failures.values() for one in texts.values() for text in one.split()}
-    counts: keys.Group = {
-        f"{mark}n: n {text}": keys.line(linestyle="") for mark, text in FAILED.items() if mark in found
-    }
+    lost: keys.Group = {f"{mark}n: n {text}": keys.line(linestyle="") for mark, text in FAILED.items() if mark in found}
     lines: keys.Group = {
         _name(variant): keys.line(color=colour, marker="o", markersize=4, linewidth=1.6)
         for variant, colour in palette.items()
     }
-    keys.key(figure, {"in the network": lines, "marks": marks, "failed seeds": counts}, columnspacing=1.2)
+    keys.key(figure, {"in the network": lines, "marks": marks, "failed seeds": lost}, columnspacing=1.2)
     return figure, {"": last, "summary": by_alpha(histories)}
 
 
