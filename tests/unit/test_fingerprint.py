@@ -148,7 +148,7 @@ SHOW_PAPER = (
             "analysis/learning_rate_search.py",
             "from understanding_bn.training.update import step",
             "from understanding_bn.benchmark.baseline import train as step",
-            {"max_learning_rate"},
+            {"max_learning_rate", "initial_sharpness"},
         ),
         (
             "measurements/relative_loss.py",
