@@ -217,6 +217,14 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
             "bn_modes": several(st.sampled_from(["train", "eval"]), 2),
         },
     )
+    search = draw(searches(largest_batch))
+    blocks["initial_sharpness"] = st.fixed_dictionaries(
+        {
+            "networks": st.fixed_dictionaries(networks),
+            "subset": whole(2, largest_batch),
+            **{key: st.just(value) for key, value in search.items() if key not in ("archs", "inits")},
+        }
+    )
     return draw(st.fixed_dictionaries({}, optional=blocks))
 
 

@@ -28,6 +28,15 @@ AT_START = {
         "batch_size": 8,
         "minibatches": 2,
     },
+    "initial_sharpness": {
+        "networks": {"archs": ["resnet-8"], "inits": ["kaiming"]},
+        "subset": 8,
+        "updates": 2,
+        "smallest_alpha": 0.1,
+        "largest_alpha": 1,
+        "steps_per_decade": 1,
+        "batch_size": 4,
+    },
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},

@@ -65,6 +65,8 @@ archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
 depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
 depths = pd.DataFrame(list(itertools.chain(*depths)))
+sharp = tried.merge(table("sharpness", arch=("resnet-8", "resnet-20"))[["norm", "seed", "arch", "sharpness"]])
+sharp = sharp.assign(images=8, momentum=0.9)
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 branches = [branches_of("resnet-26", n, s) for n, s in itertools.product(NORMS, SEEDS)]
@@ -83,6 +85,7 @@ SHOWN = {
     "gradient_correlation": (None, {"gradient_correlation": correlations_of()}, ["correlation"]),
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
+    "initial_sharpness": (None, {"initial_sharpness": sharp}, ["sharpness"]),
     "readings": (None, sums, ["a", "b", "ratio"]),
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),

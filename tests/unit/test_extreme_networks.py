@@ -37,11 +37,12 @@ VALUES = {
     "branch_variance": ["branch_variance", "stream_variance", "branch_square", "stream_square"],
     "feature_rank": ["singular_value"],
     "gradient_correlation": ["correlation", "standard_error"],
+    "initial_sharpness": ["sharpness"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }
 # Each ends where nothing is left to follow: a curve, a search, a descent, Lanczos' steps.
-SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "hessian_spectrum")
+SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "initial_sharpness", "hessian_spectrum")
 SIZES = ("full_rank", "signal_minibatches")  # quantities of gradient_structure that no weight changes
 QUICKEST = {("none", "1e30", name) for name in LEAST if name not in (*SHORTER[2:], "noise_by_depth")}
 CASES = [

@@ -131,7 +131,7 @@ SHOW_PAPER = (
             "training/divergence.py",
             "BOUND = 1e3",
             "BOUND = 1e4",
-            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability", "initial_sharpness"},
         ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),
@@ -148,7 +148,7 @@ SHOW_PAPER = (
             "analysis/learning_rate_search.py",
             "from understanding_bn.training.update import step",
             "from understanding_bn.benchmark.baseline import train as step",
-            {"max_learning_rate"},
+            {"max_learning_rate", "initial_sharpness"},
         ),
         (
             "measurements/relative_loss.py",

@@ -21,7 +21,7 @@ from understanding_bn.data.batches import Split
 from understanding_bn.errors import UserError
 from understanding_bn.measurements import hessian_spectrum
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
-from understanding_bn.models import resnet
+from understanding_bn.models import places, resnet
 from understanding_bn.settings import Augmentation, Optimiser
 
 CLASSES = 3
@@ -32,8 +32,9 @@ class Small(nn.Module):
 
     def __init__(self, norm="batch", smooth=False):
         super().__init__()
-        make = plugins.make("norm", norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
-        self.stem = resnet.ConvNorm(1, 4, 3, 2, make)
+        own = plugins.make("norm", norm) if norm != "group" else lambda channels: nn.GroupNorm(2, channels)
+        make = places.placed(own)
+        self.stem = resnet.ConvNorm(1, 4, 3, 2, make, places.STEM)
         self.block = resnet.Block(4, 4, 1, "projection", make)
         self.linear = nn.Linear(4, CLASSES)
         self.smooth = smooth

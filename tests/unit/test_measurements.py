@@ -59,6 +59,15 @@ LEAST = {
         "batch_size": 8,
         "minibatches": 2,
     },
+    "initial_sharpness": {
+        "networks": {"archs": ["plain-8"], "inits": ["fixup", "kaiming"]},
+        "subset": 64,
+        "batch_size": 8,
+        "updates": 5,
+        "smallest_alpha": 0.1,
+        "largest_alpha": 1,
+        "steps_per_decade": 1,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -85,6 +94,7 @@ QUICK = {
         "minibatches": 1,
         "steps": [0.5],
     },
+    "initial_sharpness": {"subset": 8, "updates": 2},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
 CROSSED = (
@@ -127,7 +137,7 @@ def test_every_file_has_its_options_and_its_function():
         assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
 
 
-SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "hessian_spectrum")
+SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "initial_sharpness", "hessian_spectrum")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAST])
@@ -184,6 +194,7 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("branch_variance", "batch_size", 2, 1_000_000),
         ("feature_rank", "batch_size", 2, 1_000_000),
         ("gradient_correlation", "minibatches", 1, 100_000),
+        ("initial_sharpness", "subset", 2, 1_000_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -373,6 +384,8 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("branch_variance", "batch_size", 65),
         ("feature_rank", "batch_size", 65),
         ("gradient_correlation", "batch_size", 65),
+        ("initial_sharpness", "batch_size", 65),
+        ("initial_sharpness", "subset", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],

@@ -52,7 +52,7 @@ def draw_shapes(folder):
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("extended") / "checkout")
-    assert len(follow(checkout.folder)) == 11
+    assert len(follow(checkout.folder)) == 12
     draw_shapes(checkout.folder / "shapes")
     yield checkout
     checkout.close()
@@ -82,6 +82,12 @@ def test_ones_own_norm_and_initialisation_are_in_the_figures(extended):
     assert inits == {"fig1_accuracy": {"xavier_uniform", "tenth"}, "other_norms": {"xavier_uniform"}}
     cell = extended.folder / "results/mine/train/resnet-8/xavier_uniform/norm-rms/alpha-0.1/batch-64/epochs-2"
     assert list(json.loads((cell / "seeds-0-1/run.json").read_text())["plugins"]) == ["mine.py"]
+
+
+def test_a_norm_of_the_projects_own_plug_ins_is_trained(extended):
+    run(extended, command("skipinit.yaml -- fig1"))
+    table = pd.read_csv(extended.folder / "results/skipinit/figures/fig1_accuracy.csv", keep_default_na=False)
+    assert set(table["norm"]) == {"batch", "none", "skipinit"}
 
 
 def test_ones_own_figure_is_drawn(extended):
@@ -149,6 +155,13 @@ def test_the_pages_other_commands_plan(extended):
 
 
 def test_every_command_of_the_page_is_run_or_planned():
-    endings = ["fig1 other_norms", "shapes -- fig6", "tables -- fig6", "-- loss_gap", "--configfile mine.yaml"]
+    endings = [
+        "fig1 other_norms",
+        "skipinit.yaml -- fig1",
+        "shapes -- fig6",
+        "tables -- fig6",
+        "-- loss_gap",
+        "--configfile mine.yaml",
+    ]
     endings.append("norm-batch/values.parquet")
     assert [command(ending) for ending in endings] == COMMANDS

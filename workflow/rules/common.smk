@@ -149,7 +149,8 @@ onstart:
     terminal.foresee(logs, CONFIG.preset)
     # A cluster's nodes and other environments have no use for it.
     if workflow.local_exec and not workflow.deployment_settings.deployment_method:
-        traced = any(name in log for log in logs for name in ("hessian_spectrum", "edge_of_stability"))
+        tracing = ("hessian_spectrum", "edge_of_stability", "initial_sharpness")
+        traced = any(name in log for log in logs for name in tracing)
         WARM.append(warm.start(len(logs), [warm.TRACING] if traced else []))
 
 

@@ -115,7 +115,7 @@ def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
     job = _job(lambda: _jobs().Train, args.spec)
-    with plugins.watched([Path(name) for name in job.plugins]):
+    with plugins.watched(plugins.paths(job.plugins)):
         train.run(job, args.store, args.out, args.state, args.threads, args.device, args.lanes)
 
 
@@ -123,8 +123,8 @@ def _train_ahead(args: argparse.Namespace) -> None:
     from understanding_bn.stages import ahead
 
     work = ahead.read(args.jobs)
-    plugged = [Path(name) for job, _ in work for name in job.plugins]
-    with plugins.watched(list(dict.fromkeys(plugged))):
+    plugged = plugins.paths(dict.fromkeys(name for job, _ in work for name in job.plugins))
+    with plugins.watched(plugged):
         ahead.run(work, args.store, args.state, args.threads, args.device, args.lanes)
 
 
@@ -132,7 +132,7 @@ def _measure(args: argparse.Namespace) -> None:
     from understanding_bn.stages import measure
 
     job = _job(lambda: _jobs().Measure, args.spec)
-    with plugins.watched([Path(name) for name in job.plugins]):
+    with plugins.watched(plugins.paths(job.plugins)):
         measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
 
 

@@ -1,8 +1,8 @@
 """Norms and initialisations by name: the package's own, and those of the user's files that the config calls plug-ins.
 
-In a plug-in, a function `norm_NAME(channels)` or `init_NAME(model, generator)` is one choice of `norm` or `init`, as
-functions in models.norms and models.initializations are. Imports no torch, and runs no plug-in to learn its names,
-because the Snakefile asks for them on every start.
+In a plug-in, a function `norm_NAME(channels)`, `norm_NAME(channels, place)` or `init_NAME(model, generator)` is one
+choice of `norm` or `init`, as functions in models.norms and models.initializations are. Imports no torch, and runs no
+plug-in to learn its names, because the Snakefile asks for them on every start.
 """
 
 import ast
@@ -27,8 +27,20 @@ from understanding_bn.norm_names import group_size
 PACKAGE = Path(__file__).resolve().parent
 TAG = "_plugged"  # the attribute that holds a module's tag
 GHOST = "ghost-M"  # what lists of names have for `ghost-1`, `ghost-2`, …
-NO_NORMS = ("final",)  # the public functions of models.norms that are none
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
+
+
+def paths(listed: Iterable[str]) -> list[Path]:
+    """The files that the config or a job names as plug-ins.
+
+    A relative path is one in the working directory or, where no such file is, in the checkout: so a preset can name
+    workflow/norms/skipinit.py wherever it runs.
+    """
+    found = []
+    for name in listed:
+        shipped = PACKAGE.parent.parent / name
+        found.append(shipped if not Path(name).exists() and shipped.is_file() else Path(name))
+    return found
 
 
 def names(kind: str, plugged: Sequence[Path] = ()) -> list[str]:
@@ -195,7 +207,7 @@ def _built_in(kind: str) -> list[str]:
     functions = [
         node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
     ]
-    named = [_named(kind, name) for name in functions if name[0] != "_" and not (kind == "norm" and name in NO_NORMS)]
+    named = [_named(kind, name) for name in functions if name[0] != "_"]
     return [GHOST if kind == "norm" and name == "ghost" else name for name in named]
 
 

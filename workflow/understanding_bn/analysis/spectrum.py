@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ WHOLE = "all"
 _PARTITION = 1_000_000  # sets the images' order apart from those of epochs, which use (seed, epoch)
 # Of the spectrum's width. Float32 products carry errors of some 1e-6 of it; a weak lower end needs more than 1e-4.
 TOLERANCE = 1e-5
+SHARPNESS_TOLERANCE = 1e-3  # of λ_max itself, where it alone is asked for
 
 
 def spectrum(
@@ -75,6 +77,17 @@ def spectrum(
                 done += 1
                 progress.show(done, f"bn_mode {label}, block {block}")
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def sharpness(model: ResNet, batches: list[tuple[Tensor, Tensor]], seed: int) -> float:
+    """λ_max of the Hessian of the mean cross-entropy over these mini-batches, with batch norm in train mode.
+
+    In the model's own dtype, by Lanczos from a random vector of this seed. NaN where the loss is not finite, or the
+    eigenvalue did not converge.
+    """
+    objective = Objective(model, batches, "train")
+    start = torch.from_numpy(np.random.default_rng(seed).standard_normal(objective.size)).to(objective.device)
+    return lanczos.largest(_product(objective), start, SHARPNESS_TOLERANCE)[0]
 
 
 def partition(split: Split, subset: int, batch_size: int, seed: int) -> list[tuple[Tensor, Tensor]]:

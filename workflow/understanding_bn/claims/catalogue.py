@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
-from understanding_bn.claims.explanations import at_initialization, noise
+from understanding_bn.claims.explanations import at_initialization, noise, step_size
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -321,6 +321,25 @@ FOLLOWUPS = (
         "gradient_correlation",
         at_initialization.gradients_shatter,
         "Balduzzi et al. (2017)",
+    ),
+    Claim(
+        "Ea",
+        "BN raises the largest stable α by lowering curvature: over networks, norms and initialisations, log α against "
+        f"log λ_max before training has slope −{-step_size.SLOPE:g} ± {step_size.SLOPE_ERROR:g} and R² ≥ "
+        f"{step_size.LEAST_R2:g}",
+        recalled("α < 2/λ_max where training is stable"),
+        "initial_sharpness",
+        step_size.rate_follows_sharpness,
+        "Gilmer et al. (2021)",
+    ),
+    Claim(
+        "Eh",
+        "a scalar on each residual branch can replace BN: SkipInit, Fixup and branches × 1/√blocks train at BN’s best "
+        f"α and end within {step_size.SAME_ACCURACY:g} points of it",
+        recalled("SkipInit is competitive with BN"),
+        "replacing_batch_norm",
+        step_size.a_scalar_replaces_batch_norm,
+        "De & Smith (2020); Zhang, Dauphin & Ma (2019)",
     ),
 )
 

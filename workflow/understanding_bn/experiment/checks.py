@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 from understanding_bn import architecture, plugins
@@ -58,7 +57,7 @@ def _blocks(config: Config, *names: str) -> dict[str, Any]:
 
 def _check_plugins(config: Config) -> dict[str, list[str]]:
     """Plug-ins must be readable and offer different names. Returns the names of all norms and initialisations."""
-    plugged = [Path(name) for name in config.plugins]
+    plugged = plugins.paths(config.plugins)
     for position, path in enumerate(plugged):
         try:
             plugins.offers(path)

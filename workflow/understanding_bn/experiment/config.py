@@ -24,6 +24,7 @@ from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
 from understanding_bn.measurements.gradient_sums import GradientSums
 from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
+from understanding_bn.measurements.initial_sharpness import InitialSharpness
 from understanding_bn.measurements.input_mean_correlation import InputMeanCorrelation
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.measurements.kernel_gradients import KernelGradients
@@ -237,6 +238,7 @@ class InitialMeasurements(Options):
     branch_variance: BranchVariance | None = None
     feature_rank: FeatureRank | None = None
     gradient_correlation: GradientCorrelation | None = None
+    initial_sharpness: InitialSharpness | None = None
 
 
 class TrainedMeasurements(Options):
@@ -314,7 +316,7 @@ class Config(Options):
     """Side in pixels that images are shrunk to, by area averages. It must divide theirs; 0 leaves them as they are."""
     subset: Subset = Subset()
     plugins: Annotated[Distinct[FileName], BeforeValidator(_file_names), OR_ONE] = ()
-    """Python files with norms and initialisations of your own: norm_NAME(channels), init_NAME(model, generator)."""
+    """Python files with norm_NAME(channels) or init_NAME(model, generator): your own, or those of workflow/norms."""
     seeds: Seeds = (0, 1, 2, 3, 4)
     """How many seeds there are (0, 1, …), or which ones."""
     seeds_per_job: Annotated[Whole, Field(ge=1)] = 1

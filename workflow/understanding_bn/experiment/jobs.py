@@ -4,12 +4,11 @@ A job's `spec` is all that its command needs to know about the science, as JSON.
 other arguments say where files are. Paths are relative to results/PRESET.
 """
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from understanding_bn import fingerprint
+from understanding_bn import fingerprint, plugins
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
 from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Loss, Optimiser, Options, Precision
@@ -40,7 +39,7 @@ class Job(Options):
     @property
     def code(self) -> str:
         """The fingerprint of the code behind it."""
-        return fingerprint.numeric(self.modules, map(Path, getattr(self, "plugins", ())))
+        return fingerprint.numeric(self.modules, plugins.paths(getattr(self, "plugins", ())))
 
 
 class Prepare(Job):

@@ -5,7 +5,6 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from understanding_bn import plugins
 from understanding_bn.cell import Cell, Network
@@ -92,13 +91,13 @@ class Plan:
 
 def plan(config: Config) -> Plan:
     """All jobs of a config."""
-    plugged = [Path(name) for name in config.plugins]
+    plugged = dict(zip(plugins.paths(config.plugins), config.plugins, strict=True))
 
     @functools.cache  # a plug-in is read for this, and a grid asks thousands of times
     def needed(norm: str, *inits: str) -> tuple[str, ...]:
         if not plugged:  # nor are the names checked: results can be listed when the plug-ins are gone
             return ()
-        return tuple(str(path) for path in plugins.sources(plugged, norm, inits))
+        return tuple(plugged[path] for path in plugins.sources([*plugged], norm, inits))
 
     grid = cells(config)
     shared = {"optimiser": config.optimiser, "augmentation": config.augmentation}
@@ -293,6 +292,12 @@ def _ghosts(plan: Plan) -> bool:
     return any(group_size(job.cell.norm) and job.cell.family[:2] == (plan.main or ())[:2] for job in plan.train)
 
 
+def _replacing(plan: Plan) -> Inputs:
+    """From the histories of batch norm, none and the scalars in its place, if SkipInit was trained."""
+    jobs = [job for job in plan.train if job.cell.norm in ("batch", "none", "skipinit")]
+    return {"histories": [*jobs]} if any(job.cell.norm == "skipinit" for job in jobs) else {}
+
+
 def _readings(plan: Plan) -> Inputs:
     """From what was measured on every reading of the paper."""
     return {name: [*jobs] for name, jobs in plan.readings.items()}
@@ -318,6 +323,8 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "branch_variance": _measured("branch_variance"),
     "feature_rank": _measured("feature_rank"),
     "gradient_correlation": _measured("gradient_correlation"),
+    "initial_sharpness": _measured("initial_sharpness"),
+    "replacing_batch_norm": _replacing,
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _noise,

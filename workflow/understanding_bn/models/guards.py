@@ -8,14 +8,15 @@ from torch import Generator, Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from understanding_bn import plugins
+from understanding_bn.models import places
 
 
-def norm(function: Callable[[int], object], name: str, path: Path) -> Callable[[int], nn.Module | None]:
-    """A plug-in's function from a number of channels to a module or None, which raises nothing but UserError."""
+def norm(function: Callable[..., object], name: str, path: Path) -> places.Norm:
+    """A plug-in's function of channels and perhaps a place, to a module or None; it raises nothing but UserError."""
 
-    def made(channels: int) -> nn.Module | None:
+    def made(channels: int, place: str) -> nn.Module | None:
         with plugins.blamed(path, f"norm {name!r} for {channels} channels", function):
-            module = function(channels)
+            module: object = places.placed(function)(channels, place)
         if module is None:
             return None
         if not isinstance(module, nn.Module):
@@ -88,7 +89,7 @@ def _kind(tensor: Tensor) -> str:
 def try_norm(
     name: str, plugged: Sequence[Path], widths: Sequence[int], batch_size: int, side: int, dtype: torch.dtype
 ) -> None:
-    """Pass a mini-batch of random images through a plug-in's norm and back, in every shape that networks give it.
+    """Pass a mini-batch of random images through a plug-in's norm and back, in every place and shape of networks.
 
     The norms of the package need no trial. No random number of anyone else's is used up.
 
@@ -105,9 +106,9 @@ def try_norm(
         return
     make = plugins.make("norm", name, plugged)
     with torch.random.fork_rng(devices=[]):
-        for stage, channels in enumerate(widths):
+        for place, stage, channels in places.in_network(widths):
             length = -(-side // 2**stage)
-            module = make(channels)
+            module = make(channels, place)
             if module is None:
                 continue
             tag = getattr(module, plugins.TAG)

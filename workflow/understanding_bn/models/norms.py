@@ -2,7 +2,8 @@
 
 To add one, write a function from a number of channels to a module and name it in config.yaml (the config writes
 hyphens where Python needs underscores). Where a function returns None there is no normalisation, and the
-convolution before it gets a bias. `ghost` alone has a number in its name.
+convolution before it gets a bias. A function with a second parameter `place` is asked for every place of
+`models.places`; one without is used after every convolution. `ghost` alone has a number in its name.
 """
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from understanding_bn.errors import UserError
+from understanding_bn.models.places import FINAL
 
 
 def none(channels: int) -> None:
@@ -21,8 +23,9 @@ def batch(channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels)
 
 
-def batch_final(channels: int) -> None:
-    """One batch normalisation after the last residual block, none elsewhere: see `final`."""
+def batch_final(channels: int, place: str) -> nn.Module | None:
+    """One batch normalisation after the last residual block, none elsewhere."""
+    return batch(channels) if place == FINAL else None
 
 
 def ghost(channels: int, images: int) -> nn.Module:
@@ -107,12 +110,3 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
         return torch.cat(normalised)
-
-
-# Norms that are applied once, after the last residual block.
-_FINAL = {"batch-final": batch}
-
-
-def final(name: str, channels: int) -> nn.Module | None:
-    """The normalisation after the last residual block, or None."""
-    return _FINAL[name](channels) if name in _FINAL else None

@@ -1,6 +1,6 @@
 """The residual network of He et al. (2015) for small images, and its plain twin, with any normalisation or none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from understanding_bn import plugins
 from understanding_bn.architecture import parse
 from understanding_bn.errors import UserError
-from understanding_bn.models import guards, initializations, norms  # noqa: F401  (make finds two of them by name)
+from understanding_bn.models import guards, initializations, norms  # noqa: F401  (make finds them by name)
+from understanding_bn.models.places import BRANCH, BRANCH_END, FINAL, SHORTCUT, STEM, Norm, placed
 
 WIDTHS = (16, 32, 64)
 
@@ -18,12 +19,14 @@ WIDTHS = (16, 32, 64)
 class ConvNorm(nn.Sequential):
     """A zero-padded convolution and the normalisation after it.
 
-    The convolution has a bias only where no normalisation follows: a normalisation brings its own shift.
+    The convolution has a bias only where no normalisation follows: a normalisation brings its own shift. One that does
+    not says so by an attribute `keeps_bias`, which is true.
     """
 
-    def __init__(self, inputs: int, outputs: int, size: int, stride: int, norm: Callable[[int], nn.Module | None]):
-        after = norm(outputs)
-        conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=after is None)
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int, norm: Norm, place: str):
+        after = norm(outputs, place)
+        bias = after is None or bool(getattr(after, "keeps_bias", False))
+        conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=bias)
         super().__init__(conv, *([] if after is None else [after]))
 
     @property
@@ -53,17 +56,17 @@ class Block(nn.Module):
     or a trained scalar parameter.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: str, norm: Callable[[int], nn.Module | None]):
+    def __init__(self, inputs: int, outputs: int, stride: int, shortcut: str, norm: Norm):
         super().__init__()
-        self.first = ConvNorm(inputs, outputs, 3, stride, norm)
-        self.second = ConvNorm(outputs, outputs, 3, 1, norm)
+        self.first = ConvNorm(inputs, outputs, 3, stride, norm, BRANCH)
+        self.second = ConvNorm(outputs, outputs, 3, 1, norm, BRANCH if shortcut == "none" else BRANCH_END)
         self.shortcut: nn.Module | None
         if shortcut == "none":
             self.shortcut = None
         elif stride == 1 and inputs == outputs:
             self.shortcut = nn.Identity()
         elif shortcut == "projection":
-            self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm)
+            self.shortcut = ConvNorm(inputs, outputs, 1, stride, norm, SHORTCUT)
         else:
             self.shortcut = PaddedShortcut(outputs - inputs, stride)
         self.branch_scale: float | nn.Parameter | None = None
@@ -87,10 +90,10 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, shortcut: str, norm: str, channels: int, classes: int, plugged: Sequence[Path] = ()):
         super().__init__()
-        make = plugins.make("norm", norm, plugged)
+        make = placed(plugins.make("norm", norm, plugged))
         blocks_per_stage = (depth - 2) // 6
         self.depth = depth
-        self.stem = ConvNorm(channels, WIDTHS[0], 3, 1, make)
+        self.stem = ConvNorm(channels, WIDTHS[0], 3, 1, make, STEM)
         blocks, inputs = [], WIDTHS[0]
         for stage, outputs in enumerate(WIDTHS):
             for block in range(blocks_per_stage):
@@ -98,7 +101,7 @@ class ResNet(nn.Module):
                 blocks.append(Block(inputs, outputs, stride, shortcut, make))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.final_norm = norms.final(norm, inputs) or nn.Identity()
+        self.final_norm = make(inputs, FINAL) or nn.Identity()
         self.linear = nn.Linear(inputs, classes)
 
     def forward(self, x: Tensor) -> Tensor:

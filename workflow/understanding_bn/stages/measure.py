@@ -75,7 +75,7 @@ def run(
         network.batch_size,
         job.augmentation,
         job.optimiser,
-        plugged=tuple(Path(name) for name in job.plugins),
+        plugged=tuple(plugins.paths(job.plugins)),
     )
     _check_options(job, context)
     dtype = getattr(torch, _dtype(job))
