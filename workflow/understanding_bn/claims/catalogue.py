@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
+from understanding_bn.claims.explanations import covariate_shift
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -272,6 +273,16 @@ FOLLOWUPS = (
         "hessian_spectrum",
         followups.shallow_networks_sharper,
         "Yao et al. (2020)",
+    ),
+    Claim(
+        "Ed",
+        "BN does not help by reducing covariate shift: with noise of changing mean and variance after it (noisy BN), a "
+        f"network ends within {covariate_shift.SAME_ACCURACY:g} points of BN and above none at the same α, while its "
+        "layers' inputs shift more than without norm",
+        recalled("so stated, without a number"),
+        "covariate_shift",
+        covariate_shift.helps_in_spite_of_shift,
+        "Santurkar et al. (2018)",
     ),
 )
 

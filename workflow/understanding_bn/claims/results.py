@@ -1,5 +1,6 @@
 """The result files that claims are judged on, identified by the run.json in the folder of each."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,12 @@ class Results:
         self.used: set[str] = set()
         self.compared: list[tuple[str, float, str | None]] = []  # norm, α and init, as asked for
         self.alphas_for: dict[str, float] = {}  # by their role in the paper
+
+    def on(self, network: tuple[str, str, int]) -> "Results":
+        """The same with this (arch, init, batch_size) as the main network. What is asked of either is noted in both."""
+        other = copy.copy(self)
+        other.main, other._finals = network, {}
+        return other
 
     def measurement(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.

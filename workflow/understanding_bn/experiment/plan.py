@@ -296,6 +296,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _noise,
     "alpha_batch_grid": _alpha_and_batch,
+    "covariate_shift": _with_histories("covariate_shift"),
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {
     "table1_gradient_sums": _measured("gradient_sums"),
