@@ -62,6 +62,13 @@ archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
 depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
 depths = pd.DataFrame(list(itertools.chain(*depths)))
+shifts = table(
+    "shift of_mean of_std dead",
+    norm=("batch", "noisy-batch", "none"),
+    fraction=(0.1, 1.0),
+    layer=(2, 3),
+).assign(arch="resnet-20", batch_size=64, alpha=0.1, epochs=20, bn_mode="train", update=1)
+ends = [grids.run(*cell) for cell in itertools.product(("batch", "noisy-batch", "none"), (0.1,), (64,), SEEDS)]
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 trained = {"histories": histories()}
@@ -84,12 +91,13 @@ SHOWN = {
         ["value"],
     ),
     "noise_along_training": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
+    "covariate_shift": (None, {"histories": pd.DataFrame(ends), "covariate_shift": shifts}, ["shift"]),
     "along two": ("noise_along_training", trained | {"gradient_structure": structures(0, 10, 20)}, ["value"]),
 }
 SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
-OF_TRAINED = ("gradient_structure", "hessian_spectrum")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift")
 
 
 def changed(name, values, columns, case):

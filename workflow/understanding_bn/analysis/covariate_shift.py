@@ -64,8 +64,8 @@ def shift(before: Moments, after: Moments) -> Shift:
     pooled = ((before.std.square() + after.std.square()) / 2).sqrt()
     alive = pooled != 0  # NaN is not zero: what is not finite stays, and shows
     of_mean, of_std = (((new - old).abs() / pooled)[alive] for old, new in zip(before, after, strict=True))
-    means = (each.mean().item() for each in (torch.hypot(of_mean, of_std), of_mean, of_std))
-    return Shift(*means, 1 - alive.double().mean().item())
+    together, dead = torch.hypot(of_mean, of_std), (~alive).double()
+    return Shift(together.mean().item(), of_mean.mean().item(), of_std.mean().item(), dead.mean().item())
 
 
 @contextmanager

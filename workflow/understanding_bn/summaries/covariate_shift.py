@@ -43,17 +43,14 @@ def compared_alpha(table: pd.DataFrame) -> float | None:
 
 
 def by_layer(covariate_shift: pd.DataFrame) -> pd.DataFrame:
-    """Means over updates: a row for each data set, cell, seed, fraction, bn_mode and layer, with SHIFTS."""
+    """Means over updates: a row for each data set, cell, seed, fraction, bn_mode and layer, with SHIFTS.
+
+    An update that has no value leaves none to its mean.
+    """
     keys = ["dataset", *CELL, "seed", "fraction", "bn_mode", "layer"]
-    return (
-        at_shares(covariate_shift).groupby(keys, as_index=False)[SHIFTS].agg(lambda values: values.mean(skipna=False))
-    )
+    return at_shares(covariate_shift).groupby(keys, as_index=False)[SHIFTS].mean(skipna=False)
 
 
 def by_run(covariate_shift: pd.DataFrame) -> pd.DataFrame:
     """CELL, seed and shift: the mean over layers, updates and moments of training. NaN if any of these is."""
-    return (
-        by_layer(covariate_shift)
-        .groupby([*CELL, "seed"], as_index=False)["shift"]
-        .agg(lambda values: values.mean(skipna=False))
-    )
+    return by_layer(covariate_shift).groupby([*CELL, "seed"], as_index=False)["shift"].mean(skipna=False)
