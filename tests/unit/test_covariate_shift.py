@@ -15,6 +15,7 @@ from understanding_bn.measurements import covariate_shift as measurement
 from understanding_bn.measurements.covariate_shift import CovariateShift
 from understanding_bn.settings import Mistake, Optimiser, Setting
 from understanding_bn.stages.measure import next_rate
+from understanding_bn.training.update import sgd
 
 PLUGIN = Path(__file__).resolve().parents[2] / "workflow" / "norms" / "noisy_batch.py"
 NORMS = ("batch", "none", "noisy-batch")
@@ -91,10 +92,10 @@ def test_a_shift_is_in_standard_deviations(before, after, expected):
     assert tuple(shift(moments(*before), moments(*after))) == pytest.approx(expected, nan_ok=True)
 
 
-def trained(digits, norm, alpha, **changes):
+def trained(digits, norm, rate, **changes):
     """The context of a network that has trained for an epoch; its weights are as they began."""
     context = replace(context_of(digits, batch_size=16), plugged=(PLUGIN,), **changes)
-    return context.of(context.model(norm, 0).state_dict(), epoch=1, alpha=alpha)
+    return context.of(context.model(norm, 0).state_dict(), epoch=1, rate=rate)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -116,7 +117,7 @@ def test_updates_are_those_that_training_would_go_on_with(digits):
     options = CovariateShift(at=[1], warm_up=1, updates=1)
     table = measurement.measure(context, "none", 0, options)
     model = context.model("none", 0)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5, weight_decay=0.01)
+    optimiser = sgd(model, 0.05, plain)
     probe, _ = next(context.draws("subset", 1, 0, measurement.PROBE))
     found = []
     for images, labels in [*context.split.epoch(0, 1, 16, context.augmentation)][:2]:

@@ -14,7 +14,7 @@ from understanding_bn.claims.explanations.covariate_shift import helps_in_spite_
 from understanding_bn.claims.results import NotRunError, Results
 from understanding_bn.figures import covariate_shift as figure
 from understanding_bn.figures.nothing import NothingToShow
-from understanding_bn.summaries.covariate_shift import by_layer, by_run, compared_alpha, compared_runs
+from understanding_bn.summaries.covariate_shift import by_layer, by_run, compared, compared_alpha
 
 NORMS, ALPHAS, SEEDS, LAYERS, MOMENTS = ("batch", "noisy-batch", "none"), (0.1, 0.01), range(5), (2, 3, 4), (0.1, 1.0)
 ACCURACY = {"batch": 0.8, "noisy-batch": 0.79, "none": 0.7}
@@ -61,7 +61,7 @@ def failing(*lost, kind="overflow"):
 
 
 def alpha_of(rows):
-    return compared_alpha(compared_runs(pd.DataFrame(rows)))
+    return compared_alpha(compared(pd.DataFrame(rows)))
 
 
 def test_the_learning_rate_is_chosen_on_validation_where_no_norm_fails():
@@ -77,9 +77,9 @@ def test_the_learning_rate_is_chosen_on_validation_where_no_norm_fails():
 
 def test_runs_are_those_of_the_network_with_noisy_batch_norm_however_many_others_there_are():
     others = [row for size in (16, 256) for row in trained(size=size) if row["norm"] != "noisy-batch"]
-    table = compared_runs(pd.DataFrame(others + trained()))
+    table = compared(pd.DataFrame(others + trained()))
     assert set(table["batch_size"]) == {64} and len(table) == len(NORMS) * len(ALPHAS) * len(SEEDS)
-    assert compared_runs(pd.DataFrame(others)).empty
+    assert compared(pd.DataFrame(others)).empty
 
 
 def test_a_shift_is_a_mean_over_updates_layers_and_moments():
@@ -98,10 +98,10 @@ def test_a_shift_is_a_mean_over_updates_layers_and_moments():
     [
         ({}, {}, REPRODUCED),
         ({"noisy-batch": 0.75}, {}, REFUTED),  # not within two points of batch norm
-        ({"noisy-batch": 0.84}, {}, REFUTED),  # nor is it by as much above
-        ({"none": 0.795}, {}, OPPOSITE),  # nor above none
+        pytest.param({"noisy-batch": 0.84}, {}, REFUTED, marks=pytest.mark.slow),  # nor is it by as much above
+        pytest.param({"none": 0.795}, {}, OPPOSITE, marks=pytest.mark.slow),  # nor above none
         ({}, {"none": 0.9}, OPPOSITE),  # nor with the larger shift
-        ({"noisy-batch": 0.78}, {}, INCONCLUSIVE),
+        pytest.param({"noisy-batch": 0.78}, {}, INCONCLUSIVE, marks=pytest.mark.slow),
     ],
 )
 def test_all_four_bounds_must_hold(tmp_path, accuracies, shift, verdict):
@@ -116,6 +116,7 @@ def test_all_four_bounds_must_hold(tmp_path, accuracies, shift, verdict):
     assert verdict != OPPOSITE or OPPOSITE in [check.verdict for check in checks]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "measured", "missing"),
     [

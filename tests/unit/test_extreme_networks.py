@@ -54,14 +54,14 @@ def network(context, norm, kind):
     """The context with the initial weights of seed 0 changed; running moments stay."""
     model = context.model(norm, 0)
     changed = {name: WEIGHTS[kind](tensor).detach() for name, tensor in model.named_parameters()}
-    return context.of(model.state_dict() | changed, alpha=0.1)
+    return context.of(model.state_dict() | changed, rate=0.1)
 
 
 @pytest.mark.parametrize(("norm", "kind", "name"), CASES)
 def test_a_network_that_is_not_finite_has_its_table_and_nans(norm, kind, name, digits):
     context = context_of(digits, arch="plain-8", batch_size=4)
     opts = options(name, **QUICK.get(name, {}) | ({"samples": 2} if name == "gradient_structure" else {}))
-    sound = module(name).measure(context.of(context.model(norm, 0).state_dict(), alpha=0.1), norm, 0, opts)
+    sound = module(name).measure(context.of(context.model(norm, 0).state_dict(), rate=0.1), norm, 0, opts)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table = module(name).measure(network(context, norm, kind), norm, 0, opts)

@@ -32,7 +32,7 @@ class Context:
         weights: state dict of the network to measure; None for the one at initialisation.
         plugged: files of the user's that may hold the norm or the initialisation.
         epoch: how many epochs it was trained for.
-        alpha: the learning rate of the update that would come next; NaN at initialisation, where any may come.
+        rate: the learning rate of the update that would come next; NaN at initialisation, where any may come.
     """
 
     split: Split
@@ -45,11 +45,11 @@ class Context:
     weights: dict[str, Tensor] | None = None
     plugged: tuple[Path, ...] = ()
     epoch: int = 0
-    alpha: float = math.nan
+    rate: float = math.nan
 
-    def of(self, weights: dict[str, Tensor], epoch: int = 0, alpha: float = math.nan) -> "Context":
+    def of(self, weights: dict[str, Tensor], epoch: int = 0, rate: float = math.nan) -> "Context":
         """The same for the network with these weights, after so many epochs of training."""
-        return replace(self, weights=weights, epoch=epoch, alpha=alpha)
+        return replace(self, weights=weights, epoch=epoch, rate=rate)
 
     def model(self, norm: str, seed: int) -> ResNet:
         """The network to measure, in train mode: batch norm uses the mini-batch's moments.

@@ -1,6 +1,5 @@
 """The result files that claims are judged on, identified by the run.json in the folder of each."""
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,12 +42,6 @@ class Results:
         self.used: set[str] = set()
         self.compared: list[tuple[str, float, str | None]] = []  # norm, α and init, as asked for
         self.alphas_for: dict[str, float] = {}  # by their role in the paper
-
-    def on(self, network: tuple[str, str, int]) -> "Results":
-        """The same with this (arch, init, batch_size) as the main network. What is asked of either is noted in both."""
-        other = copy.copy(self)
-        other.main, other._finals = network, {}
-        return other
 
     def measurement(self, name: str) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.
@@ -105,6 +98,10 @@ class Results:
         last = self.final(norm, alpha, init)
         if (norm, alpha, init) not in self.compared:
             self.compared.append((norm, alpha, init))
+        return self.scores_of(last)
+
+    def scores_of(self, last: pd.DataFrame) -> Scores:
+        """The accuracies of a cell's last rows, as `final` and `ends` give them."""
         images = next(run.data.test_images for run in self.runs.values() if run.data)
         correct = {
             seed: np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=images).astype(bool)
@@ -112,6 +109,17 @@ class Results:
             if isinstance(bits, bytes)
         }
         return Scores(last["test_accuracy"], last["clean_train_accuracy"], correct)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of all training, each once. To ask is not to use: no file is noted."""
+        return list(dict.fromkeys(self._training().values()))
+
+    def ends(self, cell: Cell) -> pd.DataFrame:
+        """The last row of each seed's history in one of `cells`, by seed, as `final` has them."""
+        used = [path for path, other in self._training().items() if other == cell]
+        self.used |= set(used)
+        return self._last(used)
 
     def _final(self, norm: str, alpha: float, init: str | None) -> tuple[set[str], pd.DataFrame]:
         """The files of all cells of `final`, and what it says of them."""
@@ -126,14 +134,18 @@ class Results:
             raise NotRunError(
                 f"training with norm {norm} at α = {alpha:g}" + (f", {init} initialisation" if init else "")
             )
-        table = self._rows(used)
+        self._finals[norm, alpha, init] = set(used), self._last(used)
+        return self._finals[norm, alpha, init]
+
+    def _last(self, paths: list[str]) -> pd.DataFrame:
+        """The last row of each seed's history in these files, of those with the most epochs; accuracies in per cent."""
+        table = self._rows(paths)
         table = table[table["epochs"] == table["epochs"].max()]
         last = table.sort_values("epoch").groupby("seed").tail(1).set_index("seed").sort_index()
         # Records of earlier versions lack some columns.
         last = last.reindex(columns=last.columns.union([*ACCURACIES, "test_correct"], sort=False))
         last[ACCURACIES] = 100 * last[ACCURACIES].astype(float)
-        self._finals[norm, alpha, init] = set(used), last
-        return self._finals[norm, alpha, init]
+        return last
 
     def alphas(self, norm: str) -> list[float]:
         """The learning rates at which `norm` was trained, ascending."""

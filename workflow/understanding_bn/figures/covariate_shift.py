@@ -11,7 +11,8 @@ from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
 from understanding_bn.figures.titles import count, data, initialisation, network
 from understanding_bn.summaries import covariate_shift as summary
-from understanding_bn.summaries.covariate_shift import SHIFTS, compared_alpha, compared_runs
+from understanding_bn.summaries import trained_runs
+from understanding_bn.summaries.covariate_shift import SHIFTS, compared, compared_alpha
 from understanding_bn.summaries.training import CELL, with_failures
 
 COLUMNS = [*CELL, "seed", "fraction", "bn_mode", "layer", *SHIFTS, "failure"]
@@ -31,7 +32,7 @@ def draw(histories: pd.DataFrame, covariate_shift: pd.DataFrame) -> tuple[Figure
             there that can be drawn.
     """
     table = with_failures(summary.by_layer(covariate_shift), histories)
-    runs = compared_runs(histories)
+    runs = compared(trained_runs.runs(histories))
     alpha = None if runs.empty else compared_alpha(runs)
     if alpha is None:
         text = "Batch norm, noisy batch norm and none have no learning rate in common at which no seed failed."
@@ -53,10 +54,10 @@ def draw(histories: pd.DataFrame, covariate_shift: pd.DataFrame) -> tuple[Figure
         layers = np.sort(positive["layer"].unique())
         ax.set_xticks(layers[:: -(-len(layers) // MOST_TICKS)])
         ax.set(xlabel="layer", ylim=(positive["shift"].min() / 1.3, positive["shift"].max() * 1.3))
-        ax.set_title(f"after {plain(100 * moment)} % of training, α = {plain(alpha)}")
+        ax.set_title(f"after {plain(100 * moment)} % of training")
         ax.minorticks_off()
         ax.tick_params(labelleft=ax is axes[0])
-    axes[0].set_ylabel("shift of a layer's inputs at an update\n(sd of the channel)")
+    axes[0].set_ylabel("shift of a layer's inputs\nat an update (sd)")
     _accuracies(axes[-1], runs, palette, alpha)
     _key(figure, shown, runs, palette)
     accuracy = runs[[*CELL, "seed", "failure", "test_accuracy", "validation_accuracy"]]
@@ -93,7 +94,7 @@ def _key(figure: Figure, shown: pd.DataFrame, runs: pd.DataFrame, palette: dict[
     marks: keys.Group = {"median of " + count(seeds, "seed") if seeds > 1 else "one seed": keys.marker("o")}
     if seeds > 1:
         marks["their range"] = keys.marker("|", markersize=9)
-    marks["the α of claim Ed"] = keys.line(**style.LAW)
+    marks[f"α = {plain(shown['alpha'].iloc[0])}, as on the left"] = keys.line(**style.LAW)
     if len(failed := runs[runs["failure"] != ""]):
         marks[f"left out on the right: {count(len(failed), 'run')} that failed"] = keys.line(linestyle="")
     facts = shown.iloc[0]

@@ -65,7 +65,7 @@ def measure(context: Context, norm: str, seed: int, options: CovariateShift) -> 
     from understanding_bn.training.update import step
 
     model, minibatches = context.model(norm, seed), context.minibatches(seed)
-    optimiser = context.sgd(model, context.alpha)
+    optimiser = context.sgd(model, context.rate)
     bn_mode = "train" if batch_norms(model) else "none"
     ((probe, _),) = context.draws("subset", 1, seed, PROBE)
     rows = []

@@ -5,7 +5,6 @@
 
 import pandas as pd
 
-from understanding_bn.summaries.trained_runs import runs
 from understanding_bn.summaries.training import CELL, at_shares, chosen_by, main_network, of_network
 
 NOISY = "noisy-batch"
@@ -13,12 +12,11 @@ COMPARED = ("batch", NOISY, "none")
 SHIFTS = ["shift", "of_mean", "of_std", "dead"]
 
 
-def compared_runs(histories: pd.DataFrame) -> pd.DataFrame:
-    """Runs with batch norm, noisy batch norm and none, of the network that has most cells with noisy batch norm.
+def compared(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows with batch norm, noisy batch norm and none, of the network that has most cells with noisy batch norm.
 
-    See `trained_runs.runs`. Of two lengths of training the longest counts. Empty without noisy batch norm.
+    `table` has CELL. Of two lengths of training the longest counts. Empty without noisy batch norm.
     """
-    table = runs(histories)
     noisy = table[table["norm"] == NOISY]
     if noisy.empty:
         return noisy
@@ -33,12 +31,12 @@ def compared_alpha(table: pd.DataFrame) -> float | None:
     accurate, on the validation split where there is one.
 
     Args:
-        table: of `compared_runs`.
+        table: of `compared`, one row for each run as it ended; failure is missing or "" for a sound one.
     """
     column = chosen_by(table)
-    sound = (table["failure"] == "").groupby([table["alpha"], table["norm"]]).all().unstack()
-    sound = sound.reindex(columns=COMPARED).fillna(False).astype(bool).all(axis=1)
-    batch = table[(table["norm"] == "batch") & table["alpha"].isin(sound.index[sound])]
+    sound = (table["failure"].fillna("") == "").groupby([table["alpha"], table["norm"]]).all().unstack()
+    everywhere = sound.reindex(columns=COMPARED).fillna(False).astype(bool).all(axis=1)
+    batch = table[(table["norm"] == "batch") & table["alpha"].isin(everywhere.index[everywhere])]
     return None if batch.empty else float(batch.groupby("alpha")[column].mean().idxmax())
 
 
