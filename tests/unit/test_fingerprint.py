@@ -5,6 +5,8 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import small_configs
+from test_measurements import LEAST, OF_TRAINED
 
 from understanding_bn import fingerprint
 from understanding_bn.experiment import load
@@ -12,11 +14,12 @@ from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-# One more measurement each.
-EXPLAINED, DEEP = (
-    plan(load.resolve(load.load(load.PRESETS / f"{name}.yaml"))) for name in ("explanations", "cifar10-depth")
-)
-MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"], *DEEP.initial["noise_by_depth"]]
+# Measurements that it does not make.
+MADE = {getattr(job, "measurement", "") for job in PLAN.measured}
+LEFT = {name: least for name, least in LEAST.items() if name not in MADE}
+AT_START, AT_END = ({name: LEFT[name] for name in LEFT if (name in OF_TRAINED) == late} for late in (False, True))
+OTHERS = plan(small_configs.config(small_configs.entry(), start=AT_START, trained=AT_END))
+MEASURED = [*PLAN.measured, *(jobs[0] for jobs in (OTHERS.initial | OTHERS.trained).values())]
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}

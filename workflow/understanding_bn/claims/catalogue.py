@@ -278,7 +278,7 @@ FOLLOWUPS = (
         "Ed",
         "BN does not help by reducing covariate shift: with noise of changing mean and variance after it (noisy BN), a "
         f"network ends within {covariate_shift.SAME_ACCURACY:g} points of BN and above none at the same α, while its "
-        "layers' inputs shift more than without norm",
+        "layers’ inputs shift more than without norm",
         recalled("so stated, without a number"),
         "covariate_shift",
         covariate_shift.helps_in_spite_of_shift,
