@@ -132,6 +132,10 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
     blocks = {
         "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),
         "hessian_spectrum": st.fixed_dictionaries(shared | hessian, optional=where | modes),
+        "covariate_shift": st.fixed_dictionaries(
+            {"at": several(st.sampled_from([1, *snapshots]), least=0)},
+            optional=where | {"warm_up": whole(0, 99), "updates": whole(1, 99)},
+        ),
     }
     return {"measurements": draw(st.fixed_dictionaries({}, optional=blocks))}
 

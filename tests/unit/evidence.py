@@ -41,6 +41,7 @@ AT_START = {
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},
     "hessian_spectrum": {"at": [1.0], "subset": 1000, "top": 2, "probes": 2, "steps": 10},
+    "covariate_shift": {"at": [1.0]},
 }
 
 

@@ -67,6 +67,13 @@ depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)
 depths = pd.DataFrame(list(itertools.chain(*depths)))
 sharp = tried.merge(table("sharpness", arch=("resnet-8", "resnet-20"))[["norm", "seed", "arch", "sharpness"]])
 sharp = sharp.assign(images=8, momentum=0.9)
+shifts = table(
+    "shift of_mean of_std dead",
+    norm=("batch", "noisy-batch", "none"),
+    fraction=(0.1, 1.0),
+    layer=(2, 3),
+).assign(arch="resnet-20", batch_size=64, alpha=0.1, epochs=20, bn_mode="train", update=1)
+ends = [grids.run(*cell) for cell in itertools.product(("batch", "noisy-batch", "none"), (0.1,), (64,), SEEDS)]
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 branches = [branches_of("resnet-26", n, s) for n, s in itertools.product(NORMS, SEEDS)]
@@ -99,12 +106,13 @@ SHOWN = {
     ),
     "noise_at_losses": (None, trained | {"gradient_structure": reached}, ["value"]),
     "noise_along_training": (None, trained | {"gradient_structure": structures(0, 20)}, ["value"]),
+    "covariate_shift": (None, {"histories": pd.DataFrame(ends), "covariate_shift": shifts}, ["shift"]),
     "along two": ("noise_along_training", trained | {"gradient_structure": structures(0, 10, 20)}, ["value"]),
 }
 SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
-OF_TRAINED = ("gradient_structure", "hessian_spectrum")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift")
 
 
 def changed(name, values, columns, case):

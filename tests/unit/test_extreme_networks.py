@@ -40,6 +40,7 @@ VALUES = {
     "initial_sharpness": ["sharpness"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
+    "covariate_shift": ["shift", "of_mean", "of_std"],
 }
 # Each ends where nothing is left to follow: a curve, a search, a descent, Lanczos' steps.
 SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "initial_sharpness", "hessian_spectrum")
@@ -57,7 +58,7 @@ def network(context, norm, kind):
     """The context with the initial weights of seed 0 changed; running moments stay."""
     model = context.model(norm, 0)
     changed = {name: WEIGHTS[kind](tensor).detach() for name, tensor in model.named_parameters()}
-    return context.of(model.state_dict() | changed)
+    return context.of(model.state_dict() | changed, rate=0.1)
 
 
 @pytest.mark.parametrize(("norm", "kind", "name"), CASES)
@@ -65,7 +66,7 @@ def test_a_network_that_is_not_finite_has_its_table_and_nans(norm, kind, name, d
     arch = "resnet-8" if name == "branch_variance" else "plain-8"  # which has no branches
     context = context_of(digits, arch=arch, batch_size=4)
     opts = options(name, **QUICK.get(name, {}) | ({"samples": 2} if name == "gradient_structure" else {}))
-    sound = module(name).measure(context.of(context.model(norm, 0).state_dict()), norm, 0, opts)
+    sound = module(name).measure(context.of(context.model(norm, 0).state_dict(), rate=0.1), norm, 0, opts)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table = module(name).measure(network(context, norm, kind), norm, 0, opts)

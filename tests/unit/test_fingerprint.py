@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import small_configs
-from test_measurements import LEAST
+from test_measurements import LEAST, OF_TRAINED
 
 from understanding_bn import fingerprint
 from understanding_bn.experiment import load
@@ -14,10 +14,12 @@ from understanding_bn.experiment.jobs import MEASUREMENTS
 from understanding_bn.experiment.plan import plan
 
 PLAN = plan(load.resolve(load.load(load.PRESETS / "open-questions.yaml")))
-# Measurements that it does not make, at initialisation.
+# Measurements that it does not make.
 MADE = {getattr(job, "measurement", "") for job in PLAN.measured}
-OTHERS = plan(small_configs.config(start={name: least for name, least in LEAST.items() if name not in MADE}))
-MEASURED = [*PLAN.measured, *(jobs[0] for jobs in OTHERS.initial.values())]
+LEFT = {name: least for name, least in LEAST.items() if name not in MADE}
+AT_START, AT_END = ({name: LEFT[name] for name in LEFT if (name in OF_TRAINED) == late} for late in (False, True))
+OTHERS = plan(small_configs.config(small_configs.entry(), start=AT_START, trained=AT_END))
+MEASURED = [*PLAN.measured, *(jobs[0] for jobs in (OTHERS.initial | OTHERS.trained).values())]
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
@@ -131,7 +133,7 @@ SHOW_PAPER = (
             "training/divergence.py",
             "BOUND = 1e3",
             "BOUND = 1e4",
-            {"train", "divergence_path", "max_learning_rate", "edge_of_stability", "initial_sharpness"},
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
         ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),
@@ -148,7 +150,7 @@ SHOW_PAPER = (
             "analysis/learning_rate_search.py",
             "from understanding_bn.training.update import step",
             "from understanding_bn.benchmark.baseline import train as step",
-            {"max_learning_rate", "initial_sharpness"},
+            {"max_learning_rate"},
         ),
         (
             "measurements/relative_loss.py",

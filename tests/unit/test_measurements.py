@@ -70,6 +70,7 @@ LEAST = {
     },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
+    "covariate_shift": {"at": [1]},
 }
 # Changes that make them quick.
 QUICK = {
@@ -96,11 +97,13 @@ QUICK = {
     },
     "initial_sharpness": {"subset": 8, "updates": 2},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
+    "covariate_shift": {"warm_up": 1, "updates": 1},
 }
 CROSSED = (
     *("jacobian_conditioning", "noise_by_depth"),
     *("branch_variance", "feature_rank", "gradient_correlation"),
 )  # have networks of their own, in float64
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift")
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -132,7 +135,7 @@ def test_every_file_has_its_options_and_its_function():
     assert names == set(LEAST)
     for name in names:
         kinds = {cls for cls in (Initial, Trained) if issubclass(options_class(name), cls)}
-        assert kinds == {Trained if name in ("gradient_structure", "hessian_spectrum") else Initial}
+        assert kinds == {Trained if name in OF_TRAINED else Initial}
         assert list(inspect.signature(module(name).measure).parameters) == ["context", "norm", "seed", "options"]
         assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
 
@@ -201,6 +204,8 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("hessian_spectrum", "top", 1, 1000),
         ("hessian_spectrum", "probes", 1, 10_000),
         ("hessian_spectrum", "steps", 2, 10_000),
+        ("covariate_shift", "warm_up", 0, 1_000_000),
+        ("covariate_shift", "updates", 1, 1_000_000),
     ],
 )
 def test_whole_numbers_have_bounds(name, key, least, most):
@@ -462,7 +467,7 @@ def test_descents_name_known_norms_and_each_kind_once():
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():
-    for name in LEAST.keys() - {"gradient_structure", "hessian_spectrum", "max_learning_rate"}:
+    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate"}:
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block

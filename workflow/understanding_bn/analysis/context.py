@@ -1,5 +1,6 @@
 """What every measurement shares: the data, the network and the mini-batches that training sees."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ class Context:
         augmentation, optimiser: those of ordinary training.
         weights: state dict of the network to measure; None for the one at initialisation.
         plugged: files of the user's that may hold the norm or the initialisation.
+        epoch: how many epochs it was trained for.
+        rate: the learning rate of the update that would come next; NaN at initialisation, where any may come.
     """
 
     split: Split
@@ -41,10 +44,12 @@ class Context:
     optimiser: Optimiser
     weights: dict[str, Tensor] | None = None
     plugged: tuple[Path, ...] = ()
+    epoch: int = 0
+    rate: float = math.nan
 
-    def of(self, weights: dict[str, Tensor] | None) -> "Context":
-        """The same for the network with these weights."""
-        return replace(self, weights=weights)
+    def of(self, weights: dict[str, Tensor], epoch: int = 0, rate: float = math.nan) -> "Context":
+        """The same for the network with these weights, after so many epochs of training."""
+        return replace(self, weights=weights, epoch=epoch, rate=rate)
 
     def model(self, norm: str, seed: int) -> ResNet:
         """The network to measure, in train mode: batch norm uses the mini-batch's moments.
@@ -57,8 +62,8 @@ class Context:
         return model.to(self.split.pixels.device).train()
 
     def minibatches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The mini-batches that training with this seed sees, in order, epoch after epoch, without end."""
-        for epoch in count():
+        """The mini-batches that training with this seed sees next, in order, epoch after epoch, without end."""
+        for epoch in count(self.epoch):
             yield from self.split.epoch(seed, epoch, self.batch_size, self.augmentation)
 
     def draws(self, sampling: str, count: int, seed: int, domain: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
-from understanding_bn.claims.explanations import at_initialization, noise, step_size
+from understanding_bn.claims.explanations import at_initialization, covariate_shift, noise, step_size
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -340,6 +340,16 @@ FOLLOWUPS = (
         "replacing_batch_norm",
         step_size.a_scalar_replaces_batch_norm,
         "De & Smith (2020); Zhang, Dauphin & Ma (2019)",
+    ),
+    Claim(
+        "Ed",
+        "BN does not help by reducing covariate shift: with noise of changing mean and variance after it (noisy BN), a "
+        f"network ends within {covariate_shift.SAME_ACCURACY:g} points of BN and above none at the same α, while its "
+        "layers’ inputs shift more than without norm",
+        recalled("so stated, without a number"),
+        "covariate_shift",
+        covariate_shift.helps_in_spite_of_shift,
+        "Santurkar et al. (2018)",
     ),
 )
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from understanding_bn import architecture
 from understanding_bn.measurements.branch_variance import BranchVariance
 from understanding_bn.measurements.channel_moments import ChannelMoments
+from understanding_bn.measurements.covariate_shift import CovariateShift
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
 from understanding_bn.measurements.feature_rank import FeatureRank
@@ -246,6 +247,7 @@ class TrainedMeasurements(Options):
 
     gradient_structure: GradientStructure | None = None
     hessian_spectrum: HessianSpectrum | None = None
+    covariate_shift: CovariateShift | None = None
 
 
 class Initialization(Options):

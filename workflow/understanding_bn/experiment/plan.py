@@ -333,6 +333,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "ghost_statistics": lambda plan: _histories(plan) if _ghosts(plan) else {},
     "best_batch_size": lambda plan: _histories(plan) if _equal_updates(plan) else {},
     "batch_size_roles": lambda plan: _alpha_and_batch(plan) if _ghosts(plan) else {},
+    "covariate_shift": _with_histories("covariate_shift"),
 }
 TABLES: dict[str, Callable[[Plan], Inputs]] = {
     "table1_gradient_sums": _measured("gradient_sums"),

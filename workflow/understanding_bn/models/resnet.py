@@ -157,10 +157,15 @@ def build(
 ) -> ResNet:
     """A network on the CPU in float32, channels-last, its weights drawn from `seed` alone.
 
+    After its weights, modules that draw random numbers of their own get the generator: their method `seed_from`.
+
     `plugged`: the user's files that may define the norm or the initialisation.
     """
     shortcut, depth = parse(arch)
     model = ResNet(depth, shortcut, norm, channels, classes, plugged)
     generator = torch.Generator().manual_seed(seed)
     plugins.make("init", init, plugged)(model, generator)
+    for module in model.modules():
+        if callable(seed_from := getattr(module, "seed_from", None)):
+            seed_from(generator)
     return model.to(memory_format=torch.channels_last)

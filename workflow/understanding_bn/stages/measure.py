@@ -149,7 +149,8 @@ def _trained(job: Measure, cell: Cell, context: Context, weights: Path, tag: str
             factors |= {"seed": seed, "epoch": epoch, "fraction": epoch / cell.epochs}
             if job.options.at_losses:  # otherwise the table is what it was before there were any
                 factors |= {"fraction": factors["fraction"] if math.isnan(loss) else math.nan, "at_loss": loss}
-            points.append(Point(context.of(snapshots[seed][epoch] if epoch else None), seed, factors))
+            after = context.of(snapshots[seed][epoch], epoch, next_rate(history, seed, epoch)) if epoch else context
+            points.append(Point(after, seed, factors))
     return points
 
 
@@ -177,6 +178,12 @@ def last_sound_epoch(history: pd.DataFrame, seed: int) -> int:
     rows = history[history["seed"] == seed]
     sound = rows[rows["train_loss"].notna()]
     return int(sound["epoch"].max()) if len(sound) else 0
+
+
+def next_rate(history: pd.DataFrame, seed: int, epoch: int) -> float:
+    """The learning rate of a seed's training after this epoch; after its last, the one that it ended with."""
+    rows = history[(history["seed"] == seed) & (history["epoch"] <= epoch + 1)]
+    return float(rows.sort_values("epoch")["learning_rate"].iloc[-1])
 
 
 def first_epochs(history: pd.DataFrame, seed: int, losses: Sequence[float]) -> list[tuple[int, float]]:
