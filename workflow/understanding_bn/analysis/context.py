@@ -29,6 +29,7 @@ class Context:
         batch_size: B.
         augmentation, optimiser: those of ordinary training.
         weights: state dict of the network to measure; None for the one at initialisation.
+        alpha: the learning rate α of the cell that is measured; None where the network is of no cell.
         plugged: files of the user's that may hold the norm or the initialisation.
     """
 
@@ -40,6 +41,7 @@ class Context:
     augmentation: Augmentation
     optimiser: Optimiser
     weights: dict[str, Tensor] | None = None
+    alpha: float | None = None
     plugged: tuple[Path, ...] = ()
 
     def of(self, weights: dict[str, Tensor] | None) -> "Context":

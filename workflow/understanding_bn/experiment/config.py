@@ -16,6 +16,7 @@ from understanding_bn import architecture
 from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
+from understanding_bn.measurements.equivalent_schedule import EquivalentSchedule
 from understanding_bn.measurements.gradient_histogram import GradientHistogram
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
@@ -24,6 +25,7 @@ from understanding_bn.measurements.hessian_spectrum import HessianSpectrum
 from understanding_bn.measurements.input_mean_correlation import InputMeanCorrelation
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.measurements.kernel_gradients import KernelGradients
+from understanding_bn.measurements.landscape_smoothness import LandscapeSmoothness
 from understanding_bn.measurements.logit_gradients import LogitGradients
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
 from understanding_bn.measurements.noise_by_depth import NoiseByDepth
@@ -231,6 +233,7 @@ class InitialMeasurements(Options):
     jacobian_conditioning: JacobianConditioning | None = None
     edge_of_stability: EdgeOfStability | None = None
     noise_by_depth: NoiseByDepth | None = None
+    equivalent_schedule: EquivalentSchedule | None = None
 
 
 class TrainedMeasurements(Options):
@@ -238,6 +241,7 @@ class TrainedMeasurements(Options):
 
     gradient_structure: GradientStructure | None = None
     hessian_spectrum: HessianSpectrum | None = None
+    landscape_smoothness: LandscapeSmoothness | None = None
 
 
 class Initialization(Options):
