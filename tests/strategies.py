@@ -132,6 +132,10 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
     blocks = {
         "gradient_structure": st.fixed_dictionaries(shared | gradients, optional=where | {"samples": whole(0, 99)}),
         "hessian_spectrum": st.fixed_dictionaries(shared | hessian, optional=where | modes),
+        "landscape_smoothness": st.fixed_dictionaries(
+            {"at": several(st.sampled_from([1, *snapshots]), least=0), "minibatches": whole(1, 10_000)},
+            optional=where | {"steps": whole(2, 100)},
+        ),
     }
     return {"measurements": draw(st.fixed_dictionaries({}, optional=blocks))}
 
@@ -195,6 +199,8 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
             "gaussian": st.booleans(),
         },
     )
+    schedule = {"alpha": alphas(), "weight_decay": st.floats(1e-30, 1e-5), "updates": whole(1, 1000)}
+    blocks["equivalent_schedule"] = st.fixed_dictionaries(schedule)
     least = draw(whole(1, 1000))
     blocks["noise_by_depth"] = st.fixed_dictionaries(
         {

@@ -21,10 +21,12 @@ ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; i
 # Options of measurements that the default preset does not make.
 AT_START = {
     "edge_of_stability": {"descents": [{"loss": "mse", "alphas": {"default": [0.1]}}], "updates": 2, "every": 1},
+    "equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.005, "updates": 50},
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},
     "hessian_spectrum": {"at": [1.0], "subset": 1000, "top": 2, "probes": 2, "steps": 10},
+    "landscape_smoothness": {"at": [1.0], "at_losses": [1.0], "minibatches": 2},
 }
 
 

@@ -62,6 +62,12 @@ archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
 depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
 depths = pd.DataFrame(list(itertools.chain(*depths)))
+schedules = table(
+    "loss difference", update=(0, 1, 50), broken=("nothing", "epsilon"), alpha=(0.1,), weight_decay=(0.01,)
+)
+sizes = {"at_loss": (np.nan, 1.0), "minibatch": (1, 2), "step_size": (0.0, 0.05, 0.4)}
+landscape = table("loss gradient_norm gradient_distance", arch=("resnet-20",), batch_size=(64,), alpha=(0.1,), **sizes)
+landscape = landscape.assign(epochs=20, epoch=5, fraction=0.25, bn_mode="train")
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 trained = {"histories": histories()}
@@ -73,6 +79,12 @@ SHOWN = {
     "noise_by_depth": (None, {"noise_by_depth": depths}, ["value"]),
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
+    "equivalent_schedule": (None, {"equivalent_schedule": schedules}, ["loss", "difference"]),
+    "landscape_smoothness": (
+        None,
+        trained | {"landscape_smoothness": landscape},
+        ["loss", "gradient_norm", "gradient_distance"],
+    ),
     "readings": (None, sums, ["a", "b", "ratio"]),
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),
@@ -89,7 +101,7 @@ SHOWN = {
 SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
-OF_TRAINED = ("gradient_structure", "hessian_spectrum")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "landscape_smoothness")
 
 
 def changed(name, values, columns, case):

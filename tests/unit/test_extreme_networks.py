@@ -36,6 +36,8 @@ VALUES = {
     "noise_by_depth": ["value"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
+    "equivalent_schedule": ["loss", "difference"],
+    "landscape_smoothness": ["loss", "gradient_norm", "gradient_distance"],
 }
 # Each ends where nothing is left to follow: a curve, a search, a descent, Lanczos' steps.
 SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "hessian_spectrum")

@@ -17,6 +17,12 @@ EXPLAINED, DEEP = (
     plan(load.resolve(load.load(load.PRESETS / f"{name}.yaml"))) for name in ("explanations", "cifar10-depth")
 )
 MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"], *DEEP.initial["noise_by_depth"]]
+# Those that no preset makes.
+OTHERS = {
+    "initialization": {"measurements": [{"equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.01, "updates": 50}}]},
+    "trained": {"measurements": [{"landscape_smoothness": {"at": [1], "minibatches": 2}}]},
+}
+MEASURED += plan(load.resolve(load.load(load.PRESETS / "explanations.yaml") | OTHERS)).measured
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}

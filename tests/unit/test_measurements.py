@@ -54,6 +54,8 @@ LEAST = {
     },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
+    "equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.01, "updates": 4},
+    "landscape_smoothness": {"at": [1], "minibatches": 2},
 }
 # Changes that make them quick.
 QUICK = {
@@ -71,8 +73,12 @@ QUICK = {
         "hessian_minibatches": 1,
     },
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
+    "equivalent_schedule": {"updates": 1},
+    "landscape_smoothness": {"minibatches": 1, "steps": 2},
 }
-CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own, in float64
+CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own
+FLOAT64 = (*CROSSED, "equivalent_schedule", "landscape_smoothness")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "landscape_smoothness")
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -104,9 +110,9 @@ def test_every_file_has_its_options_and_its_function():
     assert names == set(LEAST)
     for name in names:
         kinds = {cls for cls in (Initial, Trained) if issubclass(options_class(name), cls)}
-        assert kinds == {Trained if name in ("gradient_structure", "hessian_spectrum") else Initial}
+        assert kinds == {Trained if name in OF_TRAINED else Initial}
         assert list(inspect.signature(module(name).measure).parameters) == ["context", "norm", "seed", "options"]
-        assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
+        assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in FLOAT64 else "float32")
 
 
 SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "hessian_spectrum")
@@ -169,6 +175,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("hessian_spectrum", "top", 1, 1000),
         ("hessian_spectrum", "probes", 1, 10_000),
         ("hessian_spectrum", "steps", 2, 10_000),
+        ("equivalent_schedule", "updates", 1, 1000),
+        ("landscape_smoothness", "minibatches", 1, 10_000),
+        ("landscape_smoothness", "steps", 2, 100),
     ],
 )
 def test_whole_numbers_have_bounds(name, key, least, most):
@@ -419,7 +428,7 @@ def test_descents_name_known_norms_and_each_kind_once():
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():
-    for name in LEAST.keys() - {"gradient_structure", "hessian_spectrum", "max_learning_rate"}:
+    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate"}:
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block

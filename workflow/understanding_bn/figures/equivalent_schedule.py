@@ -16,11 +16,11 @@ COLUMNS = [*KEYS, "seed", "update", "loss", "difference"]
 BOUND = 1e-6  # what claim Ef requires
 # By the assumption that is broken: name and line.
 BROKEN: dict[str, tuple[str, style.Look]] = {
-    NOTHING: ("the exponential schedule", {"linewidth": 1.8}),
-    "schedule": ("a constant α instead", {"linestyle": (0, (5, 1.5)), "linewidth": 1.1}),
-    "kernels only": ("… for all parameters", {"linestyle": (0, (3, 1, 1, 1)), "linewidth": 1.1}),
-    "momentum": ("… with momentum", {"linestyle": (0, (1, 1)), "linewidth": 1.3}),
-    "epsilon": ("… with the ε of training", {"linestyle": "-", "linewidth": 0.9}),
+    NOTHING: ("no decay, exponential schedule (in colour)", {"linewidth": 1.8}),
+    "schedule": ("no decay, constant α", {"linestyle": (0, (5, 1.5)), "linewidth": 1.1}),
+    "kernels only": ("schedule, but for all parameters", {"linestyle": (0, (3, 1, 1, 1)), "linewidth": 1.1}),
+    "momentum": ("schedule, but with momentum", {"linestyle": (0, (1, 1)), "linewidth": 1.3}),
+    "epsilon": ("schedule, but with the ε of training", {"linestyle": "-", "linewidth": 0.9}),
 }
 
 
@@ -69,6 +69,6 @@ def _key(figure: Figure, table: pd.DataFrame, shown: pd.DataFrame) -> None:
     if seeds > 1:
         marks["their range"] = keys.band(alpha=style.BAND["alpha"])
     marks[f"bound, {BOUND:.0e}".replace("e-0", "e−")] = keys.line(**style.LAW)
-    setting = f"α = {plain(facts['alpha'])}, λ = {plain(facts['weight_decay'])}, float64"
+    setting = f"beside decay λ = {plain(facts['weight_decay'])} at α = {plain(facts['alpha'])} (float64)"
     where = f"{network(facts['arch'])}, {initialisation(facts['init'])}, B = {facts['batch_size']}"
-    keys.key(figure, {f"decay λ beside no decay and …  ({setting})": lines, where: marks})
+    keys.key(figure, {setting: lines, where: marks})

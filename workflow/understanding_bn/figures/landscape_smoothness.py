@@ -12,10 +12,18 @@ from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
 from understanding_bn.figures.titles import data, network, seeds_of
-from understanding_bn.summaries.landscape_smoothness import MEASURED, MOMENT, RELATIVE, at_losses, by_network, pairs
+from understanding_bn.summaries.landscape_smoothness import (
+    MEASURED,
+    MOMENT,
+    RELATIVE,
+    RISE,
+    at_losses,
+    by_network,
+    pairs,
+)
 from understanding_bn.summaries.training import CELL, main_network, of_network, with_failures
 
-COLUMNS = [*MOMENT, "failure", "loss", *MEASURED, "overflowed"]
+COLUMNS = [*MOMENT, "failure", "loss", *MEASURED, RISE, "overflowed"]
 PANELS = {
     "loss_range": "range of the loss\n(nats)",
     "gradient_distance": "distance of the\ngradient",
@@ -54,12 +62,11 @@ def draw(histories: pd.DataFrame, landscape_smoothness: pd.DataFrame) -> tuple[F
             _panel(ax, part, quantity, name == "losses")
         row[0].set_ylabel("at matched losses" if name == "losses" else "along training")
         if name == "losses":
-            style.logarithmic(row[0].xaxis, part["loss"])
             row[0].invert_xaxis()
     for ax, (quantity, title) in zip(axes[0], PANELS.items(), strict=True):
         ax.set_title(title)
         style.logarithmic(ax.yaxis, shown[quantity])
-    _key(figure, shown)
+    _key(figure, shown, landscape_smoothness["dataset"].iloc[0])
     return figure, {"": networks[COLUMNS], "pairs": pairs(at_losses(landscape_smoothness, histories))}
 
 
@@ -92,13 +99,13 @@ def _looks(table: pd.DataFrame) -> dict[float, Any]:
     return {alpha: DASHES[number % len(DASHES)] for number, alpha in enumerate(alphas)}
 
 
-def _key(figure: Figure, shown: pd.DataFrame) -> None:
+def _key(figure: Figure, shown: pd.DataFrame, dataset: str) -> None:
     """Colours are norms, lines learning rates."""
     facts = shown.iloc[0]
     alphas: keys.Group = {f"α = {plain(alpha)}": keys.line(linestyle=dash) for alpha, dash in _looks(shown).items()}
     marks: keys.Group = {f"median of {seeds_of(shown, CELL)}": keys.marker("o")}
     if shown["seed"].nunique() > 1:
         marks["their range"] = keys.marker("|", markersize=9)
-    setting = f"{network(facts['arch'])}, B = {facts['batch_size']}, {data(facts['dataset'])}"
+    setting = f"{network(facts['arch'])}, B = {facts['batch_size']}, {data(dataset)}"
     palette = style.colours(style.ordered(shown["norm"]))
     keys.key(figure, {"norm": keys.norms(palette), "learning rate": alphas, setting: marks})

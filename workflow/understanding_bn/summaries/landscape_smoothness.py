@@ -8,6 +8,7 @@ from understanding_bn.summaries.training import CELL, failures
 QUANTITIES = ("loss_range", "gradient_distance", "smoothness")  # what Santurkar et al. (2018) compare
 RELATIVE = "relative_distance"
 MEASURED = [*QUANTITIES, RELATIVE]
+RISE = "rise"
 MOMENT = [*CELL, "seed", "epoch", "fraction", "at_loss", "bn_mode"]
 PAIR = ["arch", "init", "alpha", "batch_size", "epochs", "seed", "at_loss"]  # what batch norm and none must share
 # What became of a pair.
@@ -22,6 +23,8 @@ def by_network(landscape_smoothness: pd.DataFrame) -> pd.DataFrame:
     gradient_distance: the largest ‖∇ℓ(w − s·g) − g‖ over them.
     smoothness: the largest of these distances over the distance moved, s‖g‖: the effective β-smoothness.
     relative_distance: the largest distance over ‖g‖, which does not change where the loss is multiplied by a number.
+    rise: the largest ℓ(w − s·g) less ℓ(w), below zero where every step lowers the loss. Then the range is how much the
+        steps gain, rather than how rough the loss is.
     overflowed: on how many mini-batches a loss or gradient after a step is not finite. The quantities of such a network
         are infinite. Where it is not finite at w itself, they are NaN.
     """
@@ -38,15 +41,17 @@ def by_network(landscape_smoothness: pd.DataFrame) -> pd.DataFrame:
     batches = start.copy()
     highest, lowest = ends["loss", "max"], ends["loss", "min"]
     batches["loss_range"] = (highest - lowest.where(np.isfinite(lowest), 0)).reindex(start.index)
+    batches[RISE] = highest.reindex(start.index) - start["loss"]
     for name in QUANTITIES[1:]:
         batches[name] = ends[name, "max"].reindex(start.index)
     norm = batches["gradient_norm"]
     batches[RELATIVE] = batches["gradient_distance"] / norm.where(norm > 0)
-    batches.loc[~(np.isfinite(batches["loss"]) & np.isfinite(norm)), MEASURED] = np.nan
+    batches.loc[~(np.isfinite(batches["loss"]) & np.isfinite(norm)), [*MEASURED, RISE]] = np.nan
     batches["overflowed"] = np.isinf(batches[MEASURED]).any(axis=1)
     networks = batches.groupby(MOMENT, sort=False)
-    means = networks[["loss", *MEASURED]].mean()
-    means = means.where(networks[["loss", *MEASURED]].count().eq(networks.size(), axis=0))
+    averaged = networks[["loss", *MEASURED, RISE]]
+    means = averaged.mean()
+    means = means.where(averaged.count().eq(networks.size(), axis=0))
     means["overflowed"] = networks["overflowed"].sum()
     return means.reset_index().replace({"fraction": {-1.0: np.nan}, "at_loss": {-1.0: np.nan}})
 
@@ -84,4 +89,4 @@ def pairs(reached: pd.DataFrame) -> pd.DataFrame:
     outcome = np.select([failed, never, unknown], [FAILED, NEVER, NOT_FINITE], COMPARED)
     ratios = [f"{name}_ratio" for name in MEASURED]
     wide.loc[outcome != COMPARED, ratios] = np.nan
-    return wide.assign(outcome=outcome)[[*PAIR, "outcome", "loss", "loss_none", *ratios]]
+    return wide.assign(outcome=outcome)[[*PAIR, "outcome", "loss", "loss_none", RISE, f"{RISE}_none", *ratios]]

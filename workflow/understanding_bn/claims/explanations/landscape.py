@@ -31,10 +31,11 @@ def smoother_landscape(results: Results) -> list[Check]:
     reached = at_losses(results.trained("landscape_smoothness"), results.histories())
     if reached.empty:
         raise NotRunError("landscape_smoothness at_losses")
-    table = pairs(of_network(reached, main_network(reached)))
+    reached = of_network(reached, main_network(reached))
+    reached = reached[reached["norm"].isin(["batch", "none"])]
+    table = pairs(results.of_shared_seeds(reached, "landscape_smoothness"))
     if table.empty:
         raise NotRunError("landscape_smoothness of the same cells with BN and without")
-    table = results.of_shared_seeds(table.assign(norm="batch"), "landscape_smoothness")
     losses = sorted(table["at_loss"].unique(), reverse=True)
     return [
         _smaller(name, text, loss, table[table["at_loss"] == loss])
