@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from understanding_bn.figures import keys, style
 from understanding_bn.figures.nothing import NothingToShow
 from understanding_bn.figures.numbers import plain
-from understanding_bn.figures.titles import data, network, seeds_of
+from understanding_bn.figures.titles import data, listed, network, seeds_of
 from understanding_bn.summaries.landscape_smoothness import (
     MEASURED,
     MOMENT,
@@ -21,7 +21,7 @@ from understanding_bn.summaries.landscape_smoothness import (
     by_network,
     pairs,
 )
-from understanding_bn.summaries.training import CELL, main_network, of_network, with_failures
+from understanding_bn.summaries.training import CELL, NETWORK, main_network, of_network, with_failures
 
 COLUMNS = [*MOMENT, "failure", "loss", *MEASURED, RISE, "overflowed"]
 PANELS = {
@@ -34,12 +34,12 @@ DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))  
 
 
 def draw(histories: pd.DataFrame, landscape_smoothness: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """A column per quantity: above along training, below at matched training losses, where these were measured.
+    """A column per quantity: above along training, below at matched training losses, a row for each network.
 
-    Lines are medians over sound seeds, bars their range. Drawn are the cells of the network and batch size that most
-    cells share, at the learning rates that more norms than one were trained at. At matched losses a point stands at
-    the median loss of the mini-batches that were measured. Values that are not finite are left out; the CSV has all,
-    and `pairs` batch norm over none, run by run.
+    Lines are medians over sound seeds, bars their range. Drawn are the learning rates that more norms than one were
+    trained at, and along training the network and batch size that most cells share. At matched losses a point stands
+    at the median loss of the mini-batches that were measured. Values that are not finite are left out; the CSV has
+    all, and `pairs` batch norm over none, run by run.
 
     Raises:
         NothingToShow: no sound run was measured, or none of its numbers can be drawn.
@@ -50,18 +50,19 @@ def draw(histories: pd.DataFrame, landscape_smoothness: pd.DataFrame) -> tuple[F
         raise NothingToShow(
             "No network that was to be measured along its gradient is sound and has a value that can be drawn."
         )
-    shown = of_network(shown, main_network(shown))
-    several = shown.groupby("alpha")["norm"].transform("nunique") > 1
+    several = shown.groupby([*NETWORK, "alpha"])["norm"].transform("nunique") > 1
     shown = shown[several] if several.any() else shown
     matched = shown["at_loss"].notna()
-    rows = [(name, part) for name, part in (("shares", shown[~matched]), ("losses", shown[matched])) if len(part)]
+    rows = [_along_training(shown[~matched])] if not matched.all() else []
+    rows += [(name, part, True) for name, part in _networks(shown[matched])]
     size = (style.WIDTH, 1.0 + 1.75 * len(rows))
     figure, axes = plt.subplots(len(rows), len(PANELS), figsize=size, sharex="row", sharey="col", squeeze=False)
-    for row, (name, part) in zip(axes, rows, strict=True):
+    palette, looks = style.colours(style.ordered(shown["norm"])), _looks(shown)
+    for row, (name, part, by_loss) in zip(axes, rows, strict=True):
         for ax, quantity in zip(row, PANELS, strict=True):
-            _panel(ax, part, quantity, name == "losses")
-        row[0].set_ylabel("at matched losses" if name == "losses" else "along training")
-        if name == "losses":
+            _panel(ax, part, quantity, by_loss, palette, looks)
+        row[0].set_ylabel(name)
+        if by_loss:
             row[0].invert_xaxis()
     for ax, (quantity, title) in zip(axes[0], PANELS.items(), strict=True):
         ax.set_title(title)
@@ -75,11 +76,22 @@ def _drawable(table: pd.DataFrame) -> pd.DataFrame:
     return (table[MEASURED] > 0) & np.isfinite(table[MEASURED].astype(float))
 
 
-def _panel(ax: Axes, part: pd.DataFrame, quantity: str, matched: bool) -> None:
+def _networks(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each network and batch size, and what it is called beside its panels."""
+    return [(f"{network(arch)}\nat matched losses", part) for (arch, *_), part in table.groupby(NETWORK, sort=False)]
+
+
+def _along_training(table: pd.DataFrame) -> tuple[str, pd.DataFrame, bool]:
+    """The same of the network that most cells share, along training."""
+    main = main_network(table)
+    return f"{network(main[0])}\nalong training", of_network(table, main), False
+
+
+def _panel(
+    ax: Axes, part: pd.DataFrame, quantity: str, matched: bool, palette: dict[str, str], looks: dict[float, Any]
+) -> None:
     """One quantity of all norms and learning rates, against training done or against the training loss."""
-    palette = style.colours(style.ordered(part["norm"]))
     drawable = part[_drawable(part)[quantity]]
-    looks = _looks(part)
     for norm, colour in palette.items():
         for alpha, dashes in looks.items():
             cell = drawable[(drawable["norm"] == norm) & (drawable["alpha"] == alpha)]
@@ -101,11 +113,10 @@ def _looks(table: pd.DataFrame) -> dict[float, Any]:
 
 def _key(figure: Figure, shown: pd.DataFrame, dataset: str) -> None:
     """Colours are norms, lines learning rates."""
-    facts = shown.iloc[0]
     alphas: keys.Group = {f"α = {plain(alpha)}": keys.line(linestyle=dash) for alpha, dash in _looks(shown).items()}
     marks: keys.Group = {f"median of {seeds_of(shown, CELL)}": keys.marker("o")}
     if shown["seed"].nunique() > 1:
         marks["their range"] = keys.marker("|", markersize=9)
-    setting = f"{network(facts['arch'])}, B = {facts['batch_size']}, {data(dataset)}"
+    setting = f"B = {listed(shown['batch_size'])}, {data(dataset)}"
     palette = style.colours(style.ordered(shown["norm"]))
     keys.key(figure, {"norm": keys.norms(palette), "learning rate": alphas, setting: marks})
