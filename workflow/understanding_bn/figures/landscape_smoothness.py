@@ -66,7 +66,8 @@ def draw(histories: pd.DataFrame, landscape_smoothness: pd.DataFrame) -> tuple[F
             row[0].invert_xaxis()
     for ax, (quantity, title) in zip(axes[0], PANELS.items(), strict=True):
         ax.set_title(title)
-        style.logarithmic(ax.yaxis, shown[quantity])
+        if _drawable(shown)[quantity].any():
+            style.logarithmic(ax.yaxis, shown[quantity])
     _key(figure, shown, landscape_smoothness["dataset"].iloc[0])
     return figure, {"": networks[COLUMNS], "pairs": pairs(at_losses(landscape_smoothness, histories))}
 

@@ -70,7 +70,7 @@ def measure(context: Context, norm: str, seed: int, options: LandscapeSmoothness
     batches = context.draws("subset", options.minibatches, seed, MINIBATCHES)
     for number, (images, labels) in enumerate(batches, start=1):
         start, length, along = gradients_along(model, images.double(), labels, sizes)
-        rows.append((bn_mode, number, 0.0, start, length, 0.0))
+        rows.append((bn_mode, number, 0.0, start, length, 0 * length))  # NaN, where the gradient is not finite
         rows += [
             (bn_mode, number, size, loss, length, distance) for size, (loss, distance) in zip(sizes, along, strict=True)
         ]
