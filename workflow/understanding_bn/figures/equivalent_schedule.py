@@ -65,7 +65,7 @@ def _key(figure: Figure, table: pd.DataFrame, shown: pd.DataFrame) -> None:
     facts, seeds = table.iloc[0], table["seed"].nunique()
     drawn = set(shown["broken"])
     lines: keys.Group = {name: keys.line(**look) for broken, (name, look) in BROKEN.items() if broken in drawn}
-    marks: keys.Group = {f"median of {count(seeds, 'seed')}": keys.line(linewidth=1.6)}
+    marks: keys.Group = {f"median of {count(seeds, 'seed')}" if seeds > 1 else "one seed": keys.line(linewidth=1.6)}
     if seeds > 1:
         marks["their range"] = keys.band(alpha=style.BAND["alpha"])
     marks[f"bound, {BOUND:.0e}".replace("e-0", "e−")] = keys.line(**style.LAW)

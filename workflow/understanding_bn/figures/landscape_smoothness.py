@@ -115,8 +115,9 @@ def _looks(table: pd.DataFrame) -> dict[float, Any]:
 def _key(figure: Figure, shown: pd.DataFrame, dataset: str) -> None:
     """Colours are norms, lines learning rates."""
     alphas: keys.Group = {f"α = {plain(alpha)}": keys.line(linestyle=dash) for alpha, dash in _looks(shown).items()}
-    marks: keys.Group = {f"median of {seeds_of(shown, CELL)}": keys.marker("o")}
-    if shown["seed"].nunique() > 1:
+    several = shown["seed"].nunique() > 1
+    marks: keys.Group = {f"median of {seeds_of(shown, CELL)}" if several else "one seed": keys.marker("o")}
+    if several:
         marks["their range"] = keys.marker("|", markersize=9)
     setting = f"B = {listed(shown['batch_size'])}, {data(dataset)}"
     palette = style.colours(style.ordered(shown["norm"]))
