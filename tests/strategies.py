@@ -136,6 +136,10 @@ def trained(draw, snapshots: list[float], largest_batch: int) -> dict[str, Any]:
             {"at": several(st.sampled_from([1, *snapshots]), least=0)},
             optional=where | {"warm_up": whole(0, 99), "updates": whole(1, 99)},
         ),
+        "landscape_smoothness": st.fixed_dictionaries(
+            {"at": several(st.sampled_from([1, *snapshots]), least=0), "minibatches": whole(1, 10_000)},
+            optional=where | {"steps": whole(2, 100)},
+        ),
     }
     return {"measurements": draw(st.fixed_dictionaries({}, optional=blocks))}
 
@@ -199,6 +203,8 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
             "gaussian": st.booleans(),
         },
     )
+    schedule = {"alpha": alphas(), "weight_decay": st.floats(1e-30, 1e-5), "updates": whole(1, 1000)}
+    blocks["equivalent_schedule"] = st.fixed_dictionaries(schedule)
     least = draw(whole(1, 1000))
     blocks["noise_by_depth"] = st.fixed_dictionaries(
         {

@@ -37,11 +37,13 @@ AT_START = {
         "steps_per_decade": 1,
         "batch_size": 4,
     },
+    "equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.005, "updates": 50},
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},
     "hessian_spectrum": {"at": [1.0], "subset": 1000, "top": 2, "probes": 2, "steps": 10},
     "covariate_shift": {"at": [1.0]},
+    "landscape_smoothness": {"at": [1.0], "at_losses": [1.0], "minibatches": 2},
 }
 
 

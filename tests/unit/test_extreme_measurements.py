@@ -74,6 +74,12 @@ shifts = table(
     layer=(2, 3),
 ).assign(arch="resnet-20", batch_size=64, alpha=0.1, epochs=20, bn_mode="train", update=1)
 ends = [grids.run(*cell) for cell in itertools.product(("batch", "noisy-batch", "none"), (0.1,), (64,), SEEDS)]
+schedules = table(
+    "loss difference", update=(0, 1, 50), broken=("nothing", "epsilon"), alpha=(0.1,), weight_decay=(0.01,)
+)
+sizes = {"at_loss": (np.nan, 1.0), "minibatch": (1, 2), "step_size": (0.0, 0.05, 0.4)}
+landscape = table("loss gradient_norm gradient_distance", arch=("resnet-20",), batch_size=(64,), alpha=(0.1,), **sizes)
+landscape = landscape.assign(epochs=20, epoch=5, fraction=0.25, bn_mode="train")
 correlated = table("input_mean gradient", layer=(2, 3), in_channel=range(4))
 sums = {"gradient_sums": table("a b ratio", layer=(18, 54))}
 branches = [branches_of("resnet-26", n, s) for n, s in itertools.product(NORMS, SEEDS)]
@@ -93,6 +99,12 @@ SHOWN = {
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
     "initial_sharpness": (None, {"initial_sharpness": sharp}, ["sharpness"]),
+    "equivalent_schedule": (None, {"equivalent_schedule": schedules}, ["loss", "difference"]),
+    "landscape_smoothness": (
+        None,
+        trained | {"landscape_smoothness": landscape},
+        ["loss", "gradient_norm", "gradient_distance"],
+    ),
     "readings": (None, sums, ["a", "b", "ratio"]),
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),
@@ -112,7 +124,7 @@ SHOWN = {
 SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite", "one row")
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
-OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift", "landscape_smoothness")
 
 
 def changed(name, values, columns, case):

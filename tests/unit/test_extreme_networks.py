@@ -41,6 +41,8 @@ VALUES = {
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
     "covariate_shift": ["shift", "of_mean", "of_std"],
+    "equivalent_schedule": ["loss", "difference"],
+    "landscape_smoothness": ["loss", "gradient_norm", "gradient_distance"],
 }
 # Each ends where nothing is left to follow: a curve, a search, a descent, Lanczos' steps.
 SHORTER = ("relative_loss", "max_learning_rate", "edge_of_stability", "initial_sharpness", "hessian_spectrum")

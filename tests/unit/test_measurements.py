@@ -71,6 +71,8 @@ LEAST = {
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
     "covariate_shift": {"at": [1]},
+    "equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.01, "updates": 4},
+    "landscape_smoothness": {"at": [1], "minibatches": 2},
 }
 # Changes that make them quick.
 QUICK = {
@@ -98,12 +100,15 @@ QUICK = {
     "initial_sharpness": {"subset": 8, "updates": 2},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
     "covariate_shift": {"warm_up": 1, "updates": 1},
+    "equivalent_schedule": {"updates": 1},
+    "landscape_smoothness": {"minibatches": 1, "steps": 2},
 }
 CROSSED = (
     *("jacobian_conditioning", "noise_by_depth"),
     *("branch_variance", "feature_rank", "gradient_correlation"),
 )  # have networks of their own, in float64
-OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift")
+FLOAT64 = (*CROSSED, "equivalent_schedule", "landscape_smoothness")
+OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift", "landscape_smoothness")
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
 
 
@@ -137,7 +142,7 @@ def test_every_file_has_its_options_and_its_function():
         kinds = {cls for cls in (Initial, Trained) if issubclass(options_class(name), cls)}
         assert kinds == {Trained if name in OF_TRAINED else Initial}
         assert list(inspect.signature(module(name).measure).parameters) == ["context", "norm", "seed", "options"]
-        assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in CROSSED else "float32")
+        assert getattr(module(name), "DTYPE", "float32") == ("float64" if name in FLOAT64 else "float32")
 
 
 SLOW = ("jacobian_conditioning", "edge_of_stability", "noise_by_depth", "initial_sharpness", "hessian_spectrum")
@@ -206,6 +211,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("hessian_spectrum", "steps", 2, 10_000),
         ("covariate_shift", "warm_up", 0, 1_000_000),
         ("covariate_shift", "updates", 1, 1_000_000),
+        ("equivalent_schedule", "updates", 1, 1000),
+        ("landscape_smoothness", "minibatches", 1, 10_000),
+        ("landscape_smoothness", "steps", 2, 100),
     ],
 )
 def test_whole_numbers_have_bounds(name, key, least, most):

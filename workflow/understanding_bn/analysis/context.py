@@ -30,6 +30,7 @@ class Context:
         batch_size: B.
         augmentation, optimiser: those of ordinary training.
         weights: state dict of the network to measure; None for the one at initialisation.
+        alpha: the learning rate α of the cell that is measured; None where the network is of no cell.
         plugged: files of the user's that may hold the norm or the initialisation.
         epoch: how many epochs it was trained for.
         rate: the learning rate of the update that would come next; NaN at initialisation, where any may come.
@@ -43,6 +44,7 @@ class Context:
     augmentation: Augmentation
     optimiser: Optimiser
     weights: dict[str, Tensor] | None = None
+    alpha: float | None = None
     plugged: tuple[Path, ...] = ()
     epoch: int = 0
     rate: float = math.nan

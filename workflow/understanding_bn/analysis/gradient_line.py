@@ -1,7 +1,7 @@
-"""The loss of a mini-batch along its own gradient."""
+"""The loss of a mini-batch, and its gradient, along that gradient."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -35,3 +35,38 @@ def relative_losses(
             break
     move(model, origin, gradient, 0.0)
     return start, curve
+
+
+def gradients_along(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sizes: Iterable[float],
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> tuple[float, float, list[tuple[float, float]]]:
+    """(ℓ(w), ‖g‖, [(ℓ(w − s·g), ‖∇ℓ(w − s·g) − g‖) for steps s]) with g = ∇ℓ(w), all norms L2; w is put back.
+
+    In the model's dtype and current mode; `loss` is the mini-batch's mean, in nats if it is the cross-entropy.
+    """
+    parameters = list(model.parameters())
+
+    def here() -> tuple[float, list[Tensor]]:
+        value = loss(model(images), labels)
+        return value.item(), list(torch.autograd.grad(value, parameters))
+
+    origin = [p.detach().clone() for p in parameters]
+    start, gradient = here()
+    steps = []
+    for size in sizes:
+        move(model, origin, gradient, -float(size))
+        value, other = here()
+        steps.append((value, _norm(a - b for a, b in zip(other, gradient, strict=True))))
+    with torch.no_grad():
+        for parameter, before in zip(parameters, origin, strict=True):
+            parameter.copy_(before)  # `move` by 0 would add 0 · ∞, where the gradient overflowed
+    return start, _norm(gradient), steps
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    """The L2 norm of all entries, summed in float64."""
+    return math.sqrt(sum(tensor.double().square().sum().item() for tensor in tensors))

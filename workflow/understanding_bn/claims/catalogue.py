@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
-from understanding_bn.claims.explanations import at_initialization, covariate_shift, noise, step_size
+from understanding_bn.claims.explanations import (
+    at_initialization,
+    covariate_shift,
+    landscape,
+    noise,
+    step_size,
+    weight_decay,
+)
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -350,6 +357,24 @@ FOLLOWUPS = (
         "covariate_shift",
         covariate_shift.helps_in_spite_of_shift,
         "Santurkar et al. (2018)",
+    ),
+    Claim(
+        "Ec",
+        "BN smooths the landscape: at the same training loss and α, the loss's range, the gradient's distance and the "
+        "effective smoothness, over steps of ½ to 4 α along the gradient, are all smaller with it, in every seed",
+        recalled("so stated"),
+        "landscape_smoothness",
+        landscape.smoother_landscape,
+        "Santurkar et al. (2018)",
+    ),
+    Claim(
+        "Ef",
+        "with BN, weight decay λ at constant α without momentum is the schedule α(1 − αλ)^(−2t−1) without decay: after "
+        f"{weight_decay.UPDATES} updates no logit differs by {weight_decay.SAME_LOGITS:g}",
+        recalled("a theorem"),
+        "equivalent_schedule",
+        weight_decay.decay_is_an_exponential_schedule,
+        "Li & Arora (2020)",
     ),
 )
 

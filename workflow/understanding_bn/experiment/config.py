@@ -18,6 +18,7 @@ from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.covariate_shift import CovariateShift
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
+from understanding_bn.measurements.equivalent_schedule import EquivalentSchedule
 from understanding_bn.measurements.feature_rank import FeatureRank
 from understanding_bn.measurements.gradient_correlation import GradientCorrelation
 from understanding_bn.measurements.gradient_histogram import GradientHistogram
@@ -29,6 +30,7 @@ from understanding_bn.measurements.initial_sharpness import InitialSharpness
 from understanding_bn.measurements.input_mean_correlation import InputMeanCorrelation
 from understanding_bn.measurements.jacobian_conditioning import JacobianConditioning
 from understanding_bn.measurements.kernel_gradients import KernelGradients
+from understanding_bn.measurements.landscape_smoothness import LandscapeSmoothness
 from understanding_bn.measurements.logit_gradients import LogitGradients
 from understanding_bn.measurements.max_learning_rate import MaxLearningRate
 from understanding_bn.measurements.noise_by_depth import NoiseByDepth
@@ -240,6 +242,7 @@ class InitialMeasurements(Options):
     feature_rank: FeatureRank | None = None
     gradient_correlation: GradientCorrelation | None = None
     initial_sharpness: InitialSharpness | None = None
+    equivalent_schedule: EquivalentSchedule | None = None
 
 
 class TrainedMeasurements(Options):
@@ -248,6 +251,7 @@ class TrainedMeasurements(Options):
     gradient_structure: GradientStructure | None = None
     hessian_spectrum: HessianSpectrum | None = None
     covariate_shift: CovariateShift | None = None
+    landscape_smoothness: LandscapeSmoothness | None = None
 
 
 class Initialization(Options):

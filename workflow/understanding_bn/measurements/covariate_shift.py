@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from understanding_bn.analysis.context import Context
     from understanding_bn.settings import Setting
 
-PROBE = 105  # domain of the random stream that the probe is drawn from
+PROBE = 106  # domain of the random stream that the probe is drawn from
 
 
 class CovariateShift(Trained):

@@ -75,6 +75,7 @@ def run(
         network.batch_size,
         job.augmentation,
         job.optimiser,
+        alpha=getattr(network, "alpha", None),
         plugged=tuple(plugins.paths(job.plugins)),
     )
     _check_options(job, context)
