@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from understanding_bn.claims import followups, matrices, training
 from understanding_bn.claims import initialization as start
 from understanding_bn.claims.checks import Check
+from understanding_bn.claims.explanations import effective_learning_rate
 from understanding_bn.claims.preconditions import CONVERGED_TRAINING, DATA, NOTHING, PAPERS_SETTING, Needs
 from understanding_bn.claims.results import Results
 from understanding_bn.paper import Said, digitised, read, recalled, shaky
@@ -272,6 +273,15 @@ FOLLOWUPS = (
         "hessian_spectrum",
         followups.shallow_networks_sharper,
         "Yao et al. (2020)",
+    ),
+    Claim(
+        "Ee",
+        "with BN, weight decay λ sets an effective learning rate: cells of equal αλ differ in accuracy by at most 1/3 of "
+        f"what others differ by, and ‖w‖⁴ settles at a power 1 ± {effective_learning_rate.SLOPE_ERROR:g} of α/λ",
+        recalled("effective rate α/‖w‖², which settles at √(αλ) up to a factor"),
+        "effective_learning_rate",
+        effective_learning_rate.weight_decay_sets_an_effective_learning_rate,
+        "van Laarhoven (2017)",
     ),
 )
 

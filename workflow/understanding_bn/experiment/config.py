@@ -16,6 +16,7 @@ from understanding_bn import architecture
 from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
+from understanding_bn.measurements.effective_learning_rate import EffectiveLearningRate
 from understanding_bn.measurements.gradient_histogram import GradientHistogram
 from understanding_bn.measurements.gradient_noise import GradientNoise
 from understanding_bn.measurements.gradient_structure import GradientStructure
@@ -231,6 +232,7 @@ class InitialMeasurements(Options):
     jacobian_conditioning: JacobianConditioning | None = None
     edge_of_stability: EdgeOfStability | None = None
     noise_by_depth: NoiseByDepth | None = None
+    effective_learning_rate: EffectiveLearningRate | None = None
 
 
 class TrainedMeasurements(Options):

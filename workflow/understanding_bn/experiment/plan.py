@@ -307,6 +307,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "jacobian_conditioning": _measured("jacobian_conditioning"),
     "edge_of_stability": _measured("edge_of_stability"),
     "noise_by_depth": _measured("noise_by_depth"),
+    "effective_learning_rate": _measured("effective_learning_rate"),
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "noise_along_training": _with_histories("gradient_structure"),
     "noise_by_architecture": _noise,

@@ -1,0 +1,1 @@
+"""Predictions of explanations that compete with the paper's, one module for each theme."""
