@@ -34,6 +34,7 @@ VALUES = {
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
     "noise_by_depth": ["value"],
+    "effective_learning_rate": ["norm_before", "norm_after", "accuracy"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }

@@ -17,6 +17,10 @@ EXPLAINED, DEEP = (
     plan(load.resolve(load.load(load.PRESETS / f"{name}.yaml"))) for name in ("explanations", "cifar10-depth")
 )
 MEASURED = [*PLAN.measured, *EXPLAINED.initial["edge_of_stability"], *DEEP.initial["noise_by_depth"]]
+# No preset makes this one.
+DECAYS = {"alphas": [0.1], "weight_decays": [0.01], "updates": 4, "batch_size": 8, "held_out": 20}
+START = {"initialization": {"measurements": [{"effective_learning_rate": DECAYS}]}}
+MEASURED += plan(load.resolve(load.load(load.PRESETS / "explanations.yaml") | START)).initial["effective_learning_rate"]
 NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, *MEASURED]}
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
@@ -130,7 +134,7 @@ SHOW_PAPER = (
             "training/divergence.py",
             "BOUND = 1e3",
             "BOUND = 1e4",
-            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+            {"train", "divergence_path", "max_learning_rate", "edge_of_stability", "effective_learning_rate"},
         ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
         ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),

@@ -52,6 +52,13 @@ LEAST = {
         "minibatches": 3,
         "hessian_minibatches": 2,
     },
+    "effective_learning_rate": {
+        "alphas": [0.1, 0.2],
+        "weight_decays": [0.01, 0.02],
+        "updates": 4,
+        "batch_size": 8,
+        "held_out": 20,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
 }
@@ -70,6 +77,7 @@ QUICK = {
         "minibatches": 2,
         "hessian_minibatches": 1,
     },
+    "effective_learning_rate": {"alphas": [0.1], "weight_decays": [0.01]},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
 }
 CROSSED = ("jacobian_conditioning", "noise_by_depth")  # have networks of their own, in float64
@@ -163,6 +171,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("noise_by_depth", "batch_size", 2, 1_000_000),
         ("noise_by_depth", "minibatches", 2, 100_000),
         ("noise_by_depth", "hessian_minibatches", 1, 100_000),
+        ("effective_learning_rate", "updates", 4, 1_000_000),
+        ("effective_learning_rate", "batch_size", 2, 1_000_000),
+        ("effective_learning_rate", "held_out", 1, 1_000_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -215,6 +226,8 @@ def test_learning_rates_and_steps_have_bounds(name, key):
         ("jacobian_conditioning", "directions", ["colours", "grey"], ["gray", 1]),
         ("jacobian_conditioning", "gaussian", [True, False], [1, "yes"]),
         ("jacobian_conditioning", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
+        ("effective_learning_rate", "weight_decays", [[1e-5, 1]], [[], [0], [1.1], [0.1, 0.1], 0.1]),
+        ("effective_learning_rate", "decayed", [["kernels", "all"]], [[], ["scales"], ["all", "all"]]),
         ("hessian_spectrum", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
         ("hessian_spectrum", "layers", [[], [20, 1]], [[0], [1, 1]]),
         ("hessian_spectrum", "at", [[], [0, 0.5, 1]], [[-0.1], [1.1], [0, 0]]),
@@ -349,6 +362,7 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("max_learning_rate", "batch_size", 65),
         ("jacobian_conditioning", "batch_size", 65),
         ("noise_by_depth", "batch_size", 65),
+        ("effective_learning_rate", "batch_size", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],
@@ -372,6 +386,19 @@ def test_the_hessian_is_of_as_many_mini_batches_as_have_gradients_or_fewer():
     assert mistakes("noise_by_depth", hessian_minibatches=3) == []
     text = "4 is more than minibatches, expected at most 3"
     assert mistakes("noise_by_depth", hessian_minibatches=4) == [Mistake(("hessian_minibatches",), text)]
+
+
+def test_a_mini_batch_is_left_of_the_images_that_are_not_held_out():
+    assert mistakes("effective_learning_rate", held_out=1429) == []
+    text = "1430 of 1437 training images leave too few for a mini-batch of 8; expected at most 1429"
+    assert mistakes("effective_learning_rate", held_out=1430) == [Mistake(("held_out",), text)]
+    assert mistakes("effective_learning_rate", Setting(math.inf, (), ()), held_out=1_000_000) == []
+
+
+def test_an_effective_learning_rate_needs_batch_norm():
+    block = options("effective_learning_rate")
+    assert block.made_on("resnet-8", "kaiming", "batch") == [("resnet-8", "kaiming")]
+    assert block.made_on("resnet-8", "kaiming", "none") == []
 
 
 def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
@@ -419,7 +446,8 @@ def test_descents_name_known_norms_and_each_kind_once():
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():
-    for name in LEAST.keys() - {"gradient_structure", "hessian_spectrum", "max_learning_rate"}:
+    others = {"gradient_structure", "hessian_spectrum", "max_learning_rate", "effective_learning_rate"}
+    for name in LEAST.keys() - others:
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block
