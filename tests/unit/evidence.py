@@ -21,7 +21,7 @@ ANY_ALPHA = 1.0  # of the cell in which a network is measured before training; i
 # Options of measurements that the default preset does not make.
 AT_START = {
     "edge_of_stability": {"descents": [{"loss": "mse", "alphas": {"default": [0.1]}}], "updates": 2, "every": 1},
-    "effective_learning_rate": {"alphas": [0.1], "weight_decays": [0.01], "updates": 4, "held_out": 100},
+    "effective_learning_rate": {"alphas": [0.1], "weight_decays": [0.01], "updates": 4, "batch_size": 8, "held_out": 9},
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},

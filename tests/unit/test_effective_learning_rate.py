@@ -51,8 +51,8 @@ def settled(alpha, decay, momentum, updates):
     alpha /= Direction.SLOPE**2  # so that updates are as large as if gradients were
     decay *= Direction.SLOPE**2
     descent = training.optimiser(model, weights, alpha, Optimiser(momentum=momentum, weight_decay=decay), "all")
-    before, after, sound = training.train(model, weights, descent, noise(), updates)
-    assert sound
+    (before, after), accuracies, sound = training.train(model, weights, descent, noise(), updates, lambda: 0.5)
+    assert sound and accuracies == [0.5] * 2
     square = Direction.SLOPE**2 * (SIZE - 1) / 4
     return before**4 / (alpha**2 * square), after**4 / (alpha**2 * square)
 
@@ -158,7 +158,7 @@ def test_runs_that_fail_say_how(context):
     options = EffectiveLearningRate(**OPTIONS | {"alphas": [1e3], "weight_decays": [0.1], "updates": 30})
     (diverged,) = effective_learning_rate.measure(context, "none", 0, options).itertuples()
     assert diverged.failure == "diverged"
-    assert np.isnan([diverged.norm_before, diverged.norm_after, diverged.accuracy]).all()
+    assert np.isnan([diverged.norm_before, diverged.norm_after, diverged.accuracy_before, diverged.accuracy]).all()
     options = EffectiveLearningRate(**OPTIONS | {"alphas": [1e-9], "weight_decays": [0.1], "updates": 4})
     (stuck,) = effective_learning_rate.measure(context, "batch", 0, options).itertuples()
     assert stuck.failure == "stuck at chance"

@@ -58,6 +58,8 @@ tried["outcome"] = np.where(tried["alpha"] > 0.5, "diverged", "stable")
 descents = table("training_loss sharpness", update=(0, 1, 2), alpha=(0.1, 0.2)).assign(
     loss="mse", momentum=0.0, failure=""
 )
+decays = table("norm_before norm_after accuracy_before accuracy", alpha=(0.1, 0.4), weight_decay=(0.01, 0.04), norm=("batch",))
+decays = decays.assign(momentum=0.9, updates=8, decayed="all", failure="")
 archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
 depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
@@ -75,6 +77,11 @@ SHOWN = {
     "noise_by_depth": (None, {"noise_by_depth": depths}, ["value"]),
     "gradient_noise": (None, {"gradient_noise": noise}, ["noise", "update_noise", "constant"]),
     "edge_of_stability": (None, {"edge_of_stability": descents}, ["training_loss", "sharpness"]),
+    "effective_learning_rate": (
+        None,
+        {"effective_learning_rate": decays},
+        ["norm_before", "norm_after", "accuracy_before", "accuracy"],
+    ),
     "readings": (None, sums, ["a", "b", "ratio"]),
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),

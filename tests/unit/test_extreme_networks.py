@@ -34,7 +34,7 @@ VALUES = {
     "jacobian_conditioning": ["singular_value"],
     "edge_of_stability": ["training_loss", "sharpness"],
     "noise_by_depth": ["value"],
-    "effective_learning_rate": ["norm_before", "norm_after", "accuracy"],
+    "effective_learning_rate": ["norm_before", "norm_after", "accuracy_before", "accuracy"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
 }

@@ -1,7 +1,7 @@
 """Training with weight decay at a constant learning rate, and the norm at which scale-invariant weights settle."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
 import torch
@@ -15,7 +15,7 @@ from understanding_bn.training.divergence import BOUND
 from understanding_bn.training.update import sgd, step
 
 HELD_OUT, MINIBATCHES = 108, 109  # random streams of their own
-BEFORE = 0.75  # share of the updates after which the norm is taken for the first time
+BEFORE = 0.75  # share of the updates after which norm and accuracy are taken for the first time
 
 
 def parted(split: Split, held_out: int) -> tuple[Tensor, Tensor]:
@@ -67,21 +67,29 @@ def train(
     optimiser: torch.optim.Optimizer,
     batches: Iterator[tuple[Tensor, Tensor]],
     updates: int,
-) -> tuple[float, float, bool]:
-    """The norm of `weights` before the last quarter of the updates and at the end, and whether training is sound.
+    accuracy_of: Callable[[], float],
+) -> tuple[list[float], list[float], bool]:
+    """Norms of `weights`, and accuracies, before the last quarter of the updates and at the end; is training sound?
 
-    It is not, and the norms are NaN, where a mini-batch's loss is not finite, or beyond `divergence.BOUND` times the
-    first: training ends there. The weights are the model's own, which is changed.
+    It is in train mode; `accuracy_of` may change the mode. It is not sound, and norms and accuracies are NaN, where a mini-batch's loss is not finite, or beyond `divergence.BOUND` times the first: it ends
+    there.
+
+    Args:
+        model: the network, which is changed.
+        weights: some of its own.
     """
-    first, before = None, math.nan
-    for update in range(updates):
-        if update == int(BEFORE * updates):
-            before = norm(weights)
-        loss = step(model, optimiser, *next(batches))[0].item()
-        first = loss if first is None else first
-        if not math.isfinite(loss) or loss > BOUND * first:
-            return math.nan, math.nan, False
-    return before, norm(weights), True
+    first, norms, accuracies = None, [], []
+    early = int(BEFORE * updates)
+    for several in (early, updates - early):
+        model.train()
+        for _ in range(several):
+            loss = step(model, optimiser, *next(batches))[0].item()
+            first = loss if first is None else first
+            if not math.isfinite(loss) or loss > BOUND * first:
+                return [math.nan] * 2, [math.nan] * 2, False
+        norms.append(norm(weights))
+        accuracies.append(accuracy_of())
+    return norms, accuracies, True
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from understanding_bn.analysis.context import Context
     from understanding_bn.settings import Setting
-
-ALL, KERNELS = "all", "kernels"
 
 
 class EffectiveLearningRate(Initial):
@@ -59,6 +57,7 @@ COLUMNS = {
     "norm_before": "float64",
     "norm_after": "float64",
     "bn_mode": "str",
+    "accuracy_before": "float64",
     "accuracy": "float64",
     "failure": "str",
 }
@@ -77,8 +76,8 @@ def measure(context: Context, norm: str, seed: int, options: EffectiveLearningRa
     "kernels" does not.
 
     Columns: batch_size, momentum, updates, decayed, alpha, weight_decay, norm_before (of these kernels before the last
-    quarter of the updates), norm_after (at the end), bn_mode ("eval", of the accuracy), accuracy (a share, of the
-    images held out, at the end) and failure: "diverged" (see `decayed_training.train`; norms and accuracy are NaN),
+    quarter of the updates), norm_after (at the end), bn_mode ("eval", of the accuracies), accuracy_before and accuracy
+    (shares of the images held out, at the same two moments) and failure: "diverged" (see `decayed_training.train`; norms and accuracies are NaN),
     "stuck at chance" (see `divergence.stuck_at_chance`, here of the images held out) or "".
     """
     import pandas as pd
@@ -95,11 +94,11 @@ def measure(context: Context, norm: str, seed: int, options: EffectiveLearningRa
         kernels = training.scale_invariant(model)
         optimiser = training.optimiser(model, kernels, alpha, Optimiser(momentum=momentum, weight_decay=decay), decayed)
         batches = training.minibatches(split, kept, seed, options.batch_size, context.augmentation)
-        before, after, sound = training.train(model, kernels, optimiser, batches, options.updates)
-        accuracy = training.accuracy(model, split, held_out) if sound else math.nan
-        failure = "diverged" if not sound else ""
-        if sound and stuck_at_chance(accuracy, len(held_out), majority):
-            failure = "stuck at chance"
+        norms, accuracies, sound = training.train(
+            model, kernels, optimiser, batches, options.updates, partial(training.accuracy, model, split, held_out)
+        )
+        chance = sound and stuck_at_chance(accuracies[-1], len(held_out), majority)
+        failure = "diverged" if not sound else "stuck at chance" if chance else ""
         facts = (options.batch_size, momentum, options.updates, decayed, alpha, decay)
-        rows.append((*facts, before, after, "eval", accuracy, failure))
+        rows.append((*facts, *norms, "eval", *accuracies, failure))
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -3,7 +3,8 @@
 What is compared is fixed here. Runs of one seed and one set of decayed parameters are cells (α, λ) of a grid.
 
 1. Accuracy: two cells are neighbours of equal product if they share αλ, and of unequal product if they share α or λ,
-   with no cell between them. A pair counts where both its runs are sound, settled or not.
+   with no cell between them. A pair counts where both its runs are sound, settled or not. How much of a difference is
+   chance is told by one run's difference between its last quarter's beginning and end.
 2. Norm: a run has settled where ‖w‖ changes by at most SETTLED of itself over the last quarter of its updates. The slope
    is that of the least-squares line through log ‖w‖⁴ against log(α/λ), over the settled runs. In a whole grid α/λ and αλ
    are uncorrelated, so that the slope does not depend on what αλ does to the norm.
@@ -62,6 +63,12 @@ def differences(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(first, index=wide.index), pd.DataFrame(then, index=wide.index)
 
 
+def fluctuation(table: pd.DataFrame) -> pd.Series:
+    """By seed, the mean |difference| of accuracy in points that a sound run shows over the last quarter of training."""
+    change = 100 * (table["accuracy"] - table["accuracy_before"]).abs().where(table["failure"] == "")
+    return change.groupby(table["seed"]).mean()
+
+
 def slopes(table: pd.DataFrame) -> pd.Series:
     """The slope of log ‖w‖⁴ against log(α/λ) of each seed's settled runs; NaN where they have too few different α/λ."""
     return pd.Series({seed: _slope(rows) for seed, rows in table.groupby("seed")}, name="slope", dtype=float)
@@ -70,18 +77,19 @@ def slopes(table: pd.DataFrame) -> pd.Series:
 def by_seed(effective_learning_rate: pd.DataFrame) -> pd.DataFrame:
     """A row per set of decayed parameters and seed: what the claim is judged on.
 
-    Columns: decayed, seed, equal and unequal (mean |difference| in points), slope, and how many runs settled, not
-    settled, and failed.
+    Columns: decayed, seed, equal and unequal (mean |difference| in points), fluctuation, slope, and how many runs
+    settled, not settled, and failed.
     """
     parts = []
     for decayed, table in runs(effective_learning_rate).groupby("decayed", sort=False):
         equal, unequal = differences(table)
         counts = [table["outcome"] == SOUND, table["outcome"] == UNSETTLED, table["failure"] != ""]
-        columns = {"equal": equal.mean(axis=1), "unequal": unequal.mean(axis=1), "slope": slopes(table)}
+        columns = {"equal": equal.mean(axis=1), "unequal": unequal.mean(axis=1)}
+        columns |= {"fluctuation": fluctuation(table), "slope": slopes(table)}
         for name, flags in zip(("settled", "not_settled", "failed"), counts, strict=True):
             columns[name] = flags.groupby(table["seed"]).sum()
         parts.append(pd.DataFrame(columns).rename_axis("seed").reset_index().assign(decayed=decayed))
-    names = ["decayed", "seed", "equal", "unequal", "slope", "settled", "not_settled", "failed"]
+    names = ["decayed", "seed", "equal", "unequal", "fluctuation", "slope", "settled", "not_settled", "failed"]
     return pd.concat(parts, ignore_index=True)[names] if parts else pd.DataFrame(columns=names)
 
 

@@ -1,5 +1,7 @@
 """Weight decay as an effective learning rate. Each function is one prediction; bounds are constants."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from understanding_bn.claims.checks import Check, quotient_check, within
@@ -40,6 +42,8 @@ def _of(table: pd.DataFrame, where: str) -> list[Check]:
     name += f"{equal} pairs of equal αλ over {unequal} of unequal"
     name += f" ({lost} of {total} differences have a run that failed)" if lost else ""
     pairs = quotient_check(name, means[0].to_numpy(), means[1].to_numpy(), "≤", SAME_PRODUCT, zero=1)
+    sizes = (*means.mean(), summary.fluctuation(table).mean())
+    pairs = replace(pairs, beside="{:.2g} over {:.2g} points; one run differs by {:.2g} over its last quarter".format(*sizes))
     counts = table["outcome"].value_counts().to_dict()
     settled = counts.pop(summary.SOUND, 0)
     left_out = "".join(f", {number} {outcome}" for outcome, number in counts.items())
