@@ -81,7 +81,7 @@ def test_the_norm_is_of_the_kernels_that_batch_norm_follows(context):
     model = context.model("batch", 0)
     kernels = training.scale_invariant(model)
     assert len(kernels) == 7 + 2, "the stem, two in each of three blocks, two projections"
-    images, labels = next(context.minibatches(0))
+    images, _ = next(context.minibatches(0))
     with torch.no_grad():
         logits = model(images)
         for kernel in kernels:

@@ -20,7 +20,7 @@ FACTS |= {"momentum": 0.9, "updates": 100, "bn_mode": "eval", "failure": ""}
 
 
 def made_up(of_decay=1.0, slope=1.0, kinds=("all",), **changes):
-    """Accuracy linear in log4 α + e · log4 λ, ‖w‖⁴ = αλ (α/λ)^slope, a bit different by seed; λ = 0.016 is unsettled."""
+    """Accuracy linear in log4 α + e · log4 λ and ‖w‖⁴ = αλ (α/λ)^slope; the largest λ has not settled."""
     rows = []
     for kind, alpha, decay, seed in itertools.product(kinds, ALPHAS, DECAYS, SEEDS):
         noise = 1e-4 * ((seed * int(1e3 * (alpha + decay))) % 7)

@@ -58,7 +58,9 @@ tried["outcome"] = np.where(tried["alpha"] > 0.5, "diverged", "stable")
 descents = table("training_loss sharpness", update=(0, 1, 2), alpha=(0.1, 0.2)).assign(
     loss="mse", momentum=0.0, failure=""
 )
-decays = table("norm_before norm_after accuracy_before accuracy", alpha=(0.1, 0.4), weight_decay=(0.01, 0.04), norm=("batch",))
+decays = table(
+    "norm_before norm_after accuracy_before accuracy", alpha=(0.1, 0.4), weight_decay=(0.01, 0.04), norm=("batch",)
+)
 decays = decays.assign(momentum=0.9, updates=8, decayed="all", failure="")
 archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]

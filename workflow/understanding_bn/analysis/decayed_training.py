@@ -71,8 +71,8 @@ def train(
 ) -> tuple[list[float], list[float], bool]:
     """Norms of `weights`, and accuracies, before the last quarter of the updates and at the end; is training sound?
 
-    It is in train mode; `accuracy_of` may change the mode. It is not sound, and norms and accuracies are NaN, where a mini-batch's loss is not finite, or beyond `divergence.BOUND` times the first: it ends
-    there.
+    It is in train mode; `accuracy_of` may change the mode. It is not sound where a mini-batch's loss is not finite, or
+    beyond `divergence.BOUND` times the first. It ends there, and norms and accuracies are NaN.
 
     Args:
         model: the network, which is changed.

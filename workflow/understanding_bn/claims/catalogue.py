@@ -276,8 +276,8 @@ FOLLOWUPS = (
     ),
     Claim(
         "Ee",
-        "with BN, weight decay λ sets an effective learning rate: cells of equal αλ differ in accuracy by at most 1/3 of "
-        f"what others differ by, and ‖w‖⁴ settles at a power 1 ± {effective_learning_rate.SLOPE_ERROR:g} of α/λ",
+        "with BN, weight decay λ sets an effective learning rate: cells of equal αλ differ in accuracy by at most 1/3 "
+        f"of what others differ by, and ‖w‖⁴ settles at a power 1 ± {effective_learning_rate.SLOPE_ERROR:g} of α/λ",
         recalled("effective rate α/‖w‖², which settles at √(αλ) up to a factor"),
         "effective_learning_rate",
         effective_learning_rate.weight_decay_sets_an_effective_learning_rate,

@@ -14,7 +14,8 @@ from understanding_bn.figures.numbers import plain, positive, span
 from understanding_bn.figures.titles import count, initialisation, network
 from understanding_bn.summaries.effective_learning_rate import RUN, SOUND, UNSETTLED, by_seed, runs, slopes
 
-COLUMNS = [*RUN, "product", "ratio", "accuracy_before", "accuracy", "norm_before", "norm_after", "norm4", "change", "outcome"]
+COLUMNS = [*RUN, "product", "ratio", "accuracy_before", "accuracy"]
+COLUMNS += ["norm_before", "norm_after", "norm4", "change", "outcome"]
 DECAYED = {"all": "all parameters decayed", "kernels": "only kernels decayed"}
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")  # of a weight decay, from the smallest
 APART = 1.06  # factor between the places of seeds' dots of neighbouring weight decays, which may share one

@@ -77,8 +77,9 @@ def measure(context: Context, norm: str, seed: int, options: EffectiveLearningRa
 
     Columns: batch_size, momentum, updates, decayed, alpha, weight_decay, norm_before (of these kernels before the last
     quarter of the updates), norm_after (at the end), bn_mode ("eval", of the accuracies), accuracy_before and accuracy
-    (shares of the images held out, at the same two moments) and failure: "diverged" (see `decayed_training.train`; norms and accuracies are NaN),
-    "stuck at chance" (see `divergence.stuck_at_chance`, here of the images held out) or "".
+    (shares of the images held out, at the same two moments) and failure: "diverged" (see `decayed_training.train`;
+    norms and accuracies are NaN), "stuck at chance" (see `divergence.stuck_at_chance`, here of the images held out)
+    or "".
     """
     import pandas as pd
 

@@ -5,9 +5,9 @@ What is compared is fixed here. Runs of one seed and one set of decayed paramete
 1. Accuracy: two cells are neighbours of equal product if they share αλ, and of unequal product if they share α or λ,
    with no cell between them. A pair counts where both its runs are sound, settled or not. How much of a difference is
    chance is told by one run's difference between its last quarter's beginning and end.
-2. Norm: a run has settled where ‖w‖ changes by at most SETTLED of itself over the last quarter of its updates. The slope
-   is that of the least-squares line through log ‖w‖⁴ against log(α/λ), over the settled runs. In a whole grid α/λ and αλ
-   are uncorrelated, so that the slope does not depend on what αλ does to the norm.
+2. Norm: a run has settled where ‖w‖ changes by at most SETTLED of itself over the last quarter of its updates. The
+   slope is that of the least-squares line through log ‖w‖⁴ against log(α/λ), over the settled runs. In a whole grid α/λ
+   and αλ are uncorrelated, so that the slope does not depend on what αλ does to the norm.
 """
 
 import math

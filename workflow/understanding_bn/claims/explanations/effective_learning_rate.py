@@ -43,10 +43,11 @@ def _of(table: pd.DataFrame, where: str) -> list[Check]:
     name += f" ({lost} of {total} differences have a run that failed)" if lost else ""
     pairs = quotient_check(name, means[0].to_numpy(), means[1].to_numpy(), "≤", SAME_PRODUCT, zero=1)
     sizes = (*means.mean(), summary.fluctuation(table).mean())
-    pairs = replace(pairs, beside="{:.2g} over {:.2g} points; one run differs by {:.2g} over its last quarter".format(*sizes))
+    pairs = replace(
+        pairs, beside="{:.2g} over {:.2g} points; one run differs by {:.2g} over its last quarter".format(*sizes)
+    )
     counts = table["outcome"].value_counts().to_dict()
     settled = counts.pop(summary.SOUND, 0)
     left_out = "".join(f", {number} {outcome}" for outcome, number in counts.items())
     name = f"slope of log ‖w‖⁴ against log(α/λ), {where} ({settled} of {len(table)} runs{left_out})"
     return [pairs, *within(name, summary.slopes(table).to_numpy(), 1 - SLOPE_ERROR, 1 + SLOPE_ERROR)]
-
