@@ -103,6 +103,8 @@ SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
 OF_TRAINED = ("gradient_structure", "hessian_spectrum")
+# With the values of one norm alone there is no other network to compare it with, or none that was measured.
+WITH_ONE_NORM = ("noise_by_architecture", "batch_size_roles", "effective_learning_rate")
 
 
 def changed(name, values, columns, case):
@@ -125,8 +127,7 @@ def test_extreme_values_are_shown_or_are_said_to_be_nothing_to_show(name, case):
         try:
             shown, _ = (module.tabulate if name == "readings" else module.draw)(**given)
         except NothingToShow as nothing:
-            # With the values of one norm alone there is no other network to compare it with.
-            assert not case.startswith("one norm") or name in ("noise_by_architecture", "batch_size_roles")
+            assert not case.startswith("one norm") or name in WITH_ONE_NORM
             assert str(nothing).endswith(".")
             assert module.COLUMNS
             return
