@@ -72,12 +72,15 @@ def _accuracy(ax: Axes, table: pd.DataFrame, looks: dict[float, tuple[str, str]]
 
 
 def _norms(ax: Axes, table: pd.DataFrame, looks: dict[float, tuple[str, str]]) -> None:
-    """A dot for each run that did not fail, and the law, a line of slope 1 through the mean of those that settled."""
+    """A dot for each run that did not fail, the mean of those that settled by αλ, and the law of slope 1."""
     for decay, (colour, shape) in looks.items():
         for outcome, fill in ((SOUND, colour), (UNSETTLED, "white")):
             rows = table[(table["weight_decay"] == decay) & (table["outcome"] == outcome) & (table["norm4"] > 0)]
             ax.plot(rows["ratio"], rows["norm4"], shape, color=colour, mfc=fill, mew=0.7, markersize=3.6, alpha=0.75)
     settled = table[(table["outcome"] == SOUND) & (table["norm4"] > 0)]
+    for _, rows in settled.groupby("product"):
+        means = np.exp(np.log(rows["norm4"]).groupby(rows["ratio"]).mean())
+        ax.plot(means.index, means, color="0.6", linewidth=0.7, zorder=1.5)
     if len(settled):
         ends = np.array([table["ratio"].min(), table["ratio"].max()])
         middle = np.exp(np.log(settled["norm4"]).mean() - np.log(settled["ratio"]).mean())
@@ -100,6 +103,7 @@ def _key(figure: Figure, table: pd.DataFrame, looks: dict[float, tuple[str, str]
     norms: keys.Group = {"one seed, settled": keys.marker("o")}
     if (table["outcome"] == UNSETTLED).any():
         norms["not settled"] = keys.marker("o", mfc="white", mew=0.7)
+    norms["equal αλ, mean"] = keys.line(color="0.6", linewidth=0.7)
     norms["slope 1"] = keys.line(**style.LAW)
     made = f"β = {plain(facts['momentum'])}, {plain(facts['updates'], 9)} updates"
     setting = f"{network(facts['arch'])}, {initialisation(facts['init'])}, B = {facts['batch_size']}"

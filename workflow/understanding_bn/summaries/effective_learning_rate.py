@@ -6,8 +6,8 @@ What is compared is fixed here. Runs of one seed and one set of decayed paramete
    with no cell between them. A pair counts where both its runs are sound, settled or not. How much of a difference is
    chance is told by one run's difference between its last quarter's beginning and end.
 2. Norm: a run has settled where ‖w‖ changes by at most SETTLED of itself over the last quarter of its updates. The
-   slope is that of the least-squares line through log ‖w‖⁴ against log(α/λ), over the settled runs. In a whole grid α/λ
-   and αλ are uncorrelated, so that the slope does not depend on what αλ does to the norm.
+   slope is that of log ‖w‖⁴ against log(α/λ) in a least-squares fit over the settled runs, beside log(αλ), on which the
+   gradients depend, too. Over a whole grid the two are uncorrelated, and the slope is that of the simple line.
 """
 
 import math
@@ -97,7 +97,9 @@ def _slope(rows: pd.DataFrame) -> float:
     rows = rows[(rows["outcome"] == SOUND) & (rows["norm4"] > 0)]
     if rows["ratio"].nunique() < LEAST_RATIOS:
         return math.nan
-    return float(np.polyfit(np.log(rows["ratio"]), np.log(rows["norm4"]), 1)[0])
+    logs = np.log(rows[["ratio", "product"]].to_numpy())
+    (slope, *_), _, rank, _ = np.linalg.lstsq(np.column_stack([logs, np.ones(len(logs))]), np.log(rows["norm4"]))
+    return float(slope) if rank == 3 else math.nan
 
 
 def _pairs(cells: list[Cell], fixed: Callable[[Cell], float], part: int) -> list[tuple[Cell, Cell]]:

@@ -49,5 +49,5 @@ def _of(table: pd.DataFrame, where: str) -> list[Check]:
     counts = table["outcome"].value_counts().to_dict()
     settled = counts.pop(summary.SOUND, 0)
     left_out = "".join(f", {number} {outcome}" for outcome, number in counts.items())
-    name = f"slope of log ‖w‖⁴ against log(α/λ), {where} ({settled} of {len(table)} runs{left_out})"
+    name = f"slope of log ‖w‖⁴ against log(α/λ) at equal αλ, {where} ({settled} of {len(table)} runs{left_out})"
     return [pairs, *within(name, summary.slopes(table).to_numpy(), 1 - SLOPE_ERROR, 1 + SLOPE_ERROR)]
