@@ -235,6 +235,16 @@ def measurements(draw, depth: int, shallowest: int, largest_batch: int) -> dict[
             **{key: st.just(value) for key, value in search.items() if key not in ("archs", "inits")},
         }
     )
+    blocks["effective_learning_rate"] = st.fixed_dictionaries(
+        {
+            "alphas": several(alphas()),
+            "weight_decays": several(shares(1e-300)),
+            "updates": whole(4, 1_000_000),
+            "batch_size": whole(2, largest_batch // 2),
+            "held_out": whole(1, largest_batch // 2),
+        },
+        optional={"decayed": several(st.sampled_from(["all", "kernels"]), 2)},
+    )
     return draw(st.fixed_dictionaries({}, optional=blocks))
 
 

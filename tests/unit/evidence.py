@@ -38,6 +38,7 @@ AT_START = {
         "batch_size": 4,
     },
     "equivalent_schedule": {"alpha": 0.1, "weight_decay": 0.005, "updates": 50},
+    "effective_learning_rate": {"alphas": [0.1], "weight_decays": [0.01], "updates": 4, "batch_size": 8, "held_out": 9},
 }
 AT_END = {
     "gradient_structure": {"at": [1.0], "minibatches": 2},

@@ -61,6 +61,10 @@ tried["outcome"] = np.where(tried["alpha"] > 0.5, "diverged", "stable")
 descents = table("training_loss sharpness", update=(0, 1, 2), alpha=(0.1, 0.2)).assign(
     loss="mse", momentum=0.0, failure=""
 )
+decays = table(
+    "norm_before norm_after accuracy_before accuracy", alpha=(0.1, 0.4), weight_decay=(0.01, 0.04), norm=("batch",)
+)
+decays = decays.assign(momentum=0.9, updates=8, decayed="all", failure="")
 archs = ("resnet-8", "plain-14")
 jacobians = [as_values([4, 2, 1.0], norm=n, arch=a, seed=s) for n, a, s in itertools.product(NORMS, archs, SEEDS)]
 depths = [rows_of(a, n, s) for a, n, s in itertools.product(archs, NORMS, SEEDS)]
@@ -105,6 +109,11 @@ SHOWN = {
         trained | {"landscape_smoothness": landscape},
         ["loss", "gradient_norm", "gradient_distance"],
     ),
+    "effective_learning_rate": (
+        None,
+        {"effective_learning_rate": decays},
+        ["norm_before", "norm_after", "accuracy_before", "accuracy"],
+    ),
     "readings": (None, sums, ["a", "b", "ratio"]),
     "single_final_bn": (None, trained, ["test_accuracy"]),
     "other_norms": (None, trained, ["test_accuracy"]),
@@ -125,6 +134,8 @@ SLOWER = ("infinite", "zero", "some of each", "one norm NaN", "one norm infinite
 CASES = ("NaN", "no rows", *(pytest.param(case, marks=pytest.mark.slow) for case in SLOWER))
 MIXED = (np.nan, np.inf, 0.0, 1e-30, 1e30, -1.0, 1.0)
 OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift", "landscape_smoothness")
+# With the values of one norm alone there is no other network to compare it with, or none that was measured.
+WITH_ONE_NORM = ("noise_by_architecture", "batch_size_roles", "effective_learning_rate")
 
 
 def changed(name, values, columns, case):
@@ -147,8 +158,7 @@ def test_extreme_values_are_shown_or_are_said_to_be_nothing_to_show(name, case):
         try:
             shown, _ = (module.tabulate if name == "readings" else module.draw)(**given)
         except NothingToShow as nothing:
-            # With the values of one norm alone there is no other network to compare it with.
-            assert not case.startswith("one norm") or name in ("noise_by_architecture", "batch_size_roles")
+            assert not case.startswith("one norm") or name in WITH_ONE_NORM
             assert str(nothing).endswith(".")
             assert module.COLUMNS
             return

@@ -38,6 +38,7 @@ VALUES = {
     "feature_rank": ["singular_value"],
     "gradient_correlation": ["correlation", "standard_error"],
     "initial_sharpness": ["sharpness"],
+    "effective_learning_rate": ["norm_before", "norm_after", "accuracy_before", "accuracy"],
     "gradient_structure": ["value"],
     "hessian_spectrum": ["value", "weight", "residual"],
     "covariate_shift": ["shift", "of_mean", "of_std"],

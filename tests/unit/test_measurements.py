@@ -68,6 +68,13 @@ LEAST = {
         "largest_alpha": 1,
         "steps_per_decade": 1,
     },
+    "effective_learning_rate": {
+        "alphas": [0.1, 0.2],
+        "weight_decays": [0.01, 0.02],
+        "updates": 4,
+        "batch_size": 8,
+        "held_out": 20,
+    },
     "gradient_structure": {"at": [0, 1], "minibatches": 2},
     "hessian_spectrum": {"at": [1], "subset": 64, "top": 1, "probes": 2, "steps": 15},
     "covariate_shift": {"at": [1]},
@@ -98,6 +105,7 @@ QUICK = {
         "steps": [0.5],
     },
     "initial_sharpness": {"subset": 8, "updates": 2},
+    "effective_learning_rate": {"alphas": [0.1], "weight_decays": [0.01]},
     "hessian_spectrum": {"subset": 2, "probes": 1, "steps": 2},
     "covariate_shift": {"warm_up": 1, "updates": 1},
     "equivalent_schedule": {"updates": 1},
@@ -204,6 +212,9 @@ def test_every_key_is_needed_and_described_and_no_other_is_known(name):
         ("feature_rank", "batch_size", 2, 1_000_000),
         ("gradient_correlation", "minibatches", 1, 100_000),
         ("initial_sharpness", "subset", 2, 1_000_000),
+        ("effective_learning_rate", "updates", 4, 1_000_000),
+        ("effective_learning_rate", "batch_size", 2, 1_000_000),
+        ("effective_learning_rate", "held_out", 1, 1_000_000),
         ("gradient_structure", "minibatches", 2, 100_000),
         ("gradient_structure", "samples", 0, 100_000),
         ("hessian_spectrum", "subset", 2, 1_000_000),
@@ -261,6 +272,8 @@ def test_learning_rates_and_steps_have_bounds(name, key):
         ("jacobian_conditioning", "directions", ["colours", "grey"], ["gray", 1]),
         ("jacobian_conditioning", "gaussian", [True, False], [1, "yes"]),
         ("jacobian_conditioning", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
+        ("effective_learning_rate", "weight_decays", [[1e-5, 1]], [[], [0], [1.1], [0.1, 0.1], 0.1]),
+        ("effective_learning_rate", "decayed", [["kernels", "all"]], [[], ["scales"], ["all", "all"]]),
         ("hessian_spectrum", "bn_modes", [["eval"], ["eval", "train"]], [[], ["frozen"], ["eval", "eval"]]),
         ("hessian_spectrum", "layers", [[], [20, 1]], [[0], [1, 1]]),
         ("hessian_spectrum", "at", [[], [0, 0.5, 1]], [[-0.1], [1.1], [0, 0]]),
@@ -400,6 +413,7 @@ def test_an_epoch_must_have_the_minibatches_of_every_size_or_of_two_where_others
         ("gradient_correlation", "batch_size", 65),
         ("initial_sharpness", "batch_size", 65),
         ("initial_sharpness", "subset", 65),
+        ("effective_learning_rate", "batch_size", 65),
         ("edge_of_stability", "images", 65),
         ("hessian_spectrum", "subset", 65),
     ],
@@ -429,6 +443,19 @@ def test_branches_are_measured_where_there_are_streams():
     networks = {"archs": ["resnet-8", "plain-8", "resnet-padded-8"], "inits": ["kaiming"]}
     text = "plain-8 has no shortcuts; expected a residual network"
     assert mistakes("branch_variance", networks=networks) == [Mistake(("networks", "archs", 1), text)]
+
+
+def test_a_mini_batch_is_left_of_the_images_that_are_not_held_out():
+    assert mistakes("effective_learning_rate", held_out=1429) == []
+    text = "1430 of 1437 training images leave too few for a mini-batch of 8; expected at most 1429"
+    assert mistakes("effective_learning_rate", held_out=1430) == [Mistake(("held_out",), text)]
+    assert mistakes("effective_learning_rate", Setting(math.inf, (), ()), held_out=1_000_000) == []
+
+
+def test_an_effective_learning_rate_needs_batch_norm():
+    block = options("effective_learning_rate")
+    assert block.made_on("resnet-8", "kaiming", "batch") == [("resnet-8", "kaiming")]
+    assert block.made_on("resnet-8", "kaiming", "none") == []
 
 
 def test_the_search_varies_depth_for_every_norm_and_initialisation_for_none():
@@ -476,7 +503,7 @@ def test_descents_name_known_norms_and_each_kind_once():
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():
-    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate"}:
+    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate", "effective_learning_rate"}:
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block

@@ -206,6 +206,9 @@ def measuring_minutes(wildcards, attempt):
     share = {"edge_of_stability": 4}.get(wildcards.measurement, 1)
     if wildcards.measurement == "max_learning_rate":
         share = options.updates * options.batch_size / 2560
+    if wildcards.measurement == "effective_learning_rate":  # trains so many networks, at 57 images/s of ResNet-110
+        runs = len(CONFIG.seeds) * len(options.decayed) * len(options.alphas) * len(options.weight_decays)
+        share = runs * options.updates * options.batch_size * architecture.depth(wildcards.arch) / 110 / (57 * 3600)
     return round((10 if EMBEDDED else 60) * max(1, share) * attempt)
 
 

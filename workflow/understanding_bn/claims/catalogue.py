@@ -9,6 +9,7 @@ from understanding_bn.claims.checks import Check
 from understanding_bn.claims.explanations import (
     at_initialization,
     covariate_shift,
+    effective_learning_rate,
     landscape,
     noise,
     step_size,
@@ -375,6 +376,15 @@ FOLLOWUPS = (
         "equivalent_schedule",
         weight_decay.decay_is_an_exponential_schedule,
         "Li & Arora (2020)",
+    ),
+    Claim(
+        "Ee",
+        "with BN, weight decay λ sets an effective learning rate: cells of equal αλ differ in accuracy by at most 1/3 "
+        f"of what others differ by, and ‖w‖⁴ settles at a power 1 ± {effective_learning_rate.SLOPE_ERROR:g} of α/λ",
+        recalled("effective rate α/‖w‖², which settles at √(αλ) up to a factor"),
+        "effective_learning_rate",
+        effective_learning_rate.weight_decay_sets_an_effective_learning_rate,
+        "van Laarhoven (2017)",
     ),
 )
 

@@ -43,14 +43,14 @@ class Results:
         self.compared: list[tuple[str, float, str | None]] = []  # norm, α and init, as asked for
         self.alphas_for: dict[str, float] = {}  # by their role in the paper
 
-    def measurement(self, name: str) -> pd.DataFrame:
+    def measurement(self, name: str, norms: tuple[str, ...] = ("batch", "none")) -> pd.DataFrame:
         """The values of a measurement at initialisation, all norms and seeds.
 
         Raises:
-            NotRunError: there are none, or not for both batch norm and none.
+            NotRunError: there are none, or not for each of `norms`.
         """
         table = self._gather(lambda run: isinstance(run.job, Measure) and run.job.measurement == name)
-        missing = {"batch", "none"} - set(table["norm"].unique() if len(table) else [])
+        missing = {*norms} - set(table["norm"].unique() if len(table) else [])
         if missing:
             raise NotRunError(f"{name} for {' and '.join(sorted(missing))}")
         return table

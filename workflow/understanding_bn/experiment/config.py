@@ -18,6 +18,7 @@ from understanding_bn.measurements.channel_moments import ChannelMoments
 from understanding_bn.measurements.covariate_shift import CovariateShift
 from understanding_bn.measurements.divergence_path import DivergencePath
 from understanding_bn.measurements.edge_of_stability import EdgeOfStability
+from understanding_bn.measurements.effective_learning_rate import EffectiveLearningRate
 from understanding_bn.measurements.equivalent_schedule import EquivalentSchedule
 from understanding_bn.measurements.feature_rank import FeatureRank
 from understanding_bn.measurements.gradient_correlation import GradientCorrelation
@@ -243,6 +244,7 @@ class InitialMeasurements(Options):
     gradient_correlation: GradientCorrelation | None = None
     initial_sharpness: InitialSharpness | None = None
     equivalent_schedule: EquivalentSchedule | None = None
+    effective_learning_rate: EffectiveLearningRate | None = None
 
 
 class TrainedMeasurements(Options):

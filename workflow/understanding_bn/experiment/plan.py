@@ -326,6 +326,7 @@ FIGURES: dict[str, Callable[[Plan], Inputs]] = {
     "initial_sharpness": _measured("initial_sharpness"),
     "replacing_batch_norm": _replacing,
     "equivalent_schedule": _measured("equivalent_schedule"),
+    "effective_learning_rate": _measured("effective_learning_rate"),
     "hessian_spectrum": _with_histories("hessian_spectrum"),
     "landscape_smoothness": _with_histories("landscape_smoothness"),
     "noise_along_training": _with_histories("gradient_structure"),
