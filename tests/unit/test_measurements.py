@@ -115,7 +115,6 @@ CROSSED = (
     *("jacobian_conditioning", "noise_by_depth"),
     *("branch_variance", "feature_rank", "gradient_correlation"),
 )  # have networks of their own, in float64
-OF_OWN = (*CROSSED, "initial_sharpness")  # have networks of their own
 FLOAT64 = (*CROSSED, "equivalent_schedule", "landscape_smoothness")
 OF_TRAINED = ("gradient_structure", "hessian_spectrum", "covariate_shift", "landscape_smoothness")
 SETTING = Setting(images=1437, archs=("resnet-110", "resnet-20"), norms=("batch", "none"))
@@ -503,11 +502,11 @@ def test_descents_name_known_norms_and_each_kind_once():
 
 
 def test_other_measurements_are_made_on_the_presets_network_alone():
-    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate", "effective_learning_rate"}:
+    for name in LEAST.keys() - {*OF_TRAINED, "max_learning_rate", "initial_sharpness", "effective_learning_rate"}:
         block = options(name)
         assert block.made_on("resnet-8", "kaiming", "none") == [("resnet-8", "kaiming")]
         assert block.for_one() == block
-        assert block.other_inits() == (("fixup", "kaiming") if name in OF_OWN else ())
+        assert block.other_inits() == (("fixup", "kaiming") if name in CROSSED else ())
 
 
 def test_three_are_made_on_every_reading_of_the_paper():
