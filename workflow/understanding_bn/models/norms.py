@@ -49,7 +49,7 @@ def instance(channels: int) -> nn.Module:
 
 
 class GroupNorm2d(nn.GroupNorm):
-    """Group norm that takes a CPU no longer in bfloat16 than in float32.
+    """Group norm without the detour that PyTorch makes on a CPU in bfloat16.
 
     PyTorch's own kernel for bfloat16 and channels-last with several groups takes some ten times as long as one pass in
     float32 over a copy with channels first. Its statistics are in float32 either way.
