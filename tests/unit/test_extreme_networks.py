@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from contexts import context_of
-from test_measurements import LEAST, QUICK, module, options
+from measuring import LEAST, QUICK, module, options
 
 WEIGHTS = {
     "NaN": lambda tensor: torch.full_like(tensor, math.nan),

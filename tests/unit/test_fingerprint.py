@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import small_configs
-from test_measurements import LEAST, OF_TRAINED
+from measuring import LEAST, OF_TRAINED
 
 from understanding_bn import fingerprint
 from understanding_bn.experiment import load

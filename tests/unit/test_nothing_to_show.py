@@ -5,8 +5,8 @@ import types
 
 import pandas as pd
 import pytest
+from measuring import LEAST, options
 from records import DATA, finished, job
-from test_measurements import LEAST, options
 
 from understanding_bn import files
 from understanding_bn.cell import Network
