@@ -93,7 +93,10 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ("<!-- BEGIN nothing -->\n<!-- END nothing -->", "'nothing' has no meaning; expected one of origin, costs"),
         ("<!-- n seeds quick -->3", "<!-- n seeds quick --> is not complete"),
         ("3<!-- /n -->", "<!-- /n --> is not complete"),
-        ("<!-- n nothing quick -->3<!-- /n -->", "'nothing' has no meaning; expected one of agreeing, best_accuracy"),
+        (
+            "<!-- n nothing quick -->3<!-- /n -->",
+            "'nothing' has no meaning; expected one of agreeing, at_loss, ",
+        ),
         ("<!-- n seeds -->3<!-- /n -->", "'seeds': missing a required argument: 'preset'"),
         ("<!-- n verdict quick -->3<!-- /n -->", "'verdict quick': missing a required argument: 'claim'"),
         ("<!-- n seeds quick 3 -->3<!-- /n -->", "'seeds quick 3': too many positional arguments"),

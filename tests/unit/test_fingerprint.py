@@ -24,6 +24,7 @@ NUMERIC = {getattr(job, "measurement", job.rule): job for job in [PLAN.prepare, 
 JUDGING = SimpleNamespace(modules=["claims.judging"], code=fingerprint.whole(["claims.judging"]))
 WORDED = {f"draw {item.name}": item for item in PLAN.items} | {"judge": JUDGING}
 JOBS = NUMERIC | WORDED
+SEARCHES = ("max_learning_rate", "initial_sharpness")
 
 
 @pytest.fixture
@@ -133,10 +134,10 @@ SHOW_PAPER = (
             "training/divergence.py",
             "BOUND = 1e3",
             "BOUND = 1e4",
-            {"train", "divergence_path", "max_learning_rate", "edge_of_stability"},
+            {"train", "divergence_path", "edge_of_stability", "effective_learning_rate", *SEARCHES},
         ),
         ("models/resnet.py", "WIDTHS = (16, 32, 64)", "WIDTHS = (16, 32, 65)", NETWORKS),
-        ("measurements/gradient_structure.py", "SAMPLES = 101, 102", "SAMPLES = 101, 103", {"gradient_structure"}),
+        ("measurements/gradient_structure.py", "HESSIAN = 101, 102,", "HESSIAN = 101, 103,", {"gradient_structure"}),
         # Operations.
         ("training/loop.py", "alpha * 0.1 **", "alpha * 0.2 **", {"train"}),
         ("training/update.py", "return loss.detach(), ", "return -loss.detach(), ", NETWORKS),
@@ -150,7 +151,7 @@ SHOW_PAPER = (
             "analysis/learning_rate_search.py",
             "from understanding_bn.training.update import step",
             "from understanding_bn.benchmark.baseline import train as step",
-            {"max_learning_rate"},
+            {*SEARCHES},
         ),
         (
             "measurements/relative_loss.py",

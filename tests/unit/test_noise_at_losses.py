@@ -100,6 +100,7 @@ def test_runs_that_failed_are_not_drawn_and_without_others_there_is_nothing():
         figure.draw(trained(failed={"plain-14", "resnet-8"}), made_up())
 
 
+@pytest.mark.slow
 def test_the_hessian_is_of_other_mini_batches_than_the_gradients(digits):
     """tr(HΣ) and the loss by their definition, and all else as without them."""
     context = context_of(digits, batch_size=16)

@@ -16,6 +16,7 @@ from understanding_bn.analysis.hessian import Objective
 from understanding_bn.data.store import Store
 from understanding_bn.models import resnet
 from understanding_bn.models.guards import try_norm
+from understanding_bn.models.places import STEM
 from understanding_bn.training import checkpoint, loop
 from understanding_bn.training.state import start
 
@@ -36,7 +37,7 @@ def network(seed=0, norm=NORM):
 
 
 def noisy(channels=16, key=0):
-    module = plugins.make("norm", NORM, [PLUGIN])(channels)
+    module = plugins.make("norm", NORM, [PLUGIN])(channels, STEM)
     module.key.fill_(key)
     return module
 

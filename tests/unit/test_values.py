@@ -71,6 +71,9 @@ def test_the_best_cells_of_two_norms_are_compared_by_seed(record, grid, none, di
     assert values.best_accuracy(record, "batch") == "99.00 ± 0.00"
     assert values.shortfall(record, "none") == difference
     assert values.within(record, "none", "1") == within
+    low, high = map(float, difference.split("[")[1].rstrip("]").split(", "))
+    expected = "below BN" if high < 0 else "above BN" if low > 0 else "no difference beyond chance"
+    assert values.standing(record, "none") == expected
 
 
 def test_the_best_cell_is_chosen_on_validation_where_every_run_has_it(record, write):

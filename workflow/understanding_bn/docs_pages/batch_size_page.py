@@ -60,7 +60,7 @@ def small_steps(folder: Path) -> str:
             continue
         errors = [100 - each["test_accuracy"] for each in (cell, best)]
         ratio = f"{errors[0] / errors[1]:.2f}" if errors[1] > 0 else DASH
-        rows.append((name, accuracy(cell), difference(cell), ratio, _compared(interval(cell))))
+        rows.append((name, accuracy(cell), difference(cell), ratio, standing(cell)))
     head = ["without BN", "test accuracy (%)", "minus BN at its best (points)", "error rate over BN's", ""]
     ours = f"α = {best['alpha']:g}, B = {best['batch_size']}, {accuracy(best)} %"
     compared = table[(table["norm"] == "none") & table["compared"].notna()]
@@ -109,8 +109,8 @@ def interval(cell: pd.Series) -> tuple[float, float] | None:
     return None if np.isnan(cell["low"]) else (cell["low"], cell["high"])
 
 
-def _compared(interval: tuple[float, float] | None) -> str:
-    if interval is None:
+def standing(cell: pd.Series) -> str:
+    """On which side of batch norm's best the whole interval of a cell lies."""
+    if np.isnan(cell["low"]):
         return "too few seeds"
-    low, high = interval
-    return "below BN" if high < 0 else "above BN" if low > 0 else "no difference beyond chance"
+    return "below BN" if cell["high"] < 0 else "above BN" if cell["low"] > 0 else "no difference beyond chance"

@@ -205,6 +205,11 @@ def shortfall(folder: Path, norm: str) -> str:
     return batch_size_page.difference(batch_size_page.best_cell(folder, norm))
 
 
+def standing(folder: Path, norm: str) -> str:
+    """Whether that cell is `above BN` or `below BN` by the whole interval, or there is no difference beyond chance."""
+    return batch_size_page.standing(batch_size_page.best_cell(folder, norm))
+
+
 def within(folder: Path, norm: str, points: str) -> str:
     """Whether that whole interval lies between −points and 0: yes or no."""
     interval = batch_size_page.interval(batch_size_page.best_cell(folder, norm))

@@ -34,7 +34,9 @@ PANELS: dict[str, tuple[str, Callable[[float], str]]] = {
 # Light enough for black numbers.
 COLOURS: Colormap = LinearSegmentedColormap.from_list("light", mpl.colormaps["YlGnBu"](np.linspace(0.02, 0.6, 64)))
 CELL_HEIGHT = 0.31  # inches, of two lines of numbers
+NEAR = 90  # per cent, from which on an accuracy is coloured by the logarithm of its error
 CLOSEST = 0.1  # points below 100 % at which the colours of accuracies end
+NOT_MEASURED = "–"
 HATCH: style.Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "////", "linewidth": 0}
 
 
@@ -79,9 +81,9 @@ def draw(
 
 
 def _scale(quantity: str, medians: pd.Series) -> Normalize:
-    """Colours from the least to the largest median; of accuracies by the logarithm of the error."""
+    """Colours from the least to the largest median; of accuracies near 100 % by the logarithm of the error."""
     low, high = medians.min(), medians.max()
-    if quantity == "test_accuracy":
+    if quantity == "test_accuracy" and high >= NEAR:
         ends = (lambda v: -np.log10(np.maximum(100 - np.asarray(v), CLOSEST)), lambda v: 100 - 10.0 ** -np.asarray(v))
         return FuncNorm(ends, min(low, 99.0), min(max(high, low + 0.5, 99.0), 100 - CLOSEST))
     if quantity == "sharpness" and low > 0:
@@ -112,7 +114,7 @@ def _heatmap(
         elif len(cell) and (cell["failure"] != "").all():
             ax.add_patch(Rectangle(corner, 1, 1, **HATCH))
         else:
-            ax.text(*middle, "not measured", va="center", color="0.5", **text)
+            ax.text(*middle, NOT_MEASURED, va="center", color="0.5", **text)
     ax.set(xlim=(0, len(sizes)), ylim=(0, len(alphas)))
     ax.set_xticks(np.arange(len(sizes)) + 0.5, [plain(size, 6) for size in sizes])
     ax.set_yticks(np.arange(len(alphas)) + 0.5, [plain(alpha) for alpha in alphas])
@@ -137,7 +139,7 @@ def _colour_bar(figure: Figure, row: np.ndarray, quantity: str, scale: Normalize
     if isinstance(scale, LogNorm):
         bar.ax.yaxis.set_major_locator(LogLocator(numticks=5))
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value, 1)))
-    elif quantity == "test_accuracy":
+    elif isinstance(scale, FuncNorm):
         low, high = scale.vmin or 0, scale.vmax or 100
         ends = [tick for tick in (20, 50, 80, 90, 95, 98, 99, 99.5, 99.8) if low <= tick <= high]
         bar.set_ticks(ends, labels=[plain(tick) for tick in ends])
@@ -156,6 +158,7 @@ def _key(figure: Figure, table: pd.DataFrame) -> None:
         "bold: median of the seeds that did not fail, n of them where some did": keys.line(linestyle="")
     }
     cell["below it: their range"] = keys.line(linestyle="")
+    cell[f"{NOT_MEASURED}: not measured"] = keys.line(linestyle="")
     if what := sharpness_of(table):
         cell[what] = keys.line(linestyle="")
     hatched: keys.Group = {"every seed failed": Patch(**HATCH)} if _all_failed(table) else {}
