@@ -47,11 +47,11 @@ def draw(histories: pd.DataFrame) -> tuple[Figure, dict[str, pd.DataFrame]]:
     right.set_xscale("log")
     right.set_xticks(alphas, [plain(alpha) for alpha in alphas])
     right.minorticks_off()
-    low, high = right.get_xlim(), (sizes[0] / 2**0.5, sizes[-1] * 2**0.5)
+    low, high = np.array([alphas[-1] / 1.5, alphas[0] * 1.5]), (sizes[0] / 2**0.5, sizes[-1] * 2**0.5)
     for shift in np.arange(-12, 13):  # proportional: a doubling of α is one of B
-        ends = np.array(low) / alphas[-1] * sizes[0] * 2.0**shift
+        ends = low / alphas[-1] * sizes[0] * 2.0**shift
         right.plot(low, ends, zorder=0, **style.LAW)
-    right.set(xlim=low, ylim=high, xlabel="learning rate α", ylabel="best batch size B")
+    right.set(xlim=tuple(low), ylim=high, xlabel="learning rate α", ylabel="best batch size B")
     by = "validation" if chosen_by(table) == "validation_accuracy" else "test"
     seeds_text = count(int(table["seed"].nunique()), "seed")
     marks: keys.Group = {
