@@ -132,17 +132,10 @@ def test_noise_is_compared_at_matched_loss_with_what_never_got_there(record, wri
     assert "| batch norm compared with none | before training | loss 0.1 |" in text
     assert cells(text)[0] == ["C", "raises 2, lowers 0", "raises 0, lowers 1"]
     assert text.rstrip().endswith(" At loss 0.1, 1 of 6 pairs of runs have one that never got there.*")
-    assert values.at_loss(record, "constant", "raises", "before") == "2 of 2"
-    assert values.at_loss(record, "constant", "lowers", "0.1") == "1 of 2"
-    assert values.ratio_at_loss(record, "constant", "plain-8", "0.1") == "-1.00 [-1.50, -0.50]"
-    assert values.ratio_at_loss(record, "constant", "plain-20", "0.1") == "–"
-    for wrong in (("size", "raises", "0.1"), ("constant", "raises", "7")):
+    assert noise_page.signs_at(record, "constant", "0.1").tolist() == [-1, 0]
+    for wrong in (("size", "0.1"), ("constant", "7")):
         with pytest.raises(UserError, match="no comparison of"):
-            values.at_loss(record, *wrong)
-    with pytest.raises(UserError, match="expected raises or lowers"):
-        values.at_loss(record, "constant", "halves", "0.1")
-    with pytest.raises(UserError, match="expected one"):
-        values.ratio_at_loss(record, "constant", "resnet-8", "0.1")
+            noise_page.signs_at(record, *wrong)
 
 
 def network(norm="none", mode="none", size=128, init="orthogonal", **changes):
