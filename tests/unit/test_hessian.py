@@ -283,6 +283,7 @@ def context(digits):
     return Context(split, 10, "resnet-8", "xavier_uniform", 16, Augmentation(pad=1, flip=False), Optimiser())
 
 
+@pytest.mark.slow
 def test_a_layer_must_have_more_weights_than_eigenvalues_asked_for(context):
     data = spectrum.partition(context.split, 16, 16, 0)
     with pytest.raises(UserError, match=r"top: 144 .* layer 1 has 144 weights; expected at most 143"):
