@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from understanding_bn import plugins
+from understanding_bn import plugin_files
 from understanding_bn.errors import UserError
 from understanding_bn.experiment import load
 from understanding_bn.experiment.plan import plan
@@ -101,11 +101,11 @@ def test_the_page_shows_skipinit_as_it_is():
 
 def test_a_plug_in_is_found_in_the_folder_of_the_run_and_else_in_the_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert plugins.paths([SKIPINIT, "mine.py"]) == [ROOT / SKIPINIT, Path("mine.py")]
+    assert plugin_files.paths([SKIPINIT, "mine.py"]) == [ROOT / SKIPINIT, Path("mine.py")]
     cell = {"arch": "resnet-8", "norm": "skipinit", "alpha": 0.1, "batch_size": 8, "epochs": 1}
     job = plan(load.resolve(load.load(None) | {"plugins": [SKIPINIT], "grid": [cell]})).train[0]
     assert job.plugins == (SKIPINIT,), "as the config has it: no folder of this machine"
     (tmp_path / SKIPINIT).parent.mkdir(parents=True)
     (tmp_path / SKIPINIT).write_text("def norm_skipinit(channels):\n    return None\n")
-    assert plugins.paths([SKIPINIT]) == [Path(SKIPINIT)]
+    assert plugin_files.paths([SKIPINIT]) == [Path(SKIPINIT)]
     assert job.code != plan(load.resolve(load.load(None) | {"grid": [cell | {"norm": "none"}]})).train[0].code

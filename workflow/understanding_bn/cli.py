@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from understanding_bn import failures, files, plugins, warm
+from understanding_bn import failures, files, plugin_files, plugins, warm
 from understanding_bn.benchmark import commands as benchmarks
 from understanding_bn.errors import Stopped, UserError
 
@@ -115,7 +115,7 @@ def _train(args: argparse.Namespace) -> None:
     from understanding_bn.stages import train
 
     job = _job(lambda: _jobs().Train, args.spec)
-    with plugins.watched(plugins.paths(job.plugins)):
+    with plugins.watched(plugin_files.paths(job.plugins)):
         train.run(job, args.store, args.out, args.state, args.threads, args.device, args.lanes)
 
 
@@ -123,7 +123,7 @@ def _train_ahead(args: argparse.Namespace) -> None:
     from understanding_bn.stages import ahead
 
     work = ahead.read(args.jobs)
-    plugged = plugins.paths(dict.fromkeys(name for job, _ in work for name in job.plugins))
+    plugged = plugin_files.paths(dict.fromkeys(name for job, _ in work for name in job.plugins))
     with plugins.watched(plugged):
         ahead.run(work, args.store, args.state, args.threads, args.device, args.lanes)
 
@@ -132,7 +132,7 @@ def _measure(args: argparse.Namespace) -> None:
     from understanding_bn.stages import measure
 
     job = _job(lambda: _jobs().Measure, args.spec)
-    with plugins.watched(plugins.paths(job.plugins)):
+    with plugins.watched(plugin_files.paths(job.plugins)):
         measure.run(job, args.store, args.weights, args.out, args.threads, args.device)
 
 

@@ -30,19 +30,6 @@ GHOST = "ghost-M"  # what lists of names have for `ghost-1`, `ghost-2`, …
 MODULES = {"norm": "models.norms", "init": "models.initializations"}
 
 
-def paths(listed: Iterable[str]) -> list[Path]:
-    """The files that the config or a job names as plug-ins.
-
-    A relative path is one in the working directory or, where no such file is, in the checkout: so a preset can name
-    workflow/norms/skipinit.py wherever it runs.
-    """
-    found = []
-    for name in listed:
-        shipped = PACKAGE.parent.parent / name
-        found.append(shipped if not Path(name).exists() and shipped.is_file() else Path(name))
-    return found
-
-
 def names(kind: str, plugged: Sequence[Path] = ()) -> list[str]:
     """The config's names for all norms (with hyphens) or initialisations (kind "norm" or "init"), plug-ins' last."""
     return [*_built_in(kind), *(name for path in plugged for name in offers(path)[kind])]

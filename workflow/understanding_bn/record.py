@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from understanding_bn import files, plugins, provenance
+from understanding_bn import files, plugin_files, provenance
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.jobs import Matrices, Measure, Train
 
@@ -155,7 +155,7 @@ def finish(out: Path, job: Train | Measure | Matrices, facts: dict[str, Any], **
         facts: those of `provenance.Stopwatch.facts`.
         more: the other fields of a `Record`.
     """
-    plugged = plugins.paths(getattr(job, "plugins", ()))
+    plugged = plugin_files.paths(getattr(job, "plugins", ()))
     written = Record(
         stage=job.rule,
         place=job.folder,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from understanding_bn import architecture, plugins
+from understanding_bn import architecture, plugin_files, plugins
 from understanding_bn.errors import UserError
 from understanding_bn.experiment.config import IMAGES, SIDES, Config
 from understanding_bn.messages import choice, place, shown
@@ -57,7 +57,7 @@ def _blocks(config: Config, *names: str) -> dict[str, Any]:
 
 def _check_plugins(config: Config) -> dict[str, list[str]]:
     """Plug-ins must be readable and offer different names. Returns the names of all norms and initialisations."""
-    plugged = plugins.paths(config.plugins)
+    plugged = plugin_files.paths(config.plugins)
     for position, path in enumerate(plugged):
         try:
             plugins.offers(path)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from understanding_bn import fingerprint, plugins
+from understanding_bn import fingerprint, plugin_files
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.config import InitialMeasurements, TrainedMeasurements
 from understanding_bn.settings import Augmentation, Channels, Initial, InnerShare, Loss, Optimiser, Options, Precision
@@ -39,7 +39,7 @@ class Job(Options):
     @property
     def code(self) -> str:
         """The fingerprint of the code behind it."""
-        return fingerprint.numeric(self.modules, plugins.paths(getattr(self, "plugins", ())))
+        return fingerprint.numeric(self.modules, plugin_files.paths(getattr(self, "plugins", ())))
 
 
 class Prepare(Job):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 
-from understanding_bn import plugins
+from understanding_bn import plugin_files, plugins
 from understanding_bn.cell import Cell, Network
 from understanding_bn.experiment.checks import measurements
 from understanding_bn.experiment.config import Config
@@ -91,7 +91,7 @@ class Plan:
 
 def plan(config: Config) -> Plan:
     """All jobs of a config."""
-    plugged = dict(zip(plugins.paths(config.plugins), config.plugins, strict=True))
+    plugged = dict(zip(plugin_files.paths(config.plugins), config.plugins, strict=True))
 
     @functools.cache  # a plug-in is read for this, and a grid asks thousands of times
     def needed(norm: str, *inits: str) -> tuple[str, ...]:

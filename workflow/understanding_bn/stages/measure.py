@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, finished, plugins, provenance, record, runs, tables
+from understanding_bn import files, finished, plugin_files, plugins, provenance, record, runs, tables
 from understanding_bn.analysis.context import Context
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
@@ -76,7 +76,7 @@ def run(
         job.augmentation,
         job.optimiser,
         alpha=getattr(network, "alpha", None),
-        plugged=tuple(plugins.paths(job.plugins)),
+        plugged=tuple(plugin_files.paths(job.plugins)),
     )
     _check_options(job, context)
     dtype = getattr(torch, _dtype(job))

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from understanding_bn import device as devices
-from understanding_bn import files, finished, locks, plugins, progress, provenance, record, tables
+from understanding_bn import files, finished, locks, plugin_files, progress, provenance, record, tables
 from understanding_bn.cell import Cell
 from understanding_bn.data import store as stores
 from understanding_bn.data.batches import Split
@@ -137,7 +137,7 @@ def _check(job: Train, store: stores.Store, device: torch.device) -> str:
             f"images; expected at most {images}"
         )
     dtype = torch.bfloat16 if job.precision == "bfloat16" else torch.float32
-    plugged = plugins.paths(job.plugins)
+    plugged = plugin_files.paths(job.plugins)
     try_norm(job.cell.norm, plugged, WIDTHS, job.cell.batch_size, store.images.shape[1], dtype)
     return precision.check(job.precision, device) or f"running on {devices.name(device).replace('cpu', 'the CPU')}"
 
@@ -212,7 +212,7 @@ class _Block:
         job, cell = self.job, self.job.cell
         folder = self.folder(seed)
         self.resources.enter_context(locks.claim(folder, stop.check))  # another block of seeds may have this one too
-        plugged = plugins.paths(job.plugins)
+        plugged = plugin_files.paths(job.plugins)
         run = start(cell, job.optimiser, seed, self.store.channels, self.store.classes, self.device, plugged)
         if job.compiled:
             compile_blocks(run.model)

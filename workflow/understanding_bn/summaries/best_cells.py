@@ -27,11 +27,12 @@ def beside_best(grid: pd.DataFrame, correct: Correct | None = None, norm: str = 
         COLUMNS: failed counts seeds; accuracies are in per cent; difference is in points of test accuracy, over the
         seeds that both cells have (compared), with its 95 % interval by `method`.
     """
-    cells = {cell: runs.set_index("seed").sort_index() for cell, runs in grid.groupby(CELL)}
+    finite = grid.replace([np.inf, -np.inf], np.nan)
+    cells = {cell: runs.set_index("seed").sort_index() for cell, runs in finite.groupby(CELL)}
     sound = {cell: runs for cell, runs in cells.items() if runs["test_accuracy"].notna().all()}
     best: dict[str, tuple[str, float, int]] = {}
     column = {}
-    for name, of_norm in grid.groupby("norm"):
+    for name, of_norm in finite.groupby("norm"):
         column[name] = chosen_by(of_norm)
         means = {cell: runs[column[name]].mean() for cell, runs in sound.items() if cell[0] == name}
         if means:
