@@ -211,6 +211,21 @@ class Networks(Options):
     """Weight initialisations."""
 
 
+class OnNetworks(Initial):
+    """Options of a measurement on networks of its own, all of a norm in one job."""
+
+    networks: Networks
+    """The networks that are measured, instead of the preset's own. One job does all of a norm."""
+    batch_size: BatchSize
+    """Images in a mini-batch."""
+
+    def other_inits(self) -> tuple[str, ...]:
+        return self.networks.inits
+
+    def check(self, setting: Setting) -> Iterator[Mistake]:
+        yield from unfit(("batch_size",), self.batch_size, setting)
+
+
 class Where(Options):
     """The cells of the grid in which a measurement is made. A factor that is not listed may have any value."""
 

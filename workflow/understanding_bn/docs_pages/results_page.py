@@ -257,22 +257,12 @@ def mean(values: pd.Series, form: str) -> str:
 
 
 def followups(reference: Path, *presets: str) -> str:
-    """The predictions of later work with their verdicts, each from the record that says most about it."""
-    return _predictions(reference, presets, "L")
-
-
-def explanations(reference: Path, *presets: str) -> str:
-    """Those of the rival explanations of batch norm, in the order of their letters."""
-    return _predictions(reference, presets, "E")
-
-
-def _predictions(reference: Path, presets: Sequence[str], letter: str) -> str:
-    """The claims of followups.json whose number begins with a letter."""
+    """The predictions of later work (L1, …) with their verdicts, each from the record that says most about it."""
     judged = [records.claims(reference / preset, "followups.json") for preset in presets]
     named = [[claim | {"record": preset} for claim in claims] for preset, claims in zip(presets, judged, strict=True)]
     rows = []
     for claim in sorted(argument.best(named), key=lambda claim: claim["id"]):
-        if not claim["id"].startswith(letter):
+        if not claim["id"].startswith("L"):
             continue
         ours = claim["note"] or DASH
         if claim["measured"] is not None:

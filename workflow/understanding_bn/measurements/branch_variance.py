@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from understanding_bn import architecture
-from understanding_bn.settings import BatchSize, Initial, Mistake, Networks, unfit
+from understanding_bn.settings import BatchSize, Mistake, Networks, OnNetworks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DTYPE = "float64"
 
 
-class BranchVariance(Initial):
+class BranchVariance(OnNetworks):
     """The variance of every residual branch's output, and of the stream that it is added to, in float64."""
 
     networks: Networks
@@ -29,11 +29,8 @@ class BranchVariance(Initial):
     batch_size: BatchSize
     """Images in the mini-batch."""
 
-    def other_inits(self) -> tuple[str, ...]:
-        return self.networks.inits
-
     def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from unfit(("batch_size",), self.batch_size, setting)
+        yield from super().check(setting)
         for position, arch in enumerate(self.networks.archs):
             if architecture.exists(arch) and architecture.parse(arch)[0] == "none":
                 text = f"{arch} has no shortcuts; expected a residual network"

@@ -6,33 +6,22 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from understanding_bn.settings import BatchSize, Initial, Mistake, Networks, unfit
+from understanding_bn.settings import BatchSize, OnNetworks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from understanding_bn.analysis.context import Context
-    from understanding_bn.settings import Setting
 
 # Without a norm, features of a deep plain network shrink by many orders of magnitude, and hardly differ.
 DTYPE = "float64"
 
 
-class FeatureRank(Initial):
+class FeatureRank(OnNetworks):
     """Singular values of the features of a mini-batch, images × features, in float64."""
 
-    networks: Networks
-    """The networks that are measured, instead of the preset's own. One job does all of a norm."""
     batch_size: BatchSize
     """Images in the mini-batch."""
-
-    def other_inits(self) -> tuple[str, ...]:
-        return self.networks.inits
-
-    def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from unfit(("batch_size",), self.batch_size, setting)
 
 
 COLUMNS = {

@@ -9,52 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import (
-    BatchSize,
-    BNMode,
-    Initial,
-    Mistake,
-    Networks,
-    Number,
-    Several,
-    Whole,
-    unfit,
-)
+from understanding_bn.settings import BNMode, Number, OnNetworks, Several, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
     from torch import Tensor
 
     from understanding_bn.analysis.context import Context
     from understanding_bn.models.resnet import ResNet
-    from understanding_bn.settings import Setting
 
 # In a plain network of 56 layers with batch norm, a gradient in float32 is off by about a fifth of its length.
 DTYPE = "float64"
 MINIBATCHES, DIRECTIONS = 121, 122  # domains of random streams
 
 
-class GradientCorrelation(Initial):
+class GradientCorrelation(OnNetworks):
     """Correlation of input gradients at neighbouring inputs, against depth, in float64."""
 
-    networks: Networks
-    """The networks that are measured, instead of the preset's own. One job does all of a norm."""
-    batch_size: BatchSize
-    """Images in a mini-batch."""
     minibatches: Annotated[Whole, Field(ge=1, le=100_000)]
     """How many mini-batches are measured."""
     steps: Several[Annotated[Number, Field(gt=0, le=1)]] = (0.001, 0.01, 0.1)
     """How far neighbours are: shares of the way from an image to another one of its mini-batch. 1 is that image."""
     bn_modes: Several[BNMode] = ("train", "eval")
     """Moments of batch norm. `train`: those of the images as they are; `eval`: of unmoved images, held fixed."""
-
-    def other_inits(self) -> tuple[str, ...]:
-        return self.networks.inits
-
-    def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from unfit(("batch_size",), self.batch_size, setting)
 
 
 COLUMNS = {

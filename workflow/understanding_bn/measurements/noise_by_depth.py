@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from understanding_bn.settings import BatchSize, Initial, Mistake, Networks, Whole, unfit
+from understanding_bn.settings import Mistake, OnNetworks, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,23 +26,16 @@ DTYPE = "float64"
 GRADIENTS, HESSIAN = 103, 104
 
 
-class NoiseByDepth(Initial):
+class NoiseByDepth(OnNetworks):
     """Noise and structure of mini-batch gradients against depth, and what the noise adds to the loss, in float64."""
 
-    networks: Networks
-    """The networks that are measured, instead of the preset's own. One job does all of a norm."""
-    batch_size: BatchSize
-    """Images in a mini-batch."""
     minibatches: Annotated[Whole, Field(ge=2, le=100_000)]
     """How many mini-batches have their gradients measured."""
     hessian_minibatches: Annotated[Whole, Field(ge=1, le=100_000)]
     """How many others the Hessian is measured on, each along the noise of one of those gradients."""
 
-    def other_inits(self) -> tuple[str, ...]:
-        return self.networks.inits
-
     def check(self, setting: Setting) -> Iterator[Mistake]:
-        yield from unfit(("batch_size",), self.batch_size, setting)
+        yield from super().check(setting)
         if self.hessian_minibatches > self.minibatches:
             text = f"{self.hessian_minibatches} is more than minibatches, expected at most {self.minibatches}"
             yield Mistake(("hessian_minibatches",), text)

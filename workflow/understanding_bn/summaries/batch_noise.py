@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from understanding_bn.norm_names import group_size
-from understanding_bn.summaries.training import CELL, chosen_by, clean, last_rows
+from understanding_bn.summaries.training import CELL, chosen_by, clean, images_of_statistics, last_rows
 
 LOSSES = ["test_loss", "train_loss", "test_accuracy", "train_accuracy"]
 BEST = [*CELL, "updates", "seed", "failure", "validation_accuracy", "test_accuracy"]
@@ -18,10 +17,9 @@ def by_statistics(histories: pd.DataFrame) -> pd.DataFrame:
     ghost norm and batch norm of the same network, α, B and epochs.
     """
     last = clean(last_rows(histories))
-    images = last["norm"].map(group_size).where(last["norm"] != "batch", last["batch_size"])
-    table = last.assign(statistics=images, failure=last["failure"].astype("string").fillna("")).dropna(
-        subset="statistics"
-    )
+    table = last.assign(
+        statistics=images_of_statistics(last), failure=last["failure"].astype("string").fillna("")
+    ).dropna(subset="statistics")
     alike = [name for name in CELL if name not in ("norm", "alpha")]
     groups = [
         rows for _, rows in table.groupby(alike) if (rows["norm"] == "batch").any() and rows["norm"].nunique() > 1

@@ -11,11 +11,11 @@ What is compared is fixed here. Runs of one seed and one set of decayed paramete
 """
 
 import math
-from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+
+from understanding_bn.summaries.learning_rate_grid import pairs_along
 
 SETTLED = 0.05  # of the norm
 LEAST_RATIOS = 3  # different α/λ for a slope
@@ -45,8 +45,10 @@ def runs(effective_learning_rate: pd.DataFrame) -> pd.DataFrame:
 def neighbours(table: pd.DataFrame) -> tuple[list[tuple[Cell, Cell]], list[tuple[Cell, Cell]]]:
     """Pairs of neighbouring cells of equal αλ, and of unequal αλ (see above)."""
     cells = sorted(set(table[CELL].itertuples(index=False, name=None)))
-    equal = _pairs(cells, lambda cell: float(f"{cell[0] * cell[1]:.6g}"), 0)
-    return equal, _pairs(cells, lambda cell: cell[1], 0) + _pairs(cells, lambda cell: cell[0], 1)
+    equal = pairs_along(cells, lambda alpha, decay: float(f"{alpha * decay:.6g}"), 0)
+    others = pairs_along(cells, lambda alpha, decay: decay, 0) + pairs_along(cells, lambda alpha, decay: alpha, 1)
+    first, then = ([(a, b) for a, b, _ in pairs] for pairs in (equal, others))
+    return first, then
 
 
 def differences(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,14 +102,6 @@ def _slope(rows: pd.DataFrame) -> float:
     logs = np.log(rows[["ratio", "product"]].to_numpy())
     (slope, *_), _, rank, _ = np.linalg.lstsq(np.column_stack([logs, np.ones(len(logs))]), np.log(rows["norm4"]))
     return float(slope) if rank == 3 else math.nan
-
-
-def _pairs(cells: list[Cell], fixed: Callable[[Cell], float], part: int) -> list[tuple[Cell, Cell]]:
-    """Neighbours, in the order of that part of a cell, among cells for which `fixed` is the same."""
-    chains: dict[float, list[Cell]] = {}
-    for cell in cells:
-        chains.setdefault(fixed(cell), []).append(cell)
-    return [pair for chain in chains.values() for pair in pairwise(sorted(chain, key=lambda cell: cell[part]))]
 
 
 def _rounded(values: pd.Series) -> pd.Series:

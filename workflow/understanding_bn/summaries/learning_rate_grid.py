@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from understanding_bn.norm_names import group_size
 from understanding_bn.summaries import crossed
 from understanding_bn.summaries.crossed import Sample
 from understanding_bn.summaries.trained_runs import Correct, Run
+from understanding_bn.summaries.training import images_of_statistics
 
 ONLY_ALPHA, ONLY_SIZE, BOTH = MOVES = ("only α", "only B", "α and B, α/B fixed")
 # Of B with batch norm: the images of a mini-batch, α as it is or with α/B fixed, and those that statistics are from.
@@ -69,8 +69,7 @@ def roles(runs: pd.DataFrame, correct: Correct | None = None) -> pd.DataFrame:
     Args:
         runs: of `trained_runs.runs`.
     """
-    images = runs["norm"].map(group_size).where(runs["norm"] != "batch", runs["batch_size"])
-    table = runs.assign(statistics=images).dropna(subset="statistics")
+    table = runs.assign(statistics=images_of_statistics(runs)).dropna(subset="statistics")
     rows = []
     if (table["norm"] != "batch").any():
         (arch, init), *_ = table.loc[table["norm"] != "batch", ["arch", "init"]].value_counts().index
@@ -84,7 +83,8 @@ def roles(runs: pd.DataFrame, correct: Correct | None = None) -> pd.DataFrame:
         for role, key in fixed.items():
             part = 2 if role == STATISTICS else 1
             rows += [
-                (role, *change) for change in _changes(table, ROLE_CELL, _pairs(cells, key, part), correct or Correct())
+                (role, *change)
+                for change in _changes(table, ROLE_CELL, pairs_along(cells, key, part), correct or Correct())
             ]
     return pd.DataFrame(rows, columns=["move", *CHANGE])
 
@@ -142,10 +142,10 @@ def neighbours(grid: pd.DataFrame, move: str) -> list[Pair]:
         ONLY_SIZE: lambda alpha, size: alpha,
         BOTH: lambda alpha, size: float(f"{alpha / size:.6g}"),
     }
-    return _pairs(cells, fixed[move], 1 if move == ONLY_SIZE else 0)
+    return pairs_along(cells, fixed[move], 1 if move == ONLY_SIZE else 0)
 
 
-def _pairs(cells: Sequence[tuple[Any, ...]], fixed: Callable[..., object], part: int) -> list[Pair]:
+def pairs_along(cells: Sequence[tuple[Any, ...]], fixed: Callable[..., object], part: int) -> list[Pair]:
     """Neighbours among cells for which `fixed` is the same, and by how many doublings of that part they differ."""
     chains: dict[object, list[tuple[Any, ...]]] = {}
     for cell in cells:

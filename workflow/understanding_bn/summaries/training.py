@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from understanding_bn.norm_names import group_size
+
 CELL = ["arch", "init", "norm", "alpha", "batch_size", "epochs"]
 NETWORK = ["arch", "init", "batch_size"]
 ENDING = ["train_accuracy", "clean_train_accuracy", "test_accuracy", "failure", "first_bad_step", "first_absolute_step"]
@@ -30,6 +32,11 @@ def chosen_by(last: pd.DataFrame) -> str:
     column = "validation_accuracy"
     sound = last[last["test_accuracy"].notna()]
     return column if column in sound and len(sound) and sound[column].notna().all() else "test_accuracy"
+
+
+def images_of_statistics(rows: pd.DataFrame) -> pd.Series:
+    """How many images each batch statistic is from: B with batch norm, M with `ghost-M`, NaN with other norms."""
+    return rows["norm"].map(group_size).where(rows["norm"] != "batch", rows["batch_size"])
 
 
 def endings(histories: pd.DataFrame) -> pd.DataFrame:
