@@ -95,7 +95,7 @@ def test_blocks_values_and_checks_are_filled_and_the_rest_stays(page, reference)
         ("3<!-- /n -->", "<!-- /n --> is not complete"),
         (
             "<!-- n nothing quick -->3<!-- /n -->",
-            "'nothing' has no meaning; expected one of agreeing, best_accuracy",
+            "'nothing' has no meaning; expected one of at_loss, ",
         ),
         ("<!-- n seeds -->3<!-- /n -->", "'seeds': missing a required argument: 'preset'"),
         ("<!-- n verdict quick -->3<!-- /n -->", "'verdict quick': missing a required argument: 'claim'"),

@@ -102,23 +102,6 @@ def test_where_batch_norm_turns_stands_by_quantity_and_shortcut(record, write):
         values.ratio_at(record, "constant", "none", "9")
 
 
-def test_noise_is_counted_where_every_seed_agrees(record, write):
-    rows = []
-    for arch, seed, norm, fraction in itertools.product(("plain-8", "plain-20"), (0, 1), ("batch", "none"), (0, 1)):
-        value = 2.0 if norm == "batch" else 1.0
-        if arch == "plain-20" and seed == 1 and fraction == 1:
-            value = 3 - value  # one seed the other way
-        fact = {"arch": arch, "seed": seed, "norm": norm, "fraction": fraction}
-        rows.append(fact | dict.fromkeys(noise_page.NOISE, value))
-    write("noise_by_architecture", rows)
-    assert cells(noise_page.noise_counts(record))[0] == ["C", "2 of 2", "0 of 2", "1 of 2", "0 of 2"]
-    assert values.agreeing(record, "constant", "raises", "end") == "1 of 2"
-    assert values.agreeing(record, "constant", "lowers", "before") == "0 of 2"
-    for wrong in (("size", "raises", "end"), ("constant", "halves", "end"), ("constant", "raises", "soon")):
-        with pytest.raises(UserError, match="expected one of constant, "):
-            values.agreeing(record, *wrong)
-
-
 def test_noise_is_compared_at_matched_loss_with_what_never_got_there(record, write):
     rows = []
     for (moment, sign), arch in itertools.product((("before training", 1), ("loss 0.1", -1)), ("plain-8", "plain-20")):
@@ -132,10 +115,17 @@ def test_noise_is_compared_at_matched_loss_with_what_never_got_there(record, wri
     assert "| batch norm compared with none | before training | loss 0.1 |" in text
     assert cells(text)[0] == ["C", "raises 2, lowers 0", "raises 0, lowers 1"]
     assert text.rstrip().endswith(" At loss 0.1, 1 of 6 pairs of runs have one that never got there.*")
-    assert noise_page.signs_at(record, "constant", "0.1").tolist() == [-1, 0]
-    for wrong in (("size", "0.1"), ("constant", "7")):
+    assert values.at_loss(record, "constant", "raises", "before") == "2 of 2"
+    assert values.at_loss(record, "constant", "lowers", "0.1") == "1 of 2"
+    assert values.ratio_at_loss(record, "constant", "plain-8", "0.1") == "-1.00 [-1.50, -0.50]"
+    assert values.ratio_at_loss(record, "constant", "plain-20", "0.1") == "–"
+    for wrong in (("size", "raises", "0.1"), ("constant", "raises", "7")):
         with pytest.raises(UserError, match="no comparison of"):
-            noise_page.signs_at(record, *wrong)
+            values.at_loss(record, *wrong)
+    with pytest.raises(UserError, match="expected raises or lowers"):
+        values.at_loss(record, "constant", "halves", "0.1")
+    with pytest.raises(UserError, match="expected one"):
+        values.ratio_at_loss(record, "constant", "resnet-8", "0.1")
 
 
 def network(norm="none", mode="none", size=128, init="orthogonal", **changes):

@@ -73,7 +73,7 @@ BLOCKS: dict[str, Text] = {
     "channel_moments": _of_record(paper_scale.channel_moments),
     "max_alpha": _of_record(paper_scale.max_alpha),
     "moves": _of_record(batch_size_page.moves),
-    "noise_counts": _of_record(noise_page.noise_counts),
+    "noise_at_losses": _of_record(noise_page.noise_at_losses),
     "noise_turns": _of_record(noise_page.noise_turns),
     "correlations": _of_record(noise_page.correlations),
     "small_steps": _of_record(batch_size_page.small_steps),

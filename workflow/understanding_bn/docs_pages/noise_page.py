@@ -37,44 +37,7 @@ BY_DEPTH = {
     "mean_unit_variation": "variation between units",
     "layer_variation": "variation between layers",
 }
-NOISE_TABLE = "figures/noise_by_architecture.csv"
 RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
-
-
-def noise(folder: Path) -> pd.DataFrame:
-    """A row for each network, norm, seed and share of training of Q2."""
-    return records.csv(folder, NOISE_TABLE)
-
-
-def noise_counts(folder: Path) -> str:
-    """Q2: where BN raises or lowers each kind of noise, by every seed, before training and at its end."""
-    table = noise(folder)
-    moments = {when: table[table["fraction"] == fraction] for fraction, when in ((0, "before"), (1, "at the end"))}
-    rows = []
-    for column, name in NOISE.items():
-        row = {"batch norm compared with none": name}
-        for when, runs in moments.items():
-            raised, lowered, count = _agreeing(runs, column)
-            row |= {f"raises it, {when}": f"{raised} of {count}", f"lowers it, {when}": f"{lowered} of {count}"}
-        rows.append(row)
-    return markdown.table(pd.DataFrame(rows), "Number of architectures in which every seed agrees.")
-
-
-def agreeing(folder: Path, column: str, fraction: float) -> tuple[int, int, int]:
-    """In how many architectures every seed says that BN raises a kind of noise, and lowers it, at a share of training.
-
-    Returns:
-        Both numbers, and that of the architectures with and without BN.
-    """
-    table = noise(folder)
-    return _agreeing(table[table["fraction"] == fraction], column)
-
-
-def _agreeing(runs: pd.DataFrame, column: str) -> tuple[int, int, int]:
-    wide = runs.pivot_table(index=["arch", "seed"], columns="norm", values=column)
-    wide = wide.reindex(columns=["batch", "none"]).dropna()
-    higher = (wide["batch"] > wide["none"]).groupby("arch")
-    return int(higher.all().sum()), int((~higher.any()).sum()), higher.ngroups
 
 
 def noise_turns(folder: Path) -> str:

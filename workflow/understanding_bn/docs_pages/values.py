@@ -102,15 +102,6 @@ def _sign(row: pd.Series) -> str:
 # Q2
 
 
-def agreeing(folder: Path, quantity: str, way: str, when: str) -> str:
-    """In how many architectures BN, by every seed, `raises` or `lowers` a kind of noise, `before` or at the `end`."""
-    times, ways = {"before": 0, "end": 1}, ("raises", "lowers")
-    if when not in times or way not in ways or quantity not in noise_page.NOISE:
-        raise UserError(f"expected one of {', '.join(noise_page.NOISE)}, then raises or lowers, then before or end")
-    *counts, total = noise_page.agreeing(folder, quantity, times[when])
-    return f"{counts[ways.index(way)]} of {total}"
-
-
 def turn(folder: Path, quantity: str, shortcut: str) -> str:
     """What BN does to a kind of noise before training as networks with these shortcuts become deeper."""
     return noise_page.turn(records.row(noise_page.turns(folder), quantity=quantity, shortcut=shortcut))
@@ -122,6 +113,24 @@ def ratio_at(folder: Path, quantity: str, shortcut: str, depth: str) -> str:
     rows = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == shortcut)]
     records.row(rows, depth=depth)
     return noise_page.ratio(rows, int(depth))
+
+
+def ratio_at_loss(folder: Path, quantity: str, arch: str, moment: str) -> str:
+    """The same at matched training loss: of an architecture, `before` training or at a loss such as `0.1`."""
+    compared = noise_page.at_losses(folder)
+    rows = compared[(compared["quantity"] == quantity) & (compared["arch"] == arch)]
+    rows = rows[rows["moment"] == noise_page.moment(moment)]
+    if len(rows) != 1:
+        raise UserError(f"{len(rows)} comparisons of {quantity} in {arch} at {moment!r}; expected one")
+    return noise_page.ratio_text(rows.iloc[0])
+
+
+def at_loss(folder: Path, quantity: str, way: str, moment: str) -> str:
+    """In how many architectures BN `raises` or `lowers` a kind of noise beyond chance, at matched training loss."""
+    if way not in ("raises", "lowers"):
+        raise UserError(f"{way!r}: expected raises or lowers")
+    signs = noise_page.signs_at(folder, quantity, moment)
+    return f"{(signs == (1 if way == 'raises' else -1)).sum()} of {len(signs)}"
 
 
 def correlation(folder: Path, norm: str, quantity: str) -> str:
