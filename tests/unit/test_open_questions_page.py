@@ -109,7 +109,7 @@ def test_noise_is_compared_at_matched_loss_with_what_never_got_there(record, wri
         fact = {"norm": "batch", "arch": arch, "moment": moment, "seeds": 3, "not_finite": int(lost)}
         fact |= {"score": "log10_ratio", "sign": 0 if lost else sign} | dict.fromkeys(("mean", "low", "high"), np.nan)
         values_of = {} if lost else {"mean": sign * 1.0, "low": sign - 0.5, "high": sign + 0.5}
-        rows += [fact | values_of | {"quantity": quantity} for quantity in noise_page.BY_DEPTH]
+        rows += [fact | values_of | {"quantity": quantity} for quantity in noise_page.NOISE]
     write("noise_at_losses_comparisons", rows)
     text = noise_page.noise_at_losses(record)
     assert "| batch norm compared with none | before training | loss 0.1 |" in text

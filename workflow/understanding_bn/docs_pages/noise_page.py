@@ -12,14 +12,14 @@ from understanding_bn.summaries.noise_and_gap import GAP
 from understanding_bn.summaries.noise_at_losses import BEFORE
 from understanding_bn.summaries.noise_by_depth import LOG_RATIO, LOWERS, RAISES, TO_LOWERING, TO_RAISING
 
-# Columns of the figures' CSV files and what the page calls them.
+# Kinds of noise, by their columns in the figures' CSV files, and what the page calls them.
 NOISE = {
     "constant": "C",
     "noise_scale": "tr Σ / abs(g)² (images)",
+    "relative_curvature": "tr(HΣ) / L",
     "mean_entry_variance": "variance of weights' gradients",
     "mean_unit_variation": "variation between units",
     "layer_variation": "variation between layers",
-    "rank_share": "rank of layer gradients",
 }
 # What is compared with the generalisation gap.
 RELATED = {
@@ -27,15 +27,8 @@ RELATED = {
     "noise": "noise of a gradient",
     "sharpness": "sharpness",
     "minibatch_rank": "rank of mini-batch gradients",
-} | NOISE
-# What is compared by depth, before training.
-BY_DEPTH = {
-    "constant": "C",
-    "noise_scale": "tr Σ / abs(g)² (images)",
-    "relative_curvature": "tr(HΣ) / L",
-    "mean_entry_variance": "variance of weights' gradients",
-    "mean_unit_variation": "variation between units",
-    "layer_variation": "variation between layers",
+    **{column: name for column, name in NOISE.items() if column != "relative_curvature"},
+    "rank_share": "rank of layer gradients",
 }
 RELATED_TABLE = "figures/noise_by_architecture_summary.csv"
 
@@ -44,7 +37,7 @@ def noise_turns(folder: Path) -> str:
     """Q2: between which depths BN turns from raising to lowering each kind of noise before training, or back."""
     table, compared = turns(folder), by_depth(folder)
     rows = []
-    for quantity, name in BY_DEPTH.items():
+    for quantity, name in NOISE.items():
         for _, row in table[table["quantity"] == quantity].iterrows():
             depths = compared[(compared["quantity"] == quantity) & (compared["shortcut"] == row["shortcut"])]
             least, most = int(depths["depth"].min()), int(depths["depth"].max())
@@ -101,19 +94,18 @@ def noise_at_losses(folder: Path) -> str:
     compared = at_losses(folder)
     moments = list(dict.fromkeys(compared["moment"]))
     rows = []
-    for quantity, name in BY_DEPTH.items():
+    for quantity, name in NOISE.items():
         texts = {"batch norm compared with none": name}
         for when in moments:
-            signs = signs_at(folder, quantity, when)
+            signs = signs_at(compared, quantity, when)
             texts[when] = f"raises {(signs > 0).sum()}, lowers {(signs < 0).sum()}"
         rows.append(texts)
     archs, seeds = compared["arch"].nunique(), compared["seeds"].max()
     note = f"Number of the {archs} architectures in which the 95 % interval over {seeds} seeds lies on that side. "
     note += "A loss is the mean training loss (nats) of an epoch, the first at or below it."
-    missed = compared[compared["quantity"] == "constant"].groupby("moment", sort=False)["not_finite"].sum()
-    pairs = compared[compared["quantity"] == "constant"].groupby("moment", sort=False)["seeds"].sum()
-    for when, lost in missed[missed > 0].items():
-        note += f" At {when}, {lost} of {pairs[when]} pairs of runs have one that never got there."
+    pairs = compared[compared["quantity"] == "constant"].groupby("moment", sort=False)[["not_finite", "seeds"]].sum()
+    for when, counts in pairs[pairs["not_finite"] > 0].iterrows():
+        note += f" At {when}, {counts['not_finite']} of {counts['seeds']} pairs of runs have one that never got there."
     return markdown.table(pd.DataFrame(rows), note)
 
 
@@ -123,10 +115,12 @@ def at_losses(folder: Path) -> pd.DataFrame:
     return table[table["norm"] == "batch"]
 
 
-def signs_at(folder: Path, quantity: str, when: str) -> pd.Series:
-    """What BN does to a kind of noise at a moment, by architecture: 1, −1, or 0 where it is unclear."""
-    table = at_losses(folder)
-    rows = table[(table["quantity"] == quantity) & (table["moment"] == moment(when))]
+def signs_at(compared: pd.DataFrame, quantity: str, when: str) -> pd.Series:
+    """What BN does to a kind of noise at a moment, by architecture: 1, −1, or 0 where it is unclear.
+
+    `compared`: rows of `at_losses`.
+    """
+    rows = compared[(compared["quantity"] == quantity) & (compared["moment"] == moment(when))]
     if rows.empty:
         raise UserError(f"no comparison of {quantity!r} at {when!r}; expected before, or a loss such as 0.1")
     return rows["sign"]

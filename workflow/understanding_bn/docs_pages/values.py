@@ -117,19 +117,15 @@ def ratio_at(folder: Path, quantity: str, shortcut: str, depth: str) -> str:
 
 def ratio_at_loss(folder: Path, quantity: str, arch: str, moment: str) -> str:
     """The same at matched training loss: of an architecture, `before` training or at a loss such as `0.1`."""
-    compared = noise_page.at_losses(folder)
-    rows = compared[(compared["quantity"] == quantity) & (compared["arch"] == arch)]
-    rows = rows[rows["moment"] == noise_page.moment(moment)]
-    if len(rows) != 1:
-        raise UserError(f"{len(rows)} comparisons of {quantity} in {arch} at {moment!r}; expected one")
-    return noise_page.ratio_text(rows.iloc[0])
+    facts = {"quantity": quantity, "arch": arch, "moment": noise_page.moment(moment)}
+    return noise_page.ratio_text(records.row(noise_page.at_losses(folder), **facts))
 
 
 def at_loss(folder: Path, quantity: str, way: str, moment: str) -> str:
     """In how many architectures BN `raises` or `lowers` a kind of noise beyond chance, at matched training loss."""
     if way not in ("raises", "lowers"):
         raise UserError(f"{way!r}: expected raises or lowers")
-    signs = noise_page.signs_at(folder, quantity, moment)
+    signs = noise_page.signs_at(noise_page.at_losses(folder), quantity, moment)
     return f"{(signs == (1 if way == 'raises' else -1)).sum()} of {len(signs)}"
 
 
